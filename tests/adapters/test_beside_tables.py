@@ -157,6 +157,24 @@ def test_records_that_are_forgotten_before_they_are_counted_are_counted_then() -
     store.shutdown()
 
 
+@pytest.mark.parametrize(
+    "statement",
+    ["DELETE FROM rota_meta WHERE key = 'counted'", "UPDATE rota_meta SET value = 'x' WHERE key = 'counted'"],
+)
+def test_counts_by_hour_begin_anew_if_it_cannot_be_told_how_far_they_got(
+    store: SQLAlchemyJobStore, statement: str
+) -> None:
+    store.add_job(make_job(every=600))
+    for number in range(3):
+        finish(store, claim(store, START + number * 600 * SECOND), START + number * 600 * SECOND)
+    store.prune(START + 5 * HOUR)
+    before = store.run_counts(START, START + DAY)
+    execute(store, statement)
+    for _ in range(2):
+        store.prune(START + 6 * HOUR)
+        assert store.run_counts(START, START + DAY) == before == {START: {SUCCEEDED: 3}}
+
+
 def test_very_many_records_of_one_time_are_found_in_the_order_of_their_jobs(
     store: SQLAlchemyJobStore,
 ) -> None:
@@ -201,3 +219,11 @@ def test_a_job_that_is_found_by_its_due_time_waits_for_its_runs(store: SQLAlchem
     assert found == ["job1", "job2", "job0"]
     within = JobQuery(sort="due", due_before=moment(START + 2 * SECOND))
     assert [job.id for job in store.find_jobs(within).items] == ["job1"]
+
+
+def test_the_longest_tag_has_room() -> None:
+    need("sqlalchemy", "sql")
+    from rota.job.marks import LONGEST_TAG
+    from rota.jobstores.sqlalchemy.columns import TAG_LENGTH
+
+    assert TAG_LENGTH == LONGEST_TAG

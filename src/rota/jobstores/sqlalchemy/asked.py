@@ -5,24 +5,28 @@ The methods of the port; what each does in its transaction is in ``waiting`` and
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 
-from ...core.waiting import Taking
 from ...errors import HeldRowsError
 from ..requests import TakesRequests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
     from sqlalchemy import Connection
 
+    from ...codec.jobs import JobFormat
     from ...core.orders import Orders
     from ...core.run import Run
+    from ...job.handle import Job
     from ..identity import Identity
     from .jobs import Jobs
+    from .layout import Tables
     from .leases import Nodes
     from .orders import NodeOrders
+    from .runs import Runs
     from .transactions import Transactions
     from .waiting import Waiting
     from .wakeups import Wakeups
@@ -35,10 +39,24 @@ class AskedTables(TakesRequests):
     _transactions: Transactions
     _nodes: Nodes
     _jobs: Jobs
-    _waiting: Waiting
-    _orders: NodeOrders
+    _runs: Runs
+    _tables: Tables
+    _format: JobFormat
+    _job_of: Callable[[Any], Job]
     _wakeups: Wakeups
     now: Callable[[], int]
+
+    @cached_property
+    def _waiting(self) -> Waiting:
+        from .waiting import Waiting  # import time
+
+        return Waiting(self._tables, self._jobs, self._runs, self._format, self._job_of)
+
+    @cached_property
+    def _orders(self) -> NodeOrders:
+        from .orders import NodeOrders  # import time
+
+        return NodeOrders(self._tables, self._waiting)
 
     # -- runs that wait ------------------------------------------------------------------------------------------
 
@@ -65,6 +83,8 @@ class AskedTables(TakesRequests):
 
     def take_waiting(self, node: str, now: int, room: Mapping[str, int] | None = None) -> list[Run]:
         """Take waiting runs whose time has come; see the port. Those of jobs that somebody else holds are left to the next time."""
+        from ...core.waiting import Taking  # import time
+
         first = self._transactions.read(self._waiting.next)
         if first is None or first > now:
             return []

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint
 
-from ...job.marks import LONGEST_TAG
 from .databases.columns import Exact, Long
 
 TYPE_CHECKING = False
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Longest id of a job; also of executor aliases (191: what MySQL can index in utf8mb4, as in APScheduler).
 ID_LENGTH = 191
+#: Longest tag, which is that of jobs; their module need not be loaded for it.
+TAG_LENGTH = 100
 
 
 def of_jobs(name: str, database: Database) -> list[Any]:
@@ -142,7 +143,7 @@ def of_edits(name: str, database: Database) -> list[Any]:
 def of_tags(name: str, database: Database) -> list[Any]:
     """Return the columns of the tags of jobs, which are in the options of the jobs, too."""
     return [
-        Column("tag", Exact(LONGEST_TAG), nullable=False),
+        Column("tag", Exact(TAG_LENGTH), nullable=False),
         Column("job_id", Exact(ID_LENGTH), nullable=False),
         PrimaryKeyConstraint("tag", "job_id", name=f"pk_{name}"),
         Index(f"ix_{name}_job", "job_id"),

@@ -16,7 +16,7 @@ from ...core.durations import Durations, durations_of, fold, text_of
 from ...core.hours import KEPT, countable_until, hour_of
 from ...core.states import CLAIMED, END_STATES, WAITING
 from ..retention import Pace
-from .layout import COUNTED_KEY
+from .layout import COUNTED_KEY, NONE_COUNTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,14 +111,17 @@ class Counts:
             numbers[hour, status] += number
         self._count(conn, numbers)
         meta = self._tables.meta
-        conn.execute(meta.update().where(meta.c.key == COUNTED_KEY).values(value=str(until)))
+        if not conn.execute(meta.update().where(meta.c.key == COUNTED_KEY).values(value=str(until))).rowcount:
+            conn.execute(meta.insert().values(key=COUNTED_KEY, value=str(until)))
         return until < end
 
     def _locked_edge(self, conn: Connection) -> int | None:
         """Return up to which time records are counted, which nobody changes until the end of the transaction."""
         text = conn.scalar(self._edge.with_for_update())
         edge = _edge_of(text)
-        if edge is None and text:  # it is damaged: what is in the table would be counted once more
+        if (
+            edge is None and text != NONE_COUNTED
+        ):  # it is damaged: what is in the table would be counted once more
             conn.execute(self._tables.hours.delete())
         return edge
 

@@ -11,7 +11,6 @@ from random import getrandbits
 from ...clock import HELD
 from ...codec.damaged import DAMAGED, is_sound_run, mended_run, text_instead
 from ...codec.results import text_of_result, value_of
-from ...core.extras import SCHEDULE, tell
 from ...core.run import Run
 from ...core.states import CLAIMED, MANUAL, QUARANTINED
 from ...errors import JobValueError
@@ -237,7 +236,7 @@ def extra_of_run(run: Run, format: JobFormat) -> tuple[Any, ...]:
     text = format.extra_text(run)
     if text is None and not has_extra(run):
         return _NOTHING
-    origin = None if run.origin == SCHEDULE else run.origin
+    origin = None if run.origin == "schedule" else run.origin
     return origin, run.extra.not_before, storable(run.extra.cancel), text
 
 
@@ -352,4 +351,6 @@ def _set_texts(run: Run, row: Row, reason: Any) -> None:
     run.reason, run.error_type, run.error, run.traceback, run.name, run.func, run.signature = texts
     extra = (row.origin, row.not_before, row.cancel, row.extra)
     if extra != _NOTHING or run.reason == MANUAL:
+        from ...core.extras import tell  # rare
+
         tell(run, *extra, run.reason)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from ...core.recorded import Recorded
     from ...core.run import Run
-    from .counts import Counts
     from .layout import Tables
 
     Select = SqlSelect[*tuple[Any, ...]]
@@ -40,10 +39,9 @@ RANGES = 100
 class History:
     """Reads the runs of one store, and deletes old ones."""
 
-    def __init__(self, tables: Tables, counts: Counts) -> None:
+    def __init__(self, tables: Tables) -> None:
         self._runs = runs = tables.runs
         self._jobs = tables.jobs
-        self._counts = counts
         # One by one, or joined with a set: for a list of pairs, SQLite and MariaDB look at all records.
         self._forget = Prepared(
             lambda value: runs.delete().where(
@@ -235,8 +233,7 @@ class History:
         )
 
     def forget(self, conn: Connection, records: Sequence[Forgotten]) -> None:
-        """Delete records, and what is kept beside them; those that are not counted by hour yet are."""
-        self._counts.count_forgotten(conn, records)
+        """Delete records, and what is kept beside them."""
         keys = [(job_id, nominal) for job_id, nominal, _ in records]
         self._forget.run(conn, keys)
         self._forget_parts.run(conn, keys)

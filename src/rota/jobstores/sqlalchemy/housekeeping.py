@@ -10,6 +10,7 @@ from functools import partial
 from ...errors import HeldRowsError
 from ..durable import DurableJobStore
 from ..retention import NODES_KEPT
+from .asked import AskedTables
 from .damage import Damage
 from .forms import healed
 from .healing import Healing
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from .history import History
     from .jobs import Jobs
     from .leases import Leases
-    from .orders import NodeOrders
     from .runs import Runs
     from .server import Server
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 LOOKED_AT = 1000
 
 
-class HousekeptTables(SearchedTables, DurableJobStore):
+class HousekeptTables(AskedTables, SearchedTables, DurableJobStore):
     """The tables of one store, and what is done about them from time to time."""
 
     _server: Server
@@ -44,7 +44,6 @@ class HousekeptTables(SearchedTables, DurableJobStore):
     _history: History
     _damage: Damage
     _leases: Leases
-    _orders: NodeOrders
     #: the ``_home`` of all its jobs: the scheduler, and the alias of the store
     _home: tuple[Any, str | None]
     _job_of: Callable[[Any], Job]
@@ -65,7 +64,9 @@ class HousekeptTables(SearchedTables, DurableJobStore):
         self._check_started()
         try:
             yield from self._count_in_steps(self.clock, now, self._bounds.wants_all(now))
-            yield from Pruning(self._server, self._history, self._bounds, now, self.clock).steps()
+            yield from Pruning(
+                self._server, self._history, self._counts, self._bounds, now, self.clock
+            ).steps()
             self._leases.forget(now - NODES_KEPT)
             if self._server.read(partial(self._orders.has_old, now=now)):
                 self._server.step(partial(self._orders.forget, now=now))

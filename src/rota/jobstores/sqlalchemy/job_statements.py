@@ -5,10 +5,11 @@ Makes statements, and executes none. The rules R1 to R6 are those of ``rota.core
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from sqlalchemy import and_, bindparam, case, exists, func, not_, or_, select
 
 from ...clock import HELD
-from ...core.extras import KEEPS_PLACE
 from ...core.states import ACTIVE, CLAIMED, ENDED, QUARANTINED, WAITING
 from ..base import COUNTED
 from .forms import MARKS, NEW, PARTS
@@ -141,21 +142,26 @@ class JobStatements:
         return value.inserted(self._jobs, **{name: value(name) for name in NEW}, running=under_way)
 
     def _counts(self) -> None:
-        jobs, c, runs = self._jobs, self._jobs.c, self._runs.c
+        jobs, c = self._jobs, self._jobs.c
         counters: Select = select(c.id, c.running, c.next_due, c.state)
         counters = counters.where(c.id.in_(bindparam("ids", expanding=True)))
         #: locks jobs and reads their counters
         self.counters = counters.with_for_update()
         #: the same without those that somebody else has locked
         self.free_counters = counters.with_for_update(skip_locked=True)
-        self.under_way = (
+        self.set_counter = jobs.update().where(c.id == bindparam("b_id")).values(running=bindparam("running"))
+        #: the same for a job that waits for room and has none of its runs under way (R6)
+        self.set_free = self.set_counter.values(next_due=c.next_nominal)
+
+    @cached_property
+    def under_way(self) -> Select:
+        """Counts the runs of some jobs that are under way, or keep their places."""
+        runs = self._runs.c
+        return (
             select(runs.job_id, func.count())
             .where(runs.job_id.in_(bindparam("ids", expanding=True)), has_place(runs))
             .group_by(runs.job_id)
         )
-        self.set_counter = jobs.update().where(c.id == bindparam("b_id")).values(running=bindparam("running"))
-        #: the same for a job that waits for room and has none of its runs under way (R6)
-        self.set_free = self.set_counter.values(next_due=c.next_nominal)
 
 
 def has_waiting(jobs: Table, runs: Table) -> ColumnElement[bool]:
@@ -169,6 +175,8 @@ def has_place(c: Any) -> ColumnElement[bool]:
 
     :param c: the columns of runs
     """
+    from ...core.extras import KEEPS_PLACE  # import time
+
     # In the text of JSON, quotes inside of values are written otherwise.
     keeps = [c.extra.like(f'%"waiting_for":"{word}"%') for word in KEEPS_PLACE]
     return or_(c.status == CLAIMED, and_(c.status == WAITING, or_(*keeps)))

@@ -39,8 +39,9 @@ VERSION_KEY = "schema"
 IDENTITY_KEY = "identity"
 #: the first version that has all tables
 _WITH_LATER = 4
-#: up to which nominal time records are counted by hour; nothing: none are
+#: up to which nominal time records are counted by hour, and what is there until some are
 COUNTED_KEY = "counted"
+NONE_COUNTED = "none"
 
 
 class Tables:
@@ -161,7 +162,7 @@ class Tables:
     def _mark(self, conn: Connection) -> str:
         """Write the version and the identity of the tables, in one statement; return the identity."""
         self.are_new = True
-        marks = {VERSION_KEY: str(SCHEMA_VERSION), IDENTITY_KEY: new_identity(), COUNTED_KEY: ""}
+        marks = {VERSION_KEY: str(SCHEMA_VERSION), IDENTITY_KEY: new_identity(), COUNTED_KEY: NONE_COUNTED}
         conn.execute(self.meta.insert(), [{"key": key, "value": value} for key, value in marks.items()])
         return marks[IDENTITY_KEY]
 
@@ -258,7 +259,7 @@ def _make_searchable(conn: Connection, tables: Tables) -> None:
             if index.name not in there:
                 index.create(conn)
     if conn.scalar(select(tables.meta.c.value).where(tables.meta.c.key == COUNTED_KEY)) is None:
-        conn.execute(tables.meta.insert().values(key=COUNTED_KEY, value=""))
+        conn.execute(tables.meta.insert().values(key=COUNTED_KEY, value=NONE_COUNTED))
 
 
 def _names(conn: Connection, table: Table) -> set[str]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ...clock import Clock
     from ..retention import Retention
+    from .counts import Counts
     from .history import Forgotten, History
     from .server import Server
 
@@ -36,9 +37,12 @@ class Pruning:
     :param now: instant
     """
 
-    def __init__(self, server: Server, history: History, bounds: Retention, now: int, clock: Clock) -> None:
+    def __init__(
+        self, server: Server, history: History, counts: Counts, bounds: Retention, now: int, clock: Clock
+    ) -> None:
         self._server = server
         self._history = history
+        self._counts = counts
         self._bounds = bounds
         self._now = now
         self._clock = clock
@@ -111,6 +115,7 @@ class Pruning:
         def work(conn: Connection) -> None:
             # Due jobs wait for this step, and may as well not wait for a disk.
             self._server.database.commit_lazily(conn)
+            self._counts.count_forgotten(conn, keys)
             self._history.forget(conn, keys)
 
         self._server.step(work)

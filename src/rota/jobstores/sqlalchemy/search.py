@@ -5,15 +5,9 @@ The methods of the port; what each does in its transaction is in ``run_search``,
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 
-from ...core.queries import Count
-from .. import searching
 from ..searchable import Searchable
-from .beside import Beside
-from .counts import Counts
-from .job_search import JobSearch
-from .run_search import RunSearch, is_led
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,13 +18,17 @@ if TYPE_CHECKING:
     from ...core.details import RunParts
     from ...core.durations import Durations
     from ...core.nodes import Node
-    from ...core.queries import JobQuery, Part, RunQuery
+    from ...core.queries import Count, JobQuery, Part, RunQuery
     from ...core.run import Run
     from ...job.handle import Job
     from ..identity import Identity
+    from .beside import Beside
+    from .counts import Counts
     from .history import History
+    from .job_search import JobSearch
     from .jobs import Jobs
     from .layout import Tables
+    from .run_search import RunSearch
     from .transactions import Transactions
 
 
@@ -39,14 +37,34 @@ class SearchedTables(Searchable):
 
     _identity: Identity
     _transactions: Transactions
-    _counts: Counts
+    _tables: Tables
+    _jobs: Jobs
+    _history: History
+    _jobs_of: Callable[[Iterable[Any]], list[Job]]
 
-    def _make_search(
-        self, tables: Tables, jobs: Jobs, history: History, jobs_of: Callable[[Iterable[Any]], list[Job]]
-    ) -> None:
-        self._run_search = RunSearch(tables, history)
-        self._job_search = JobSearch(tables, jobs, jobs_of)
-        self._beside = Beside(tables)
+    @cached_property
+    def _run_search(self) -> RunSearch:
+        from .run_search import RunSearch  # import time
+
+        return RunSearch(self._tables, self._history)
+
+    @cached_property
+    def _job_search(self) -> JobSearch:
+        from .job_search import JobSearch  # import time
+
+        return JobSearch(self._tables, self._jobs, self._jobs_of)
+
+    @cached_property
+    def _beside(self) -> Beside:
+        from .beside import Beside  # import time
+
+        return Beside(self._tables)
+
+    @cached_property
+    def _counts(self) -> Counts:
+        from .counts import Counts  # import time
+
+        return Counts(self._tables)
 
     @property
     def _place(self) -> str:
@@ -60,6 +78,10 @@ class SearchedTables(Searchable):
 
     def count_runs(self, query: RunQuery) -> Count:
         """Return how many records a query wants, by the index if that alone tells; see the port."""
+        from ...core.queries import Count  # import time
+        from .. import searching  # import time
+        from .run_search import is_led  # import time
+
         if not is_led(query):
             return super().count_runs(query)
         most: int = searching.COUNTED  # type: ignore[attr-defined]  # as that counts

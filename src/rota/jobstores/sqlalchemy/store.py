@@ -21,8 +21,6 @@ try:
 except ImportError as exc:
     raise MissingExtraError("SQLAlchemyJobStore", "sql") from exc
 
-from .asked import AskedTables
-from .counts import Counts
 from .damage import Damage
 from .engines import check_connection
 from .forms import jobs_of, marked_jobs_of, values_of
@@ -33,13 +31,11 @@ from .jobs import Jobs
 from .layout import Tables
 from .leases import Leases, Nodes
 from .opening import earlier_jobs, open_tables
-from .orders import NodeOrders
 from .orphans import Orphans
 from .run_writes import RunWrites
 from .runs import Runs
 from .server import Server
 from .transactions import Transactions
-from .waiting import Waiting
 from .wakeups import Wakeups
 
 TYPE_CHECKING = False
@@ -58,7 +54,7 @@ if TYPE_CHECKING:
 __all__ = ("ConflictingIdError", "JobLookupError", "SQLAlchemyJobStore")
 
 
-class SQLAlchemyJobStore(AskedTables, HousekeptTables):
+class SQLAlchemyJobStore(HousekeptTables):
     """Keeps jobs and ledger in a database; any number of schedulers and processes may share it. Alias: ``sqlalchemy``.
 
     The first seven parameters are APScheduler's, in its order. SQLite files are opened in WAL mode with full synchronization;
@@ -125,12 +121,8 @@ class SQLAlchemyJobStore(AskedTables, HousekeptTables):
         self._jobs = Jobs(tables)
         self._runs = Runs(tables, self._jobs, format)
         self._nodes = Nodes(tables)
-        self._waiting = Waiting(tables, self._jobs, self._runs, format, self._job_of)
-        self._orders = NodeOrders(tables, self._waiting)
-        self._counts = Counts(tables)
-        self._history = History(tables, self._counts)
+        self._history = History(tables)
         self._damage = Damage(tables, self._jobs)
-        self._make_search(tables, self._jobs, self._history, self._jobs_of)
         self._job_writes = JobWrites(self._transactions, self._jobs, format, self._wakeups)
         self._run_writes = RunWrites(
             self._transactions,
@@ -193,6 +185,12 @@ class SQLAlchemyJobStore(AskedTables, HousekeptTables):
         super().shutdown()
         self._wakeups.stop_listening()
         self._server.connections.dispose()
+
+    def before_fork(self) -> None:
+        """Load what some calls load late, so that a forked copy does not find it half loaded."""
+        from . import beside, counts, job_search, orders, run_search, waiting  # noqa: F401  # import time
+
+        super().before_fork()
 
     def forked(self) -> None:
         """Leave the connections to the parent process."""
