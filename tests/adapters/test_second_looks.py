@@ -133,7 +133,7 @@ def test_a_claim_in_mongodb_knows_its_records_although_others_filed_them_before_
     decisions = _spoilt(mongodb, later)
 
     def end_and_claim() -> None:
-        other._runs.file(["job"])
+        other._filing.file(["job"])
         finish(other, [run for run in runs if run.job_id == "job"])
         next_ones.extend(claim(other, later + SECOND, OTHER))
 
