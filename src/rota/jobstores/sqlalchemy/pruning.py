@@ -109,9 +109,8 @@ class Pruning:
             return
 
         def work(conn: Connection) -> None:
-            self._server.database.commit_lazily(
-                conn
-            )  # due jobs wait for this step, and may as well not wait for a disk
+            # Due jobs wait for this step, and may as well not wait for a disk.
+            self._server.database.commit_lazily(conn)
             self._history.forget(conn, keys)
 
         self._server.step(work)
