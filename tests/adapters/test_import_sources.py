@@ -247,7 +247,7 @@ def test_a_hash_in_redis_is_read_in_place(redis_server):
         assert plan["cron"].next_run_time.timestamp() == 1935748860.0
         assert plan["weeks"].next_run_time is None, "not among the run times, so APScheduler has it paused"
         assert len(plan_import(url, name="nothing.jobs")) == 0
-        with pytest.raises(SchemaError, match="no hash"):
+        with pytest.raises(SchemaError, match="not a hash"):
             plan_import(url, name="other.jobs")
     finally:
         client.flushdb()

@@ -294,3 +294,31 @@ def test_a_part_that_is_no_text_is_no_job(place: int) -> None:
     texts[place] = 5
     with pytest.raises(TypeError, match=r"a part is no text|has no len"):
         JobFormat().restore(make_job("job"), *texts)
+
+
+@pytest.mark.parametrize("restored", [False, True])
+@pytest.mark.parametrize(
+    ("make", "name", "value"),
+    [
+        (lambda: CronTrigger(hour=3, timezone="UTC"), "jitter", 30),
+        (lambda: IntervalTrigger(hours=3, jitter=1, timezone="UTC"), "end_date", "2035-01-01"),
+        (lambda: DateTrigger(datetime(2035, 1, 1, tzinfo=UTC)), "run_date", "2036-01-01"),
+    ],
+)
+def test_a_trigger_that_stored_jobs_share_refuses_to_be_changed(make, name, value, restored):
+    format, trigger = JobFormat(), make()
+    setattr(trigger, name, value)  # until a job with it is stored, it is the program's own
+    texts = format.texts(make_job(trigger=trigger))
+    found = (
+        trigger
+        if not restored
+        else format.job_of(
+            (None, None), "j", "j", *texts, "default", START, START, 1, "active", 0, None
+        ).trigger
+    )
+    before = getattr(found, name)
+    with pytest.raises(
+        AttributeError, match=f"{name} must be assigned before a job with the trigger is stored"
+    ):
+        setattr(found, name, None)
+    assert getattr(found, name) == before

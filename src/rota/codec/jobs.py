@@ -20,7 +20,7 @@ from ..job.handle import Job
 from ..job.rare import NOTHING_RARE, Rare
 from ..references import AWAITED, expected, named_reference
 from ..texts import error_text, text_of
-from ..triggers.base import BaseTrigger
+from ..triggers.base import KEPT, BaseTrigger
 from ..trust.names import callable_named, check_known, judged_by, reset_judge, set_judge
 from ..trust.signing import MARK, joined, separated, signer_of
 from ..util import obj_to_ref
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from ..core.run import Run
     from ..trust.allowlist import AllowList
 
-_triggers: dict[str, BaseTrigger] = {}
 _new = object.__new__
 
 
@@ -303,7 +302,7 @@ class JobFormat:
             else:
                 job.func = expected(job.id, reference, callable_of)
                 check_known(reference, job.func)
-            job.trigger = _triggers.get(trigger) or self._trigger_of_text(trigger)
+            job.trigger = KEPT.get(trigger) or self._trigger_of_text(trigger)
             job.args = () if args == "[]" else tuple(self._load(args))
             if kwargs != "{}":
                 job._kwargs = dict(self._load(kwargs))
@@ -405,10 +404,10 @@ class JobFormat:
 
 
 def _keep(text: str, trigger: BaseTrigger) -> None:
-    """Remember the trigger of a text: the built-in ones are immutable values, others may not be."""
-    if len(_triggers) >= CACHE_SIZE:
-        _triggers.clear()
-    _triggers[text] = trigger
+    """Remember the trigger of a text: from now on the built-in ones refuse to be changed, others may not."""
+    if len(KEPT) >= CACHE_SIZE:
+        KEPT.clear()
+    KEPT[text] = trigger
 
 
 def check_handler(handler: Any) -> None:

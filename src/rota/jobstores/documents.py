@@ -49,7 +49,7 @@ def parts_of(job: Job, format: JobFormat) -> tuple[str, str, str, str, str, str,
     """
     for what, text in (("id", job.id), ("name", job.name), ("executor", job.executor)):
         if not text.isascii() or "\0" in text:
-            _check_text(what, text)
+            check_text(what, text)
     reference, trigger, args, kwargs, options = format.texts(job)
     return job.id, job.name, reference, trigger, args, kwargs, options, job.executor
 
@@ -167,7 +167,11 @@ def _due_of(job: Job) -> float:
     return _NEVER if due is None else due
 
 
-def _check_text(what: str, text: str) -> None:
+def check_text(what: str, text: str) -> None:
+    """Refuse a text that databases cannot keep.
+
+    :raises JobValueError: if it has surrogates or NUL characters
+    """
     try:
         text.encode()
     except UnicodeEncodeError as exc:

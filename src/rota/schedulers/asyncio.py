@@ -9,7 +9,7 @@ from asyncio import _get_running_loop as running_loop
 
 from ..errors import NoEventLoopError
 from ..util import maybe_ref
-from .loop import AwaitableScheduler
+from .loop import AwaitableScheduler, loop_of_programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,14 +34,7 @@ class AsyncIOScheduler(AwaitableScheduler):
     _current_loop: AbstractEventLoop | None = None
     _given_loop: AbstractEventLoop | None = None
 
-    @property
-    def _eventloop(self) -> AbstractEventLoop | None:
-        """The loop of the scheduler; programs that were written for APScheduler assign it before they call start()."""
-        return self._current_loop
-
-    @_eventloop.setter
-    def _eventloop(self, loop: AbstractEventLoop | None) -> None:
-        self._given_loop = self._current_loop = loop
+    _eventloop = loop_of_programs()
 
     def _configure(self, config: dict[str, Any]) -> None:
         self._given_loop = self._current_loop = maybe_ref(config.pop("event_loop", None))

@@ -919,17 +919,16 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         """Return the executor that becomes "default" if none is configured."""
         from ..executors.pool import ThreadPoolExecutor  # half of the schedulers have a default of their own
 
-        executor: BaseExecutor = globals().get(
-            "ThreadPoolExecutor", ThreadPoolExecutor
-        )()  # as programs replace it
-        return executor
+        # Programs replace the name in this module.
+        kind: type[BaseExecutor] = globals().get("ThreadPoolExecutor", ThreadPoolExecutor)
+        return kind()
 
     def _create_default_jobstore(self) -> BaseJobStore:
         """Return the job store that becomes "default" if none is configured."""
         from ..jobstores.memory import MemoryJobStore  # with start()
 
-        store: BaseJobStore = globals().get("MemoryJobStore", MemoryJobStore)()  # as programs replace it
-        return store
+        kind: type[BaseJobStore] = globals().get("MemoryJobStore", MemoryJobStore)  # as above
+        return kind()
 
     def _create_lock(self) -> Any:
         """Return a re-entrant lock of the host's kind."""

@@ -33,6 +33,18 @@ if TYPE_CHECKING:
 _RETRY = 1.0
 
 
+def loop_of_programs() -> Any:
+    """Return a property that gives a host's loop, and that programs which were written for APScheduler assign before start()."""
+
+    def read(self: LoopScheduler) -> Any:
+        return self._current_loop
+
+    def assign(self: LoopScheduler, loop: Any) -> None:
+        self._given_loop = self._current_loop = loop
+
+    return property(read, assign)
+
+
 class LoopScheduler(BaseScheduler):
     """Base class of the schedulers on a foreign event loop.
 
@@ -40,6 +52,9 @@ class LoopScheduler(BaseScheduler):
     loop's thread, and where its loop is.
     """
 
+    #: the loop, and the one that the program has given, where the host needs one
+    _current_loop: Any = None
+    _given_loop: Any = None
     _timer: Callable[[], object] | None = None
     _woken = False
     _kept_alive_by = "its event loop has to go on, in asyncio by `await asyncio.Event().wait()` at the end of main(), for example"

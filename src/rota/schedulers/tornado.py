@@ -10,7 +10,7 @@ from functools import partial
 
 from ..errors import MissingExtraError
 from ..util import maybe_ref
-from .loop import AwaitableScheduler
+from .loop import AwaitableScheduler, loop_of_programs
 
 try:
     from tornado.ioloop import IOLoop
@@ -39,14 +39,7 @@ class TornadoScheduler(AwaitableScheduler):
     _current_loop: IOLoop | None = None
     _given_loop: IOLoop | None = None
 
-    @property
-    def _ioloop(self) -> IOLoop | None:
-        """The loop of the scheduler; programs that were written for APScheduler assign it before they call start()."""
-        return self._current_loop
-
-    @_ioloop.setter
-    def _ioloop(self, loop: IOLoop | None) -> None:
-        self._given_loop = self._current_loop = loop
+    _ioloop = loop_of_programs()
 
     def _configure(self, config: dict[str, Any]) -> None:
         self._given_loop = self._current_loop = maybe_ref(config.pop("io_loop", None))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..errors import MissingExtraError
 from ..util import maybe_ref
-from .loop import LoopScheduler
+from .loop import LoopScheduler, loop_of_programs
 
 try:
     from twisted.internet.defer import Deferred
@@ -35,20 +35,10 @@ class TwistedScheduler(LoopScheduler):
         :meth:`start` is called if the program has not chosen one by then
     """
 
-    _current_reactor: Any = None
-    _given_reactor: Any = None
-
-    @property
-    def _reactor(self) -> Any:
-        """The reactor of the scheduler; programs that were written for APScheduler assign it before they call start()."""
-        return self._current_reactor
-
-    @_reactor.setter
-    def _reactor(self, reactor: Any) -> None:
-        self._given_reactor = self._current_reactor = reactor
+    _reactor = loop_of_programs()
 
     def _configure(self, config: dict[str, Any]) -> None:
-        self._given_reactor = self._current_reactor = maybe_ref(config.pop("reactor", None))
+        self._given_loop = self._current_loop = maybe_ref(config.pop("reactor", None))
         super()._configure(config)
 
     def _create_default_executor(self) -> BaseExecutor:
@@ -57,18 +47,18 @@ class TwistedScheduler(LoopScheduler):
         return TwistedExecutor()
 
     def _find_loop(self) -> None:
-        if self._given_reactor is not None:
-            self._current_reactor = self._given_reactor
+        if self._given_loop is not None:
+            self._current_loop = self._given_loop
         else:
             from twisted.internet import reactor  # optional
 
-            self._current_reactor = reactor
+            self._current_loop = reactor
 
     def _post(self, callback: Callable[[], None]) -> None:
-        self._current_reactor.callFromThread(callback)
+        self._current_loop.callFromThread(callback)
 
     def _call_later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], object]:
-        delayed = self._current_reactor.callLater(seconds, callback)
+        delayed = self._current_loop.callLater(seconds, callback)
 
         def call_off() -> None:
             if delayed.active():
@@ -77,10 +67,10 @@ class TwistedScheduler(LoopScheduler):
         return call_off
 
     def _on_loop(self) -> bool:
-        return self._current_reactor is not None and self._current_reactor.running and bool(isInIOThread())  # type: ignore[no-untyped-call]
+        return self._current_loop is not None and self._current_loop.running and bool(isInIOThread())  # type: ignore[no-untyped-call]
 
     def _host_is_alive(self) -> bool:
-        return self._current_reactor is not None and bool(self._current_reactor.running)
+        return self._current_loop is not None and bool(self._current_loop.running)
 
     def _finish_signal(self) -> tuple[Any, Callable[[], None] | None]:
         finished: Deferred[None] = Deferred()

@@ -51,6 +51,22 @@ class AskedBy:
         _asking.reset(self._token)
 
 
+#: The triggers of texts, as stores keep them: all jobs of a text share one object (:mod:`rota.codec.jobs`). It is bounded.
+KEPT: dict[str, BaseTrigger] = {}
+
+
+def check_own(trigger: BaseTrigger, name: str) -> None:
+    """Refuse to change a parameter of a trigger that stored jobs share: each job of the same schedule would change.
+
+    :raises AttributeError: if that is so
+    """
+    if any(kept is trigger for kept in list(KEPT.values())):
+        raise AttributeError(
+            f"{name} must be assigned before a job with the trigger is stored, got one that stored jobs share; give the job "
+            f"another trigger by reschedule_job()"
+        )
+
+
 # What fromtimestamp() can do on every platform: up to the year 3000.
 _QUICK_LIMIT = 32_503_680_000 * SECOND
 

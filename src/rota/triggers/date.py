@@ -12,7 +12,7 @@ from ..clock import moment
 from ..util import astimezone, convert_to_datetime, datetime_repr
 from ..zone_maps import zone_map
 from .arguments import carries_zone, checked_state, current_instant, optional_instant, zone_for
-from .base import InstantTrigger
+from .base import InstantTrigger, check_own
 from .fields import ZONE_GIVEN, Field, Fields
 
 TYPE_CHECKING = False
@@ -72,6 +72,7 @@ class DateTrigger(InstantTrigger):
 
     @run_date.setter
     def run_date(self, run_date: datetime | date | str) -> None:
+        check_own(self, "run_date")
         found = convert_to_datetime(run_date, self.timezone or UTC, "run_date")
         self.__setstate__({"version": 1, "run_date": found, "zone_given": self.zone_given})
 

@@ -12,7 +12,7 @@ from ..compat.overrides import is_foreign
 from ..util import astimezone, convert_to_datetime
 from ..zone_maps import zone_map
 from .arguments import checked_jitter
-from .base import InstantTrigger
+from .base import InstantTrigger, check_own
 from .fields import Field
 
 TYPE_CHECKING = False
@@ -140,6 +140,7 @@ class TriggerWithTerms(InstantTrigger):
 
     def _assign(self, name: str, value: Any) -> None:
         """Change a parameter in place, as programs for APScheduler do with a trigger that they have just made."""
+        check_own(self, name)
         ours = next(cls for cls in type(self).__mro__ if "__setstate__" in vars(cls) and not is_foreign(cls))
         given = {"zone_given": True} if name == "timezone" else {}
         ours.__setstate__(self, {**self.declared.state(self), name: value, **given})  # type: ignore[attr-defined]

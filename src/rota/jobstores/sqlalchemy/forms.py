@@ -1,6 +1,6 @@
 """Jobs and runs to rows, and rows to jobs and runs: which columns a statement sets, and their values in that order.
 
-Pure; knows no connection.
+Knows no connection. All of it is pure, but that the version of a new row is a random one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...core.states import CLAIMED, MANUAL, QUARANTINED
 from ...errors import JobValueError
 from ...interrupts import is_interrupt
 from ...texts import storable
-from ..documents import healing_as, label_of
+from ..documents import check_text, healing_as, label_of
 from .columns import ID_LENGTH
 
 TYPE_CHECKING = False
@@ -166,17 +166,8 @@ def _parts_of(job: Job, format: JobFormat) -> tuple[str, ...]:
     together = f"{id}{name}{executor}"
     if not together.isascii() or "\0" in together:
         for what, text in (("id", id), ("name", name), ("executor", executor)):
-            _check_text(what, text)
+            check_text(what, text)
     return name, *format.texts(job), executor
-
-
-def _check_text(what: str, text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as exc:
-        raise JobValueError(f"{what} {text!a} of the job cannot be stored: {exc.reason}") from None
-    if "\0" in text:
-        raise JobValueError(f"{what} {text!a} of the job cannot be stored: databases take no NUL characters")
 
 
 # ---------------------------------------------------------------------------------------------------------------- runs
