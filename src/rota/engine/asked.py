@@ -96,6 +96,7 @@ def start_waiting(
         if run.ended:
             outlet.logger.warning("Run %r is %s: %s", run, run.status, run.reason)
             announce(outlet, state.alias, run, EVENT_OF_STATUS[run.status])
+            state.completions.tell_askers([run])
         else:
             run.permission = permission
             taken.append(run)

@@ -55,6 +55,7 @@ LOADED_LATE = (
     "rota.schedulers.manual_runs",
     "rota.schedulers.removal",
     "rota.schedulers.resources",
+    "rota.schedulers.results",
     "rota.schedulers.searches",
     "rota.schedulers.transfer",
     "rota.schedulers.views",
