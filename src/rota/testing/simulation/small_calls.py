@@ -123,7 +123,7 @@ def program_of(call: Call, rules: Rules, clock: Callable[[], int]) -> Program:
     if kind == "leave":
         return protocol.leave(actor, [_run(run, actor) for run in arguments])
     if kind == "remove":
-        return protocol.remove(arguments[0])
+        return protocol.remove(arguments[0], 0)  # no run waits there, which would end by then
     job_id, first = arguments
     return protocol.add(
         JobRow(job_id, first, first, 1000, ACTIVE, 0, None, templates()[job_id], first), rules
