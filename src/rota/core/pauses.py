@@ -71,6 +71,12 @@ def pause_of(job: Job) -> Pause:
     return pause
 
 
+def note_of(job: Job) -> str | None:
+    """Return why a job was paused or put on hold, in words; None: nobody has said."""
+    pause = pause_of(job)
+    return pause.note if pause.hold is None else pause.hold or pause.note
+
+
 def is_on_hold(job: Job) -> bool:
     """Whether a job is on hold."""
     return job.paused is not None and job.state == PAUSED and pause_of(job).hold is not None

@@ -101,15 +101,18 @@ class MemoryLedger:
         """Whether runs of a job wait."""
         return "_beside" in self.__dict__ and any(key[0] == job_id for key in self.beside.waiting)
 
-    def cancel_waiting(self, job_id: str, reason: str, now: int) -> None:
-        """End the waiting runs of a job that is removed."""
-        from ..core.waiting import cancelled  # rare
+    def cancel_waiting(self, job_id: str, now: int) -> list[Run]:
+        """End the waiting runs of a job that is removed; return them."""
+        from ..core.waiting import JOB_REMOVED, cancelled  # rare
 
         waiting = self.beside.waiting
-        for key in [key for key in waiting if key[0] == job_id]:
-            run = waiting.pop(key)
-            cancelled(run, reason, now)
-            self.extend([run])
+        runs = [waiting.pop(key) for key in [key for key in waiting if key[0] == job_id]]
+        for run in runs:
+            cancelled(run, JOB_REMOVED, now)
+            label(run)
+            run.job = None
+        self.extend(runs)
+        return runs
 
     def take_out(self, run: Run) -> None:
         """Take an ended run out of the ring: it is opened again."""

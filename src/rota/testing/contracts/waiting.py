@@ -286,17 +286,26 @@ class WaitingContract:
     def test_the_waiting_runs_of_a_removed_job_are_cancelled_with_it(self, store: BaseJobStore) -> None:
         store.add_jobs([make_job(), make_job("other", START + 1000 * SECOND)])
         store.open_runs([asked_for(), asked_for("other")], EARLY)
-        store.remove_job("job")
+        (told,) = store.remove_job("job") or ()
         (run,) = store.get_runs("job")
-        assert (run.status, run.reason) == (CANCELLED, "job removed")
+        for one in (run, told):
+            assert (one.job_id, one.nominal, one.status, one.reason) == ("job", KEY, CANCELLED, "job removed")
+            assert (one.name, one.origin, one.finished_at) == (run.name, MANUAL, run.finished_at)
         store.add_job(make_job())
         assert [run.job_id for run in take(store)] == ["other"]
         store.open_runs([asked_for(nominal=KEY + 1)], EARLY)
-        store.remove_all_jobs()
+        (told,) = store.remove_all_jobs() or ()
+        assert (told.job_id, told.nominal, told.status) == ("job", KEY + 1, CANCELLED)
         assert {(run.job_id, run.status) for run in store.get_runs() if run.nominal > KEY} == {
             ("job", CANCELLED)
         }
         assert (take(store), store.next_waiting()) == ([], None)
+
+    def test_a_job_without_waiting_runs_is_removed_without_a_word(self, store: BaseJobStore) -> None:
+        store.add_jobs([make_job(), make_job("other")])
+        claim(store)
+        assert not store.remove_job("job")
+        assert not store.remove_all_jobs()
 
     def test_a_job_whose_schedule_is_over_stays_for_its_waiting_run(self, store: BaseJobStore) -> None:
         store.add_job(make_job(every=None))
