@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: How many records the memory of a process keeps for a store.
 RING_SIZE = 10_000
+#: Of how many jobs edits are kept before it is looked for those that are gone.
+FEW_CHANGED = 32
 
 
 class Beside:
@@ -32,6 +34,7 @@ class Beside:
 
     :ivar parts: texts by name, for the key of each run
     :ivar changes: the last edits of each job, newest first
+    :ivar most_changed: of how many jobs there may be edits before those of removed jobs go
     :ivar node: the id of the one node, and what it says of itself
     :ivar draining: the id of the node if it is to claim nothing more
     :ivar waiting: the waiting runs by their keys
@@ -39,11 +42,12 @@ class Beside:
     :ivar requests: the request, the node that is asked, when, and the answer, for the id of each request
     """
 
-    __slots__ = ("changes", "draining", "keys", "node", "parts", "requests", "waiting")
+    __slots__ = ("changes", "draining", "keys", "most_changed", "node", "parts", "requests", "waiting")
 
     def __init__(self) -> None:
         self.parts: dict[tuple[str, int], dict[str, str]] = {}
         self.changes: dict[str, list[Change]] = {}
+        self.most_changed = FEW_CHANGED
         self.node: tuple[str, str] | None = None
         self.draining: str | None = None
         self.waiting: dict[tuple[str, int], Run] = {}

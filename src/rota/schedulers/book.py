@@ -411,10 +411,10 @@ class JobBook:
             self.log.info("Removed job %s", job_id)
 
     def _tell_of_ends(self, alias: str, ended: Any) -> None:
-        from .governed import tell_of_ends  # rare
+        from .ends import tell_of_ends  # rare
 
         if isinstance(ended, list):  # a program's own store may return anything
-            tell_of_ends(self, alias, ended)
+            tell_of_ends(self.scheduler, self.engine, self.listening.mask, alias, ended, self.log)
 
     def remove_all(self, jobstore: str | None) -> None:
         """Remove all jobs from one store, or from all.

@@ -13,18 +13,17 @@ from ..core.plan import Decision, due_time, is_time_of, record_of
 from ..core.states import ACTIVE, CANCELLED, CLAIMED, ENDED, NEW, PAUSED, QUARANTINED, set_job_state
 from ..engine.asked import stop
 from ..errors import JobLookupError, JobValueError, OptionTypeError, StoreConflictError
-from ..events import EVENT_JOB_CANCELLED, JobExecutionEvent
 from ..interrupts import is_interrupt
 from ..texts import repr_of, shortened
 from ..triggers.base import AskedBy
 from ..util import new_node_id
 from .book import TRIES
-from .listeners import tell
+from .ends import tell_of_ends
 from .searches import in_zone, instant_of, store_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from datetime import datetime
     from typing import Any
 
@@ -62,23 +61,10 @@ def cancel(book: JobBook, job_id: str, nominal: Any, reason: str, jobstore: str 
         elif run.status != CANCELLED:
             raise JobValueError(f"Run {run.id} has ended already: {run.status}")
         elif run.finished_at == now:  # it waited: nobody else knows of its end
-            tell_of_ends(book, alias, [run])
+            tell_of_ends(book.scheduler, book.engine, book.listening.mask, alias, [run], book.log)
         in_zone(book, [run])
         return run
     raise StoreConflictError(f'The run of job "{job_id}" is changed by others all the time; try again')
-
-
-def tell_of_ends(book: JobBook, alias: str, runs: Sequence[Run]) -> None:
-    """Send the events of waiting runs that were cancelled from here: no node had them, so this scheduler tells of their ends."""
-    in_zone(book, runs)
-    state = None if book.engine is None else book.engine.stores.get(alias)
-    if state is not None:
-        state.completions.tell_askers(runs)
-    if book.listening.mask & EVENT_JOB_CANCELLED:
-        for run in runs:
-            time = run.scheduled_run_time
-            event = JobExecutionEvent(EVENT_JOB_CANCELLED, run.job_id, alias, time, run=run)
-            tell(book.scheduler, event, book.log)
 
 
 def _tell(book: JobBook, alias: str, run: Run, reason: str) -> None:

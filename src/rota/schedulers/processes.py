@@ -50,6 +50,7 @@ LOADED_LATE = (
     "rota.schedulers.around",
     "rota.schedulers.bulk",
     "rota.schedulers.changes",
+    "rota.schedulers.ends",
     "rota.schedulers.event_queue",
     "rota.schedulers.governed",
     "rota.schedulers.manual_runs",

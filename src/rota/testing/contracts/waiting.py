@@ -5,9 +5,11 @@ Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how 
 
 from __future__ import annotations
 
+import pytest
+
 from ...clock import SECOND
 from ...core.extras import RETRY, SNOOZED, Extra
-from ...core.orders import REQUESTS_KEPT
+from ...core.orders import LONGEST_ANSWER, REQUESTS_KEPT
 from ...core.run import Run
 from ...core.states import CANCELLED, CLAIMED, ENDED, MANUAL, SKIPPED, SUCCEEDED, WAITING
 from ...core.waiting import KEY_HOLDS
@@ -17,6 +19,7 @@ from .store_jobs import (
     NODE,
     OTHER,
     START,
+    WORST,
     claim,
     decide,
     due_ids,
@@ -341,6 +344,16 @@ class WaitingContract:
         store.answer(second, "too late", later)
         store.answer("nothing", "nobody asked", START)
         assert store.answer_to(second, later) is None
+
+    @pytest.mark.parametrize("worst", WORST, ids=ascii)
+    def test_a_long_answer_comes_back_whole_whatever_it_is_made_of(
+        self, store: BaseJobStore, worst: str
+    ) -> None:
+        store.renew(NODE, START, LEASE)
+        id = store.request(NODE, "stack", START)
+        text = worst * (LONGEST_ANSWER // len(worst.encode()))
+        store.answer(id, text, START)
+        assert store.answer_to(id, START) == text
 
     def test_a_node_is_told_to_drain_and_to_claim_again(self, store: BaseJobStore) -> None:
         assert not store.drain(NODE, True, START)
