@@ -33,7 +33,11 @@ May not import anything of Rota. Each class also derives from what APScheduler 3
     ├── TransientJobError (ValueError)           the job cannot be kept in a durable store
     ├── SchedulerAlreadyRunningError, SchedulerNotRunningError, ShutdownTimeoutError (TimeoutError)
     ├── MaxInstancesReachedError                 as APScheduler's
-    ├── RunNotInHandError (RuntimeError)         cancel() of what is only a record of a run
+    ├── RunNotInHandError (RuntimeError)         cancel() or wait() of what is only a record of a run
+    ├── NoResultError (RuntimeError)             result() of a run that has not succeeded
+    │   └── RunFailedError                       … as it has failed in another process
+    ├── RunTimeoutError (TimeoutError)           a run has not ended within the timeout of result()
+    ├── WouldBlockError (RuntimeError)           a wait for a run would never end, or block a loop
     ├── NoCurrentRunError (RuntimeError)         current_run() outside a run
     ├── NoEventLoopError (RuntimeError)          a scheduler on a loop is started where there is none
     ├── WorkerProcessError (RuntimeError)        a worker process cannot start, or its exception cannot be brought back
@@ -281,14 +285,49 @@ class MaxInstancesReachedError(RotaError):
 
 
 class RunNotInHandError(RotaError, RuntimeError):
-    """cancel() was called on the record of a run, which is under way elsewhere or waits to be taken."""
+    """cancel() or wait() was called on the record of a run, which is under way elsewhere or waits to be taken."""
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, what: str, remedy: str) -> None:
+        """:param what: what it cannot be: "cancelled"
+        :param remedy: what to do instead"""
         super().__init__(
-            f"The run {run_id} cannot be cancelled here: this is its record in a durable store, as get_runs() and run_job() "
-            f"return it, and not the run in the hands of the process that carries it out. Have the job look at something that "
-            f"both can see (a row, a key, a file), or shut that scheduler down: it asks its runs to stop"
+            f"The run {run_id} cannot be {what} by this object: this is its record in a durable store, as get_runs() returns it, "
+            f"and not the run in the hands of the process that carries it out; {remedy}"
         )
+
+
+class NoResultError(RotaError, RuntimeError):
+    """The run whose result was asked for has ended without one: missed, skipped, cancelled or lost; or its record is gone.
+
+    :ivar run: the run
+    """
+
+    def __init__(self, run: Any, how: str) -> None:
+        """:param how: how it ended"""
+        super().__init__(f"The run {run.id} {how}")
+        self.run = run
+
+
+class RunFailedError(NoResultError):
+    """The run whose result was asked for has failed, in another process or long ago; ``run.traceback`` tells where.
+
+    :ivar run: the run
+    """
+
+
+class RunTimeoutError(RotaError, TimeoutError):
+    """A run had not ended when the time given to result() was over."""
+
+    def __init__(self, run: Any, timeout: float | None) -> None:
+        super().__init__(f"The run {run.id} has not ended within {timeout} seconds; it is {run.status}")
+        self.run = run
+
+
+class WouldBlockError(RotaError, RuntimeError):
+    """Waiting for a run here would block an event loop, or never end; the message says what to do instead."""
+
+    def __init__(self, run: Any, why: str) -> None:
+        super().__init__(f"Waiting for the run {run.id} {why}")
 
 
 class NoCurrentRunError(RotaError, RuntimeError):

@@ -488,6 +488,7 @@ def test_a_lease_that_somebody_has_changed_is_renewed_when_claims_win_nothing(
 def test_tables_of_which_some_were_dropped_are_not_made_up(program: Program, path: Path) -> None:
     program.scheduler.add_job(TASK, "interval", seconds=60, id="job")
     other = sqlite3.connect(path)
+    (nodes,) = other.execute("SELECT sql FROM sqlite_master WHERE name = 'rota_nodes'").fetchone()
     other.execute("DROP TABLE rota_nodes")
     other.commit()
     other.close()
@@ -497,7 +498,7 @@ def test_tables_of_which_some_were_dropped_are_not_made_up(program: Program, pat
     with pytest.raises((SchemaError, StoreReplacedError)):
         program.store.reopen()
     other = sqlite3.connect(path)
-    other.execute("CREATE TABLE rota_nodes (id TEXT PRIMARY KEY, lease_until, started, renewals)")
+    other.execute(nodes)
     other.close()
     program.scheduler.advance(seconds=20)
     assert program.health["ok"]

@@ -85,6 +85,7 @@ def test_everything_is_printed_by_way_of_that_function():
     assert found == {
         "__init__.py: print(f\"error: {MissingExtraError('The command line', 'cli')}\", file=sys.stderr)",
         'app.py: print(f"rota {__version__}")',
+        r'ledger.py: print("\x1b[H\x1b[2J", end="")',
         'importing.py: print("Write this? [y/N] ", end="", flush=True)',
     }
 

@@ -62,7 +62,7 @@ def test_every_command_takes_the_url_of_every_store(capsys, url):
     assert run(capsys, url, "trigger", "count")["run"]["origin"] == "manual"
     assert run(capsys, url, "pause", "count")["job"]["state"] == "paused"
     (asked,) = run(capsys, url, "runs", "--job", "count", "-n", "1")
-    assert asked["status"] == "claimed"
+    assert asked["status"] == "waiting"
     assert run(capsys, url, "jobs", "--state", "active") == []
     assert run(capsys, url, "resume", "count")["job"]["state"] == "active"
     assert run(capsys, url, "remove", "count")["job"] is None

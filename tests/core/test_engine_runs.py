@@ -361,7 +361,7 @@ def test_a_paused_job_does_not_run_and_goes_on_from_the_time_of_its_resumption()
     assert scheduler.get_runs() == []
     assert scheduler.resume_job("j").next_run_time == MIDNIGHT + timedelta(minutes=30)
     scheduler.advance(minutes=5)
-    assert outcomes(scheduler) == [("succeeded", None, 1)]
+    assert outcomes(scheduler) == [("skipped", "paused", 2), ("succeeded", None, 1)]
 
 
 def test_resuming_a_job_whose_schedule_is_over_removes_it():

@@ -79,6 +79,16 @@ def test_a_class_stands_for_the_classes_derived_from_it(scheduler):
     assert [event.outcome for event in ends] == ["succeeded"]
 
 
+def test_a_pause_is_told_with_its_note(scheduler):
+    told = []
+    scheduler.add_listener(told.append, JobPausedEvent)
+    for id in ("a", "b"):
+        scheduler.add_job(int, "interval", hours=1, id=id, tags={id})
+    scheduler.pause_job("a", note="the feed is down")
+    assert scheduler.hold(tag="b", note="a migration") == 1
+    assert [(event.job_id, event.note) for event in told] == [("a", "the feed is down"), ("b", "a migration")]
+
+
 def test_a_pause_is_told_after_the_change_and_once(scheduler):
     told = []
     scheduler.add_listener(told.append, EVENT_JOB_MODIFIED | EVENT_JOB_PAUSED)

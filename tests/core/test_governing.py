@@ -249,3 +249,85 @@ def test_a_run_under_way_is_asked_to_stop():
     (run,) = scheduler.get_runs("job")
     assert (seen, run.status, run.reason) == ([True], "cancelled", "too long")
     scheduler.shutdown()
+
+
+# -------------------------------------------------------------------------------------------------- what is told
+
+
+def test_a_request_to_cancel_is_told_once_on_the_node_that_has_the_run(tmp_path):
+    from rota.events import EVENT_JOB_CANCEL_REQUESTED, JobCancelRequestedEvent
+    from tests.core.engine_kit import Gate, names, started
+
+    for store in ("memory", f"sqlite:///{tmp_path}/jobs"):
+        gate = Gate()
+        scheduler, log = started(
+            executors={"default": gate}, jobstores={"default": store} if store != "memory" else {}
+        )
+        scheduler.add_job(note, "interval", minutes=1, id="job")
+        scheduler.advance(minutes=1)
+        (run,) = scheduler.get_running()
+        log.clear()
+        scheduler.cancel_run("job", run.scheduled_run_time, reason="too slow")
+        scheduler.cancel_run("job", run.scheduled_run_time, reason="still too slow")
+        scheduler.advance(seconds=20)
+        (event,) = [event for name, event in log if name == "JOB_CANCEL_REQUESTED"]
+        assert type(event) is JobCancelRequestedEvent
+        assert (event.code, event.job_id, event.jobstore) == (EVENT_JOB_CANCEL_REQUESTED, "job", "default")
+        assert (event.scheduled_run_time, event.reason) == (run.scheduled_run_time, "too slow")
+        assert event.run.cancelled
+        gate.release()
+        scheduler.run_pending()
+        assert "JOB_EXECUTED" in names(log)
+        scheduler.shutdown()
+
+
+def test_who_only_asks_is_not_told_of_the_request_and_the_node_is(tmp_path):
+    from tests.core.engine_kit import Gate, names, started
+
+    gate, url = Gate(), f"sqlite:///{tmp_path}/jobs"
+    runs, log = started(executors={"default": gate}, jobstores={"default": url}, lease=15)
+    asks, said = started(runs_jobs=False, jobstores={"default": url}, clock=runs.clock)
+    runs.add_job(note, "interval", minutes=1, id="job")
+    runs.advance(minutes=1)
+    asks.cancel_run("job", gate.held[0][0].scheduled_run_time)
+    runs.advance(seconds=20)
+    assert names(log, "JOB_CANCEL_REQUESTED") == ["JOB_CANCEL_REQUESTED"]
+    assert names(said, "JOB_CANCEL_REQUESTED") == []
+    gate.release()
+    asks.shutdown()
+    runs.shutdown()
+
+
+def test_waiting_runs_that_go_with_their_job_are_told_where_it_was_removed(scheduler):
+    from rota.events import EVENT_JOB_CANCELLED, EVENT_JOB_REMOVED
+
+    told = []
+    scheduler.add_listener(told.append, EVENT_JOB_CANCELLED | EVENT_JOB_REMOVED)
+    for id in ("a", "b", "c"):
+        add(scheduler, id)
+    later = now(scheduler) + timedelta(hours=1)
+    runs = {id: scheduler.run_job(id, not_before=later) for id in ("a", "b")}
+    scheduler.remove_job("a")
+    assert [(event.code, event.job_id, event.jobstore) for event in told] == [
+        (EVENT_JOB_CANCELLED, "a", "default"),
+        (EVENT_JOB_REMOVED, "a", "default"),
+    ]
+    assert (told[0].outcome, told[0].run.reason, told[0].run.origin) == ("cancelled", "job removed", "manual")
+    assert told[0].scheduled_run_time == runs["a"].scheduled_run_time
+    assert runs["a"].wait(0)
+    scheduler.remove_all_jobs()
+    assert [event.job_id for event in told[2:]] == ["b"]
+    assert runs["b"].reason == "job removed"
+
+
+def test_a_waiting_run_that_is_cancelled_is_told_where_that_was_asked_for_and_once(scheduler):
+    from rota.events import EVENT_JOB_CANCELLED
+
+    told = []
+    scheduler.add_listener(told.append, EVENT_JOB_CANCELLED)
+    add(scheduler)
+    run = scheduler.run_job("job", not_before=now(scheduler) + timedelta(hours=1))
+    scheduler.cancel_run("job", run.scheduled_run_time, reason="no")
+    scheduler.advance(seconds=1)
+    scheduler.cancel_run("job", run.scheduled_run_time, reason="no")
+    assert [(event.job_id, event.run.reason) for event in told] == [("job", "no")]

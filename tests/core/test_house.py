@@ -37,8 +37,9 @@ SHARED_ATTRIBUTES = {
         _lookup_job _lookup_jobstore _modify _real_add_job _run_job_success _scheduler
     """,
     "what hosts override, called by the parts that a scheduler holds": """
-        _do_aside _drain _enqueue_event _finish_removal _host_is_alive _kept_alive_by _make_engine_logger _may_wait _open
-        _replace_pass _stop _stop_at_exit _stop_claiming _wait_closed _wait_for_listener _wait_idle
+        _do_aside _drain _enqueue_event _finish_removal _host_is_alive _in_pass _kept_alive_by _make_engine_logger _may_wait
+        _on_loop _open _replace_pass _run_inside _stop _stop_at_exit _stop_claiming _wait_closed _wait_for_event
+        _wait_for_listener _wait_idle
     """,
     "where a job is from, which its makers set": "_home _kwargs _pending_alias _rare _timezone",
     "what a store in memory gives to the searching and waiting that it has by default": """

@@ -362,7 +362,7 @@ def test_a_run_that_is_asked_for_goes_to_a_node_that_can(tmp_path):
     adding.shutdown()
     with durable(tmp_path) as lacks:
         lacks.advance(seconds=30)
-        assert [run.status for run in lacks.get_runs("j")] == ["claimed"]
+        assert [run.status for run in lacks.get_runs("j")] == ["waiting"]
     with durable(tmp_path) as has:
         has.resources["bot"] = Bot("able")
         has.advance(seconds=30)

@@ -1,229 +1,369 @@
-"""What the ledger keeps of a return value: bounded, a copy, made without asking more of the value than is kept, and readable."""
+"""Waiting for runs that were asked for, and their results: in the process that carries them out, and in others."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from typing import Any
+import asyncio
+import gc
+import threading
+import weakref
 
 import pytest
 
-from rota.codec import values as codec
-from rota.codec.results import LIMIT, kept_of, shown, text_of_result, value_of
-from rota.core.run import Run, is_plain
-from rota.core.states import SUCCEEDED, succeed
-from rota.events import EVENT_JOB_EXECUTED
-from rota.testing import ManualScheduler
-from rota.triggers.interval import IntervalTrigger
+from rota import BackgroundScheduler
+from rota.core.run import Run
+from rota.core.states import FAILED, LOST, SUCCEEDED
+from rota.errors import NoResultError, OptionTypeError, RunFailedError, RunTimeoutError, WouldBlockError
+from rota.executors.pool import ThreadPoolExecutor
+from rota.jobstores.memory import MemoryJobStore
+from tests.core.engine_kit import Gate, started
+from tests.core.test_eight_methods import EightMethods
 
-kept: list[Any] = []
+#: Seconds within which everything here ends on any machine.
+LONG = 30
 
 
-@dataclass
-class Point:
-    x: int
-    y: Any = None
+class Thing:
+    """What no ledger can keep as it is."""
+
+
+def make_thing():
+    return Thing()
+
+
+def boom():
+    raise ZeroDivisionError("by nothing")
+
+
+def answer():
+    return 42
+
+
+async def answer_later():
+    await asyncio.sleep(0)
+    return 43
+
+
+@pytest.fixture(params=["memory", "eight methods", "sqlite"])
+def stores(request, tmp_path):
+    made = {
+        "memory": dict,
+        "eight methods": lambda: {"default": EightMethods()},
+        "sqlite": lambda: {"default": f"sqlite:///{tmp_path / 'jobs'}"},
+    }
+    return {"jobstores": made[request.param]()}
 
 
 @pytest.fixture
-def registered() -> Any:
-    codec.register_type(Point, "test:Point")
-    yield Point
-    del codec._by_name["test:Point"], codec._registered[Point]
+def scheduler(stores):
+    with BackgroundScheduler(**stores) as scheduler:
+        yield scheduler
 
 
-def give_back() -> Any:
-    return kept[0]
+def asked(scheduler, func, **options):
+    scheduler.add_job(func, "interval", days=1, id=getattr(func, "__name__", "job"), **options)
+    return scheduler.run_job(getattr(func, "__name__", "job"))
 
 
-def run_of(value: Any) -> Run:
-    run = Run("job", 0, 0)
-    succeed(run, value, 1)
-    return run
+# ------------------------------------------------------------------------------------------------------- in this process
 
 
-@pytest.mark.parametrize("value", [None, True, 5, 1.5, float("nan"), "text", 2**63 - 1, -(2**63), "x" * 1000])
-def test_plain_values_are_kept_as_they_are(value: Any) -> None:
-    assert is_plain(value)
-    text = text_of_result(run_of(value))
-    assert repr(None if text is None else value_of(text)) == repr(value)
+@pytest.mark.parametrize("func", [answer, answer_later])
+def test_a_result_is_what_the_job_returned(scheduler, func):
+    run = asked(scheduler, func)
+    assert run.result(LONG) == (42 if func is answer else 43)
+    assert run.wait(0)
+    assert (run.status, run.ended) == ("succeeded", True)
+    assert run.result() == run.result(0)
 
 
-def test_of_a_large_collection_no_more_is_asked_than_is_kept() -> None:
-    asked = []
-
-    class Item:
-        def __repr__(self) -> str:
-            asked.append(self)
-            return "an item"
-
-    for large in ([Item()] * 100_000, dict.fromkeys(range(100_000), Item()), {"rows": (Item(),) * 100_000}):
-        asked.clear()
-        text, value = kept_of(large)
-        assert len(asked) < 1_100
-        assert len(value) == LIMIT
-        assert value.endswith("…")
-        assert len(text) < LIMIT + 10
+def test_a_result_is_the_object_itself_as_long_as_somebody_holds_the_run(scheduler):
+    run = asked(scheduler, make_thing)
+    thing = run.result(LONG)
+    assert type(thing) is Thing
+    assert run.result() is thing
+    alive = weakref.ref(thing)
+    del thing
+    gc.collect()
+    assert alive() is run.result()
+    del run
+    scheduler.wakeup()
+    gc.collect()
+    assert alive() is None
 
 
-@pytest.mark.thorough
-def test_an_object_of_a_registered_class_is_cut_too(registered: Any) -> None:
-    _, value = kept_of(Point(1, list(range(1_000_000))))
-    assert value.startswith("Point(x=1, y=[0, 1,")
-    assert len(value) == LIMIT
+def test_nothing_is_kept_for_whoever_does_not_ask(scheduler):
+    run = asked(scheduler, make_thing)
+    assert run.wait(LONG)
+    del run
+    gc.collect()
+    for state in scheduler._engine.states:
+        assert not state.completions.asked
+    assert not [one for one in gc.get_objects() if type(one) is Thing]
 
 
-def test_a_registered_class_comes_back_and_else_its_text_is_there(registered: Any) -> None:
-    text, value = kept_of({"at": Point(1, 2)})
-    assert value == {"at": Point(1, 2)}
-    del codec._by_name["test:Point"]
-    try:
-        assert value_of(text) == text == '{"at":{"~type":["test:Point",{"x":1,"y":2}]}}'
-    finally:
-        codec._by_name["test:Point"] = (Point, lambda data: Point(**data))
+def test_the_exception_of_a_run_is_raised_itself(scheduler):
+    run = asked(scheduler, boom)
+    with pytest.raises(ZeroDivisionError, match="by nothing") as caught:
+        run.result(LONG)
+    with pytest.raises(ZeroDivisionError) as again:
+        run.result()
+    assert again.value is caught.value
+    assert run.wait(0)
+    assert run.status == "failed"
 
 
-def test_the_limit_is_one_of_the_text_that_is_kept() -> None:
-    fits = [1] * (LIMIT // 2 - 1)
-    assert kept_of(fits)[1] == fits
-    assert kept_of([*fits, 1])[1] == f"{repr([1] * LIMIT)[: LIMIT - 1]}…"
-    assert kept_of("x" * LIMIT)[1] == "x" * LIMIT
-    assert kept_of("x" * (LIMIT + 1))[1] == f"{'x' * (LIMIT - 1)}…"
-
-
-@pytest.mark.parametrize("depth", [99, 1000])
-def test_what_is_nested_too_deeply_is_shown(depth: int) -> None:
-    value: Any = 1
-    for _ in range(depth):
-        value = [value]
-    text, found = kept_of(value)
-    assert found == value if depth < 100 else found.startswith("[[[[")
-    assert len(text) < 1000
-
-
-AROUND: dict[str, Any] = {
-    "list": lambda value: [value],
-    "tuple": lambda value: (value,),
-    "value": lambda value: {"in": value},
-}
-
-
-def nested(depth: int, around: Any) -> Any:
-    value: Any = 1
-    for _ in range(depth):
-        value = around(value)
-    return value
-
-
-@pytest.mark.parametrize("kind", ["list", "tuple", "value"])
-def test_a_result_is_kept_up_to_a_depth_and_shown_beyond_it(kind: str) -> None:
-    around = AROUND[kind]
-    value = nested(99, around)
-    assert kept_of(value)[1] == value
-    assert kept_of(nested(100, around))[1] == repr(nested(100, around))
-    assert "…" in kept_of(nested(101, around))[1]
-
-
-def test_the_keys_of_a_result_are_as_deep_as_its_values() -> None:
-    def keyed(depth: int) -> Any:
-        return {nested(depth - 1, AROUND["tuple"]): 1}
-
-    assert kept_of(keyed(99))[1] == keyed(99)
-    assert kept_of(keyed(100))[1] == repr(keyed(100))
-    assert "…" in kept_of(keyed(101))[1]
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        [],
-        (),
-        {},
-        set(),
-        frozenset(),
-        [1],
-        (1,),
-        {1},
-        frozenset({1}),
-        (1, 2),
-        [1, (), {"a": [b"x"], 2: None}, "text"],
-    ],
-    ids=repr,
-)
-def test_what_is_shown_is_what_its_repr_would_be(value: Any) -> None:
-    assert shown(value) == repr(value)
-
-
-def test_each_part_of_a_result_counts_and_texts_count_by_their_length() -> None:
-    assert kept_of([None] * 1000)[1] == [None] * 1000
-    assert type(kept_of([None] * LIMIT)[1]) is str
-    assert type(kept_of(["x" * LIMIT])[1]) is str
-    assert type(kept_of([b"x" * LIMIT])[1]) is str
-    assert shown(["x" * (2 * LIMIT)]) == f"['{'x' * (LIMIT - 3)}…"
-    assert shown([b"x" * (2 * LIMIT)]) == f"[b'{'x' * (LIMIT - 4)}…"
-    assert shown([2**20_000]) == "[<int of 20001 bits>]"
-
-
-@pytest.mark.parametrize("error", [RuntimeError, SystemExit, KeyboardInterrupt])
-def test_a_class_whose_encoding_fails_costs_its_own_value_only(error: type[BaseException]) -> None:
-    class Bad:
-        def __repr__(self) -> str:
-            raise error
-
-    def encode(value: Any) -> Any:
-        raise error
-
-    codec.register_type(Bad, "test:Bad", encode, encode)
-    try:
-        assert "Bad" in kept_of(Bad())[1]
-        assert value_of('{"~type":["test:Bad",1]}') if error is RuntimeError else True
-    finally:
-        del codec._by_name["test:Bad"], codec._registered[Bad]
-
-
-@pytest.mark.parametrize("hidden", ["{}", '{{"~dict":[["a",{}]]}}', '{{"~tuple":[{}]}}'])
-def test_reading_a_result_restores_no_trigger(hidden: str) -> None:
-    for spec in (
-        '{"~trigger":{"type":"custom","class":"tests.core.test_results:Point","state":null}}',
-        '{"\\u007etrigger":{"type":"custom","class":"no.such.module:C","state":null}}',
+def test_a_run_that_goes_on_is_waited_for_no_longer_than_one_wants(stores):
+    gate = Gate()
+    scheduler, _ = started(executors={"default": gate}, **stores)
+    scheduler.add_job(answer, "interval", days=1, id="j")
+    run = scheduler.run_job("j")
+    assert not run.wait(0)
+    assert not run.wait(2.5)
+    with pytest.raises(
+        RunTimeoutError, match=r"j@\d+#\d+ has not ended within 1 seconds; it is (claimed|waiting)"
     ):
-        text = hidden.format(spec)
-        assert value_of(text) == text
-    trigger = IntervalTrigger(minutes=1)
-    assert kept_of(trigger)[1] == repr(trigger)
-
-
-@pytest.mark.parametrize("text", ["", "{", "[1", "nan", '{"~date":"x"}', '{"~dict":[[[],1]]}', "[" * 5000])
-def test_a_damaged_result_is_there_as_its_text(text: str) -> None:
-    assert value_of(text) == text
-
-
-@pytest.mark.parametrize("value", [{"a": [1]}, [1, 2], {1, 2}])
-def test_the_ledger_in_memory_keeps_a_copy_and_not_the_live_object(value: Any) -> None:
-    seen = []
-    kept[:] = [value]
-    scheduler = ManualScheduler()
-    scheduler.add_listener(lambda event: seen.append(event.retval), EVENT_JOB_EXECUTED)
-    scheduler.start()
-    scheduler.add_job(give_back, "interval", minutes=1, id="job", name="give")
-    scheduler.advance(minutes=1)
-    (run,) = scheduler.get_runs("job")
+        run.result(1)
+    gate.release()
+    assert run.wait(0)
     scheduler.shutdown()
-    assert (run.status, run.retval, run.name, run.func) == (
-        SUCCEEDED,
-        value,
-        "give",
-        f"{__name__}:give_back",
-    )
-    assert run.retval is not value
-    assert run.kept is None
-    assert any(given is value for given in seen), "the event has the very object"
 
 
-def test_a_run_as_data_shows_values_as_people_read_them() -> None:
-    run = run_of({"a": (1, {2}), "b": b"x", None: object})
-    assert json.loads(json.dumps(run.to_dict()))["result"] == {
-        "a": [1, [2]],
-        "b": "b'x'",
-        "None": "<class 'object'>",
-    }
+@pytest.mark.parametrize("timeout", [-1, float("nan"), "1", True])
+def test_a_timeout_that_is_no_number_of_seconds_is_refused(scheduler, timeout):
+    run = asked(scheduler, answer)
+    with pytest.raises(OptionTypeError, match="timeout must be a number of seconds from 0 on"):
+        run.wait(timeout)
+
+
+def test_a_run_that_was_cancelled_has_no_result_and_says_why(scheduler):
+    scheduler.pause()
+    run = asked(scheduler, answer)
+    run.cancel("not needed")
+    scheduler.resume()
+    with pytest.raises(
+        NoResultError, match=r"ended without a result: cancelled \((not needed|.*)\)"
+    ) as caught:
+        run.result(LONG)
+    assert caught.value.run is run
+    run.cancel("again")
+    assert run.status == "cancelled"
+
+
+def test_a_run_that_waits_is_cancelled_by_its_asker_at_once(scheduler):
+    scheduler.add_job(answer, "interval", days=1, id="j")
+    later = scheduler.get_job("j").next_run_time
+    run = scheduler.run_job("j", not_before=later)
+    run.cancel("changed my mind")
+    assert (run.status, run.reason) == ("cancelled", "changed my mind")
+
+
+def test_one_key_gives_one_run_with_one_result(scheduler):
+    scheduler.add_job(make_thing, "interval", days=1, id="j")
+    first = scheduler.run_job("j", key="k")
+    second = scheduler.run_job("j", key="k")
+    assert first is second
+    assert second.result(LONG) is first.result()
+
+
+def test_a_waiting_thread_is_told_when_the_scheduler_is_shut_down_before_the_run_started():
+    scheduler, _ = started()
+    scheduler.add_job(answer, "interval", days=1, id="j")
+    scheduler.pause()
+    run = scheduler.run_job("j")
+    scheduler.shutdown()
+    with pytest.raises(NoResultError, match="cancelled"):
+        run.result(0)
+
+
+# ------------------------------------------------------------------------------------------------------ in other processes
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Return a scheduler that only asks, and one that runs."""
+    url = f"sqlite:///{tmp_path / 'jobs'}"
+    with (
+        BackgroundScheduler(jobstores={"default": url}, lease=1) as runs,
+        BackgroundScheduler(jobstores={"default": url}, runs_jobs=False) as asks,
+    ):
+        yield asks, runs
+
+
+def test_a_process_that_runs_no_jobs_gets_the_stored_value(two):
+    asks, _ = two
+    run = asked(asks, answer)
+    assert run.result(LONG) == 42
+    assert (run.status, run.owner is not None) == ("succeeded", True)
+
+
+def test_a_failure_elsewhere_is_an_error_with_type_and_text(two):
+    asks, _ = two
+    run = asked(asks, boom)
+    with pytest.raises(RunFailedError, match="failed: ZeroDivisionError: by nothing") as caught:
+        run.result(LONG)
+    assert "boom" in caught.value.run.traceback
+
+
+class Emptied(MemoryJobStore):
+    """A store that has lost its records."""
+
+    def get_run(self, job_id, nominal):
+        return None
+
+
+def test_a_run_whose_record_is_gone_has_no_result():
+    with BackgroundScheduler(jobstores={"default": Emptied()}) as scheduler:
+        scheduler.pause()
+        run = asked(scheduler, answer)
+        with pytest.raises(
+            NoResultError, match="has no record any more: it was pruned, or its store was emptied"
+        ):
+            run.result(LONG)
+
+
+def test_a_run_that_waits_and_whose_job_is_removed_elsewhere_has_no_result(two):
+    asks, runs = two
+    asks.add_job(answer, "interval", days=1, id="j")
+    run = asks.run_job("j", not_before=asks.get_job("j").next_run_time)
+    runs.remove_job("j")
+    with pytest.raises(NoResultError, match=r"ended without a result: cancelled \(job removed\)"):
+        run.result(LONG)
+
+
+def test_records_answer_at_once():
+    run = Run("j", 0, 0)
+    run.status, run.retval = SUCCEEDED, 7
+    assert run.wait()
+    assert run.result() == 7
+    run.status, run.error_type, run.error = FAILED, "ValueError", "no"
+    with pytest.raises(RunFailedError, match="j@0#1 failed: ValueError: no"):
+        run.result()
+    run.status, run.reason = LOST, None
+    with pytest.raises(NoResultError, match=r"j@0#1 ended without a result: lost$"):
+        run.result()
+
+
+# --------------------------------------------------------------------------------------------- where it may not be waited
+
+
+def test_a_wait_on_a_loop_is_refused_and_the_coroutine_waits(scheduler):
+    async def main():
+        run = asked(scheduler, answer)
+        with pytest.raises(WouldBlockError, match=r"await scheduler\.aio\.wait\(run\)"):
+            run.wait(1)
+        assert await scheduler.aio.wait(run, LONG)
+        assert await scheduler.aio.result(run) == 42
+
+    asyncio.run(main())
+
+
+def test_a_hundred_coroutines_wait_and_keep_no_thread_busy(scheduler):
+    async def main():
+        scheduler.pause()
+        run = asked(scheduler, answer)
+        waiting = [asyncio.ensure_future(scheduler.aio.result(run)) for _ in range(100)]
+        with pytest.raises(TimeoutError):
+            await scheduler.aio.result(run, 0)
+        assert await asyncio.wait_for(scheduler.aio.get_job("answer"), LONG)
+        scheduler.resume()
+        assert set(await asyncio.wait_for(asyncio.gather(*waiting), LONG)) == {42}
+
+    asyncio.run(main())
+
+
+def test_a_coroutine_that_is_cancelled_waits_no_more(scheduler):
+    async def main():
+        scheduler.pause()
+        run = asked(scheduler, answer)
+        waiting = asyncio.ensure_future(scheduler.aio.wait(run))
+        await asyncio.sleep(0)
+        assert len(run._calls) == 1
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert run._calls == []
+
+    asyncio.run(main())
+
+
+def child():
+    return "child"
+
+
+class Parent:
+    """A job that waits for another one of the same scheduler; what becomes of it."""
+
+    def __init__(self, scheduler, timeout=LONG, executor="default"):
+        self.scheduler, self.timeout = scheduler, timeout
+        scheduler.add_job(child, "interval", days=1, id="child", executor=executor)
+
+    def __call__(self):
+        return self.scheduler.run_job("child").result(self.timeout)
+
+
+def test_a_job_may_wait_for_another_one_while_a_worker_is_free():
+    with BackgroundScheduler(executors={"default": ThreadPoolExecutor(2)}) as scheduler:
+        parent = Parent(scheduler)
+        scheduler.add_job(parent, "interval", days=1, id="parent")
+        assert scheduler.run_job("parent").result(LONG) == "child"
+
+
+def test_a_job_that_would_wait_for_its_own_worker_is_refused():
+    with BackgroundScheduler(executors={"default": ThreadPoolExecutor(1)}) as scheduler:
+        scheduler.add_job(Parent(scheduler), "interval", days=1, id="parent")
+        with pytest.raises(
+            WouldBlockError, match="share an executor, of which no worker is free; give one of"
+        ):
+            scheduler.run_job("parent").result(LONG)
+
+
+def test_a_job_may_wait_for_one_of_another_executor():
+    pools = {"default": ThreadPoolExecutor(1), "other": ThreadPoolExecutor(1)}
+    with BackgroundScheduler(executors=pools) as scheduler:
+        scheduler.add_job(Parent(scheduler, executor="other"), "interval", days=1, id="parent")
+        assert scheduler.run_job("parent").result(LONG) == "child"
+
+
+def test_jobs_that_wait_in_all_workers_are_not_left_to_wait_for_ever():
+    both = threading.Barrier(2)
+
+    with BackgroundScheduler(executors={"default": ThreadPoolExecutor(2)}) as scheduler:
+        parent = Parent(scheduler)
+        scheduler.modify_job("child", max_instances=2)
+
+        def wait_for_child():
+            run = scheduler.run_job("child")
+            both.wait(LONG)
+            return run.result(LONG)
+
+        assert parent.timeout == LONG
+        scheduler.add_job(wait_for_child, "interval", days=1, id="parents", max_instances=2)
+        runs = [scheduler.run_job("parents"), scheduler.run_job("parents")]
+        ends = []
+        for run in runs:
+            try:
+                ends.append(run.result(LONG))
+            except WouldBlockError:
+                ends.append("refused")
+        assert "refused" in ends
+        assert set(ends) <= {"refused", "child"}
+
+
+def test_a_job_that_is_carried_out_by_the_pass_itself_waits_for_nobody():
+    scheduler, _ = started()
+    scheduler.add_job(Parent(scheduler), "interval", days=1, id="parent")
+    run = scheduler.run_job("parent")
+    with pytest.raises(WouldBlockError, match="the thread that starts the runs"):
+        run.result(LONG)
+
+
+def test_a_run_is_found_by_whoever_waits_first_and_by_whoever_comes_late(scheduler):
+    run = asked(scheduler, answer)
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(run.result(LONG))) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LONG)
+    results.append(run.result(LONG))
+    assert results == [42] * 6

@@ -71,20 +71,29 @@ def pause_of(job: Job) -> Pause:
     return pause
 
 
+def note_of(job: Job) -> str | None:
+    """Return why a job was paused or put on hold, in words; None: nobody has said."""
+    pause = pause_of(job)
+    return pause.note if pause.hold is None else pause.hold or pause.note
+
+
 def is_on_hold(job: Job) -> bool:
     """Whether a job is on hold."""
     return job.paused is not None and job.state == PAUSED and pause_of(job).hold is not None
 
 
 def left_out(job: Job, pause: Pause, reason: str, now: int) -> Run | None:
-    """Return the record of the times before ``now`` that a job did not run while it was paused, None if there were none.
+    """Return the record of the times before ``now`` that a job does not run as it was paused, None if there are none.
+
+    A time that it goes on with is not among them: a date that has passed is still to come for a job that is resumed.
 
     :param reason: "paused" or "on hold"
     :param now: instant from which on it is planned again
     :raises Exception: whatever the job's trigger raises
     """
-    first = pause.since
-    if first is None or first >= now:
+    first, following = pause.since, job.trigger.first(now)
+    end = now if following is None else min(now, following)
+    if first is None or first >= end:
         return None
-    last, count = latest(job.trigger, first, now - 1)
+    last, count = latest(job.trigger, first, end - 1)
     return record_of(job, first, last, count, SKIPPED, reason, now)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from datetime import date, datetime, time
 
 from ..clock import moment
-from ..errors import RunNotInHandError
+from ..errors import NoResultError, RunFailedError, RunNotInHandError
 from ..texts import repr_of, shortened, text_of, type_name
-from .states import CLAIMED, FAILED, WAITING, end
+from .states import CLAIMED, FAILED, SUCCEEDED, WAITING, end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -233,13 +233,48 @@ class Run:
         """Whether the run has reached one of the end states."""
         return self.status not in _UNFINISHED
 
-    def cancel(self) -> None:
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until a run that ``run_job()`` returned has ended, on whatever node that shares the store.
+
+        The end of a run that this process carries out is told at once; others are looked for in the store, up to once a second.
+
+        :param timeout: the longest wait (seconds); None: any time
+        :return: True once it has ended, whatever the end; False if it has not by then
+        :raises WouldBlockError: on the thread of an event loop; or in a job, if the run is to start in the same executor, of which
+            no worker is free
+        :raises NoResultError: if its record is gone
+        :raises RunNotInHandError: if this is only a record, and it has not ended
+        """
+        if not self.ended:
+            raise RunNotInHandError(self.id, "waited for", "wait for the run that run_job() returned")
+        return True
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait as :meth:`wait` does, and return what the job returned.
+
+        That is the object itself if this process has carried the run out, else what the ledger keeps of it.
+
+        :param timeout: the longest wait (seconds); None: any time
+        :raises TimeoutError: if the run has not ended by then
+        :raises NoResultError: if it was missed, skipped, cancelled or lost
+        :raises RunFailedError: (a NoResultError) if it has failed in another process, with type and text of its error; else the
+            exception itself is raised
+        """
+        self.wait(timeout)
+        return outcome_of(self)
+
+    def cancel(self, reason: str = "cancelled") -> None:
         """Ask the run to stop; the job sees it as ``current_run().cancelled``. A run that has ended stays as it is.
 
+        One that ``run_job()`` returned is cancelled wherever it is, as by ``cancel_run()``.
+
+        :param reason: why, in words
         :raises RunNotInHandError: (a RuntimeError) if this is a record of a durable store, which nobody who runs the job looks at
         """
         if self.job is None and not self.ended:
-            raise RunNotInHandError(self.id)
+            raise RunNotInHandError(
+                self.id, "cancelled", "call scheduler.cancel_run(job_id, run.scheduled_run_time)"
+            )
         self.cancelled = True
 
     def to_dict(self) -> dict[str, Any]:
@@ -279,6 +314,24 @@ def fail(run: Run, exception: BaseException, traceback: str, now: int) -> None:
     run.error_type = type_name(exception)
     run.error = shortened(text_of(exception))
     run.traceback = shortened(traceback)
+
+
+def outcome_of(run: Run) -> Any:
+    """Return what a run that has ended has returned, as far as that is known.
+
+    :raises NoResultError: if it has not succeeded, a :class:`RunFailedError` if it has failed
+    """
+    if run.status == SUCCEEDED:
+        return run.retval
+    if run.exception is not None:
+        raise run.exception
+    if run.status == FAILED:
+        raise RunFailedError(
+            run, f"failed: {run.error_type or 'an error'}: {run.error or 'nothing is known of it'}"
+        )
+    raise NoResultError(
+        run, f"ended without a result: {run.status}{f' ({run.reason})' if run.reason else ''}"
+    )
 
 
 def time_of(run: Run, clock: ShowsTime) -> int:

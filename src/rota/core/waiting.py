@@ -5,6 +5,7 @@ Pure decisions about run objects; a store reads the waiting runs, in the order o
 
 from __future__ import annotations
 
+from ..callables import lacking
 from .extras import ASKED_FOR, extra_of, keeps_place
 from .states import ACTIVE, CANCELLED, FAILED, PAUSED, QUARANTINED, end, start_waiting, wait
 from .transitions import may_claim
@@ -90,7 +91,7 @@ class Taking:
 
     def _may_start(self, run: Run, job: Job, running: int) -> bool:
         extra = extra_of(run)
-        if job.state == QUARANTINED:
+        if job.state == QUARANTINED or lacking(job):
             self.busy.add(job.id)
             return False
         if job.state == PAUSED and extra.waiting_for not in ASKED_FOR:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from ..clock import SECOND
 from ..core.states import CLAIMED
+from ..events import EVENT_JOB_CANCEL_REQUESTED, JobCancelRequestedEvent
 from ..executors.base import UNBOUNDED
-from .announcements import EVENT_OF_STATUS, announce
+from .announcements import EVENT_OF_STATUS, announce, local
 from .submission import hand_over
 
 TYPE_CHECKING = False
@@ -96,6 +97,7 @@ def start_waiting(
         if run.ended:
             outlet.logger.warning("Run %r is %s: %s", run, run.status, run.reason)
             announce(outlet, state.alias, run, EVENT_OF_STATUS[run.status])
+            state.completions.tell_askers([run])
         else:
             run.permission = permission
             taken.append(run)
@@ -156,3 +158,6 @@ def stop(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:
     if executor is not None:
         executor.cancel_run(run)
     outlet.logger.info("Run %r was asked to stop: %s", run, reason)
+    if outlet.wanted() & EVENT_JOB_CANCEL_REQUESTED:
+        code, time = EVENT_JOB_CANCEL_REQUESTED, local(run.job, run.nominal)
+        outlet.dispatch(JobCancelRequestedEvent(code, run.job_id, state.alias, time, reason, run))

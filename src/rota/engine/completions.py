@@ -12,7 +12,7 @@ from time import sleep
 from ..clock import HELD, SECOND
 from ..core.policy import Policy
 from ..core.run import GONE, is_plain
-from ..core.states import CANCELLED, LOST, WITHHELD, end, take_back
+from ..core.states import CANCELLED, LOST, SUCCEEDED, WITHHELD, end, take_back
 from ..errors import HeldRowsError
 from ..events import EVENT_JOB_LOST, EVENT_JOB_REFUSED
 from ..interrupts import is_interrupt
@@ -23,7 +23,8 @@ from .refusals import Refusals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Callable, Container, MutableMapping, Sequence
+    from typing import Any, Protocol
 
     from ..core.plan import Decision
     from ..core.run import Run
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
     from .failures import Failures
     from .lease import Lease
     from .outlet import Outlet
+
+    class HearsOfEnd(Protocol):
+        """Somebody who has asked for a run."""
+
+        def has_ended(self, run: Run, outcome: tuple[BaseException | None, Any] | None = ...) -> None:
+            """Take the end of the run; it calls no code of users."""
+
 
 #: How many ended runs are written at once, at most.
 BATCH = 1000
@@ -71,6 +79,8 @@ class Completions:
         self.refusals = Refusals(store, lease)
         #: what jobs want to be told of their failed runs
         self.failures: Failures | None = None
+        #: runs that somebody has asked for and still holds, who are told of their ends; None: there never was one
+        self.asked: MutableMapping[tuple[str, int], HearsOfEnd] | None = None
         #: runs in hand that their executor could not start without permission; the passes hand them out again
         self.withheld: deque[Run] = deque()
         #: ended runs whose rows somebody else holds; when they are tried again (monotonic microseconds), and after what pause
@@ -345,6 +355,8 @@ class Completions:
         unrecorded = self._announcements_of(refused, lost) if refused or lost else None
         if Policy.some_tell:
             self.note_failures(batch, unrecorded or ())
+        if self.asked:
+            self.tell_askers([run for run in batch if not unrecorded or id(run) not in unrecorded])
         for run in batch:
             event = None
             job = run.job
@@ -362,6 +374,15 @@ class Completions:
                 run.retval, run.kept = run.kept[1], None
             if event is not None:  # after that, so that every listener sees the same run
                 outlet.dispatch(event)
+
+    def tell_askers(self, runs: Sequence[Run]) -> None:
+        """Tell those who have asked for runs of their ends, with what the runs have raised and returned."""
+        asked = self.asked or {}
+        for run in runs:
+            waiting = asked.get((run.job_id, run.nominal))
+            if waiting is not None:
+                known = run.status == SUCCEEDED or run.exception is not None
+                waiting.has_ended(run, (run.exception, run.retval) if known else None)
 
     def note_failures(self, runs: Sequence[Run], unrecorded: Container[int] = ()) -> Failures:
         """Take note of failed runs of which somebody is to be told; return what tells.

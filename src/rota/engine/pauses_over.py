@@ -22,17 +22,19 @@ _PAUSED = JobQuery(states={PAUSED})
 
 
 def over(store: BaseJobStore) -> Iterator[list[Job]]:
-    """Return the jobs whose pause is over, in steps of one page of the paused ones."""
+    """Return the jobs whose pause is over, in steps of one page of the paused ones; nothing if these are few and none is over."""
     cursor = None
     while True:
         page = store.find_jobs(_PAUSED, 200, cursor)
         now = store.now()
-        yield [
+        found = [
             job
             for job in page.items
             if job.paused is not None and (until := pause_of(job).until) is not None and until <= now
         ]
         cursor = page.cursor
+        if found or cursor is not None:
+            yield found
         if cursor is None:
             return
 

@@ -60,5 +60,6 @@ def cancel(outlet: Outlet, state: StoreState) -> None:
         runs.append(run)
     if runs:
         state.store.finish(runs, now)
+        state.completions.tell_askers(runs)
         for run in runs:
             announce(outlet, state.alias, run, EVENT_JOB_CANCELLED)

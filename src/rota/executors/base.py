@@ -160,6 +160,14 @@ class BaseExecutor(ABC):
         """Whether so much room has come free that another pass of the engine pays."""
         return self.capacity() > 0
 
+    def function_workers(self) -> int | None:
+        """Return how many plain functions run at the same time, None: any number, or it is not known."""
+        return None
+
+    def free_workers(self) -> int:
+        """Return how many more plain functions would begin at once; below 0: so many wait for others to end."""
+        return self.capacity()
+
     def submit(self, runs: Sequence[Run], done: Done) -> None:
         """Carry runs out. Thread-safe; it does not wait for them.
 

@@ -108,6 +108,14 @@ class LoopExecutor(NativeExecutor):
         """Return how many more plain functions there is room for: what the threads have."""
         return self._threads.capacity() if self._threads.worth_a_pass() else 0
 
+    def function_workers(self) -> int | None:
+        """Return the number of threads."""
+        return self._threads.function_workers()
+
+    def free_workers(self) -> int:
+        """Return how many threads have nothing to do, less what is queued."""
+        return self._threads.free_workers()
+
     def submit(self, runs: Sequence[Run], done: Done) -> None:
         """Carry runs out: coroutine functions on the loop, plain functions in threads."""
         plain, coroutines = [], []

@@ -71,6 +71,14 @@ class TwistedExecutor(NativeExecutor):
             left = room.left(self._threads, in_hand)
         return left if in_hand <= room.worth_at else 0
 
+    def function_workers(self) -> int | None:
+        """Return the number of threads that the reactor has."""
+        return self._threads
+
+    def free_workers(self) -> int:
+        """Return how many of the reactor's threads have none of this executor's functions, less those that wait for one."""
+        return self._threads - len(self._threaded)
+
     @property
     def _threads(self) -> int:
         return int(self._reactor.getThreadPool().max)

@@ -100,6 +100,14 @@ class WorkerPool(NativeExecutor):
         room = self._room
         return room.in_flight <= room.worth_at
 
+    def function_workers(self) -> int | None:
+        """Return the number of workers."""
+        return self.max_workers
+
+    def free_workers(self) -> int:
+        """Return how many workers have nothing to do, less what is queued."""
+        return self.max_workers - len(self._under_way) - self._queue.qsize()
+
     @property
     def in_flight(self) -> int:
         """How many runs wait for a worker or keep one busy."""

@@ -212,15 +212,19 @@ class BaseJobStore(Searchable, TakesRequests, ABC):
         """
 
     @abstractmethod
-    def remove_job(self, job_id: str) -> None:
-        """Delete a job.
+    def remove_job(self, job_id: str) -> Sequence[Run] | None:
+        """Delete a job. Its waiting runs are cancelled with it ("job removed"), its records stay.
 
+        :return: the runs that were cancelled; None: none
         :raises JobLookupError: if there is none
         """
 
     @abstractmethod
-    def remove_all_jobs(self) -> None:
-        """Delete all jobs."""
+    def remove_all_jobs(self) -> Sequence[Run] | None:
+        """Delete all jobs, as :meth:`remove_job` deletes one.
+
+        :return: the runs that were cancelled; None: none
+        """
 
     def _fix_paused_jobs_sorting(self, jobs: list[Job]) -> None:
         """Move the jobs without a next run time from the front of the list to its end (for subclasses)."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: How many records the memory of a process keeps for a store.
 RING_SIZE = 10_000
+#: Of how many jobs edits are kept before it is looked for those that are gone.
+FEW_CHANGED = 32
 
 
 class Beside:
@@ -32,6 +34,7 @@ class Beside:
 
     :ivar parts: texts by name, for the key of each run
     :ivar changes: the last edits of each job, newest first
+    :ivar most_changed: of how many jobs there may be edits before those of removed jobs go
     :ivar node: the id of the one node, and what it says of itself
     :ivar draining: the id of the node if it is to claim nothing more
     :ivar waiting: the waiting runs by their keys
@@ -39,11 +42,12 @@ class Beside:
     :ivar requests: the request, the node that is asked, when, and the answer, for the id of each request
     """
 
-    __slots__ = ("changes", "draining", "keys", "node", "parts", "requests", "waiting")
+    __slots__ = ("changes", "draining", "keys", "most_changed", "node", "parts", "requests", "waiting")
 
     def __init__(self) -> None:
         self.parts: dict[tuple[str, int], dict[str, str]] = {}
         self.changes: dict[str, list[Change]] = {}
+        self.most_changed = FEW_CHANGED
         self.node: tuple[str, str] | None = None
         self.draining: str | None = None
         self.waiting: dict[tuple[str, int], Run] = {}
@@ -101,15 +105,18 @@ class MemoryLedger:
         """Whether runs of a job wait."""
         return "_beside" in self.__dict__ and any(key[0] == job_id for key in self.beside.waiting)
 
-    def cancel_waiting(self, job_id: str, reason: str, now: int) -> None:
-        """End the waiting runs of a job that is removed."""
-        from ..core.waiting import cancelled  # rare
+    def cancel_waiting(self, job_id: str, now: int) -> list[Run]:
+        """End the waiting runs of a job that is removed; return them."""
+        from ..core.waiting import JOB_REMOVED, cancelled  # rare
 
         waiting = self.beside.waiting
-        for key in [key for key in waiting if key[0] == job_id]:
-            run = waiting.pop(key)
-            cancelled(run, reason, now)
-            self.extend([run])
+        runs = [waiting.pop(key) for key in [key for key in waiting if key[0] == job_id]]
+        for run in runs:
+            cancelled(run, JOB_REMOVED, now)
+            label(run)
+            run.job = None
+        self.extend(runs)
+        return runs
 
     def take_out(self, run: Run) -> None:
         """Take an ended run out of the ring: it is opened again."""

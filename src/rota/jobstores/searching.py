@@ -32,6 +32,7 @@ from ..core.queries import (
     key_of_job,
     key_of_run,
 )
+from .memory_ledger import FEW_CHANGED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -301,6 +302,10 @@ def note_change(store: Any, job_id: str, change: Change) -> None:
     with store._ledger.lock:
         before = [other for other in beside.changes.get(job_id, ()) if other.revision < change.revision]
         beside.changes[job_id] = newest_first([*before, change])
+        if len(beside.changes) > beside.most_changed:
+            for gone in [id for id in beside.changes if store.lookup_job(id) is None]:
+                del beside.changes[gone]
+            beside.most_changed = max(FEW_CHANGED, 2 * len(beside.changes))
 
 
 def changes(store: Any, job_id: str) -> list[Change]:

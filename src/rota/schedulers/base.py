@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from abc import ABCMeta, abstractmethod
 from functools import partial
-from threading import RLock, Thread
+from threading import RLock, Thread, get_ident
 from types import FunctionType, MethodType
 
 from ..clock import LEASE, SYSTEM_CLOCK
@@ -722,8 +722,9 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         :param kwargs: keyword arguments of this run, instead of the job's
         :param key: the same key within 24 hours returns the same run of the job, and starts nothing
         :param not_before: when the run may start (aware datetime); None: now
-        :return: the run as it was asked for. In a durable store that is a record which stays as it is ("waiting"), whoever takes
-            the run: :meth:`get_run` tells what became of it
+        :return: the run: its ``wait()`` and ``result()`` wait for its end (in coroutines, those of :attr:`aio`), and its
+            ``cancel()`` cancels it. It shows what this process knows of it: in a durable store it may have been started by
+            another node and still show "waiting"; :meth:`get_run` returns the record as it is
         :raises JobLookupError: if there is no such job
         :raises MaxInstancesReachedError: if it runs as often as it may already
         :raises JobValueError: if it is quarantined; or signed, and this store has no key
@@ -955,6 +956,22 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         """Whether the caller may wait for runs: it may not if they could need what it holds up (a job, a listener, a loop)."""
         return not self._lifecycle.is_inside()
 
+    def _on_loop(self) -> bool:
+        """Whether the caller is on the thread of the loop on which this host lives."""
+        return False
+
+    def _in_pass(self) -> bool:
+        """Whether the caller is in the thread that makes a pass now."""
+        return self._lifecycle.ticking == get_ident()
+
+    def _run_inside(self) -> Run | None:
+        """Return the run of this scheduler in which the caller is, None: it is in none."""
+        return self._lifecycle.run_inside()
+
+    def _wait_for_event(self, event: Event, seconds: float) -> bool:
+        """Wait until another thread has set an event, at most so long; return whether that is so."""
+        return event.wait(seconds)
+
     def _do_aside(self, work: Callable[[], object]) -> Any:
         """Do what waits for runs without the caller waiting: in a thread of its own, which is returned."""
         thread = Thread(target=work, name="rota-shutdown", daemon=True)
@@ -1135,6 +1152,32 @@ class Aio:
     cancel_run = _in_thread(BaseScheduler.cancel_run)
     hold = _in_thread(BaseScheduler.hold)
     release = _in_thread(BaseScheduler.release)
+
+    async def wait(self, run: Run, timeout: float | None = None) -> bool:  # noqa: ASYNC109  # as Run.wait()
+        """Wait for the end of a run that ``run_job()`` returned, as :meth:`~rota.core.run.Run.wait` does; the loop goes on.
+
+        No thread is kept busy by that. It may be called in a job of the same executor, too, if that is a coroutine.
+
+        :param run: the run
+        :param timeout: the longest wait (seconds); None: any time
+        :return: False if it has not ended by then
+        """
+        from .results import wait_on_loop  # rare
+
+        return await wait_on_loop(run, timeout)
+
+    async def result(self, run: Run, timeout: float | None = None) -> Any:  # noqa: ASYNC109  # as Run.result()
+        """Wait for the end of a run that ``run_job()`` returned, and return its result: :meth:`~rota.core.run.Run.result`.
+
+        :param run: the run
+        :param timeout: the longest wait (seconds); None: any time
+        :return: what the job returned
+        :raises TimeoutError: if the run has not ended by then
+        """
+        from .results import result_on_loop  # rare
+
+        return await result_on_loop(run, timeout)
+
     drain = _in_thread(BaseScheduler.drain)
     undrain = _in_thread(BaseScheduler.undrain)
 

@@ -361,16 +361,18 @@ class JobBook:
                 if job.version == version:  # not a live object
                     job = draft
                 if self.listening.mask & (EVENT_JOB_MODIFIED | EVENT_JOB_PAUSED):
-                    self._tell_of_change(job_id, alias, is_paused)
+                    self._tell_of_change(job, alias, is_paused)
                 if scheduler.state == STATE_RUNNING:
                     self.wake_for(job, alias)
                 return job
         raise changed_all_the_time(job_id)
 
-    def _tell_of_change(self, job_id: str, alias: str, is_paused: bool) -> None:
-        tell(self.scheduler, JobEvent(EVENT_JOB_MODIFIED, job_id, alias), self.log)
+    def _tell_of_change(self, job: Job, alias: str, is_paused: bool) -> None:
+        tell(self.scheduler, JobEvent(EVENT_JOB_MODIFIED, job.id, alias), self.log)
         if is_paused:
-            tell(self.scheduler, JobPausedEvent(EVENT_JOB_PAUSED, job_id, alias), self.log)
+            from ..core.pauses import note_of  # rare
+
+            tell(self.scheduler, JobPausedEvent(EVENT_JOB_PAUSED, job.id, alias, note_of(job)), self.log)
 
     # -- removing ------------------------------------------------------------------------------------------------
 
@@ -384,15 +386,17 @@ class JobBook:
             raise no_such_job(job_id, ())
         alias: str | None
         if self.is_open or self.goes_to_stores():
-            for alias, store in (  # noqa: B007  # the one at which the loop ends is told
+            for alias, store in (
                 self.stores(jobstore) if jobstore is not None else list(self.scheduler._jobstores.items())
             ):
                 if store.does_io and usable_id(id) is None:
                     continue  # no store is asked for an id that no job can have: their answers differ
                 try:
-                    store.remove_job(id)
+                    ended = store.remove_job(id)
                 except JobLookupError:
                     continue
+                if ended:
+                    self._tell_of_ends(alias, ended)
                 break
             else:
                 alias = None
@@ -406,6 +410,12 @@ class JobBook:
         if self.log.enabled(INFO):
             self.log.info("Removed job %s", job_id)
 
+    def _tell_of_ends(self, alias: str, ended: Any) -> None:
+        from .ends import tell_of_ends  # rare
+
+        if isinstance(ended, list):  # a program's own store may return anything
+            tell_of_ends(self.scheduler, self.engine, self.listening.mask, alias, ended, self.log)
+
     def remove_all(self, jobstore: str | None) -> None:
         """Remove all jobs from one store, or from all.
 
@@ -418,8 +428,10 @@ class JobBook:
         else:
             if jobstore is not None:
                 scheduler._lookup_jobstore(jobstore)
-            for _, store in self.stores(jobstore):
-                store.remove_all_jobs()
+            for alias, store in self.stores(jobstore):
+                ended = store.remove_all_jobs()
+                if ended:
+                    self._tell_of_ends(alias, ended)
         tell(scheduler, SchedulerEvent(EVENT_ALL_JOBS_REMOVED, jobstore), self.log)
 
 

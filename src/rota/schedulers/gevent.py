@@ -212,6 +212,14 @@ class GeventScheduler(BlockingScheduler):
                     gevent.sleep(_POLL)
         return self._lifecycle.closed.is_set()
 
+    def _wait_for_event(self, event: Any, seconds: float) -> bool:
+        if self._on_other_thread():
+            return bool(event.wait(seconds))
+        with gevent.Timeout(seconds, False):
+            while not event.is_set():  # it may be set by a thread of its own, of which no greenlet hears
+                gevent.sleep(_POLL)
+        return bool(event.is_set())
+
     def _on_other_thread(self) -> bool:
         return self._thread is not None and _native_ident() != self._thread
 

@@ -18,6 +18,7 @@ from ..texts import repr_of, shortened
 from ..triggers.base import AskedBy
 from ..util import new_node_id
 from .book import TRIES
+from .ends import tell_of_ends
 from .searches import in_zone, instant_of, store_of
 
 TYPE_CHECKING = False
@@ -49,7 +50,8 @@ def cancel(book: JobBook, job_id: str, nominal: Any, reason: str, jobstore: str 
     alias, store = store_of(book, jobstore)
     key = instant_of("nominal", nominal)
     for _ in range(TRIES):
-        run = store.cancel_run(job_id, key, shortened(reason, LONGEST_NOTE), store.now())
+        now = store.now()
+        run = store.cancel_run(job_id, key, shortened(reason, LONGEST_NOTE), now)
         if run is None:
             run = _leave_out(book, alias, store, job_id, key)
             if run is None:  # it was claimed, or changed, meanwhile
@@ -58,6 +60,8 @@ def cancel(book: JobBook, job_id: str, nominal: Any, reason: str, jobstore: str 
             _tell(book, alias, run, reason)
         elif run.status != CANCELLED:
             raise JobValueError(f"Run {run.id} has ended already: {run.status}")
+        elif run.finished_at == now:  # it waited: nobody else knows of its end
+            tell_of_ends(book.scheduler, book.engine, book.listening.mask, alias, [run], book.log)
         in_zone(book, [run])
         return run
     raise StoreConflictError(f'The run of job "{job_id}" is changed by others all the time; try again')

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from ..core.run import Run
     from ..engine.completions import Completions
     from ..engine.engine import Engine
     from ..executors.base import BaseExecutor
@@ -274,11 +275,15 @@ class Lifecycle:
             queue.is_current for queue in self.book.listening.queues
         ):
             return True
+        return self.run_inside() is not None
+
+    def run_inside(self) -> Run | None:
+        """Return the run of this scheduler in which the caller is, None: it is in none."""
         try:
             run = current_run()
         except Exception:
-            return False
-        return not run.ended and self.require_engine().owns(run.owner)
+            return None
+        return run if not run.ended and self.require_engine().owns(run.owner) else None
 
     # -- stopping ------------------------------------------------------------------------------------------------
 

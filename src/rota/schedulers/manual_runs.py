@@ -12,6 +12,7 @@ from ..errors import JobValueError, MaxInstancesReachedError, SchedulerNotRunnin
 from ..texts import repr_of
 from ..triggers.base import AskedBy
 from .book import TRIES, changed_all_the_time
+from .results import asked
 from .searches import instant_of
 
 #: The longest key that a run can be asked for with (characters).
@@ -47,38 +48,47 @@ def run_now(
         job, alias = scheduler._lookup_job(job_id, jobstore)
         if alias is None:  # stopped meanwhile
             raise SchedulerNotRunningError
-        if job.state == QUARANTINED:
-            raise JobValueError(f'Job "{job_id}" is quarantined and cannot run: {job.error}')
-        if job.sealed is not None:
-            raise JobValueError(
-                f'Job "{job_id}" is signed, and nobody would accept a request for a run of it that is not; give the store the '
-                f"signing_key (the command line takes it from ROTA_SIGNING_KEY)"
-            )
-        if not scheduler._lookup_jobstore(alias).durable:
-            book.check_executor(job.executor)
-            book.check_resources(job)
+        _check(book, job, alias)
         now = scheduler._lookup_jobstore(alias).now()
         taken = scheduler._lookup_jobstore(alias).recorded({job_id: now}).get(job_id, ())
         with AskedBy(scheduler):
             decision = once_more(job, now, {first for first, _, _ in taken})
+        run, state = decision.runs[0], _state(book, alias)
         if waits:
-            run = _fill(decision.runs[0], job, args, kwargs, key, not_before)
-            opened = open_run(_state(book, alias), run)
+            _fill(run, job, args, kwargs, key, not_before)
+        mine = asked(book, state, run, is_new=True)  # before anybody may end it
+        if waits:
+            opened = open_run(state, run)
             if opened:
                 book.wake_host()
-                return opened[0]
+                return mine if opened[0] is run else asked(book, state, opened[0], is_new=False)
             continue
         if job.running < job.max_instances and _request(book, alias, decision):
             book.log.debug('A run of job "%s" was asked for', job_id)
-            run = decision.runs[0]
+            if decision.runs[0] is not run:
+                mine = asked(book, state, decision.runs[0], is_new=False)
             if scheduler._lookup_jobstore(alias).durable:
                 run.job = None  # whoever takes the run has an object of its own
-            return run
+            return mine
         if not decision.runs:  # somebody took its key meanwhile: another one is chosen
             continue
         if job.running >= job.max_instances:
             raise MaxInstancesReachedError(job)
     raise changed_all_the_time(job_id)
+
+
+def _check(book: JobBook, job: Job, alias: str) -> None:
+    """Refuse a job that cannot be asked for."""
+    if job.state == QUARANTINED:
+        raise JobValueError(f'Job "{job.id}" is quarantined and cannot run: {job.error}')
+    if job.sealed is not None:
+        raise JobValueError(
+            f'Job "{job.id}" is signed, and nobody would accept a request for a run of it that is not; give the store the '
+            f"signing_key (the command line takes it from ROTA_SIGNING_KEY)"
+        )
+    if not book.scheduler._lookup_jobstore(alias).durable:
+        book.check_executor(job.executor)
+        book.check_resources(job)
 
 
 def _fill(
@@ -88,7 +98,7 @@ def _fill(
     kwargs: Mapping[str, Any] | None,
     key: str | None,
     not_before: datetime | None,
-) -> Run:
+) -> None:
     """Give a run what it was asked for with."""
     from ..core.extras import extra_of  # import time
     from ..job.checks import checked_call
@@ -108,7 +118,6 @@ def _fill(
         extra.kwargs = None if kwargs is None else dict(kwargs)
     if not_before is not None:
         extra.not_before = instant_of("not_before", not_before)
-    return run
 
 
 def _state(book: JobBook, alias: str) -> StoreState:

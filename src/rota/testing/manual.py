@@ -282,6 +282,13 @@ class ManualScheduler(BaseScheduler):
                 return False
             self.clock.advance(max(timer - self.clock.monotonic(), 0) / SECOND)
 
+    def _wait_for_event(self, event: Any, seconds: float) -> bool:
+        """Let that time pass, as nobody else does."""
+        self.run_pending()
+        if not event.is_set():
+            self.advance(seconds=seconds)
+        return bool(event.is_set())
+
     def _do_aside(self, work: Callable[[], object]) -> None:
         """Do something as soon as the pass or job from which it was asked for has ended."""
         if self._lifecycle.is_inside():

@@ -137,33 +137,37 @@ class MemoryJobStore(BaseJobStore):
                 raise JobLookupError(job.id)
             self._replace(stored, job)
 
-    def remove_job(self, job_id: str) -> None:
-        """Delete a job.
+    def remove_job(self, job_id: str) -> Sequence[Run] | None:
+        """Delete a job; return its waiting runs, which are cancelled.
 
         :raises JobLookupError: if there is none
         """
+        ended = None
         with self._mutex:
             job = self._by_id.pop(job_id, None)
             if job is None:
                 raise JobLookupError(job_id)
             self._leave(job)
             if self._runs.waits(job_id):
-                self._runs.cancel_waiting(job_id, "job removed", self.now())
+                ended = self._runs.cancel_waiting(job_id, self.now())
             self._stale += 1
             if self._stale > _MOST_STALE:
                 self._tidy()
+        return ended
 
-    def remove_all_jobs(self) -> None:
-        """Delete all jobs."""
+    def remove_all_jobs(self) -> Sequence[Run] | None:
+        """Delete all jobs; return their waiting runs, which are cancelled."""
+        ended: list[Run] = []
         with self._mutex:
             for job in self._by_id.values():
                 self._leave(job)
                 if self._runs.waits(job.id):
-                    self._runs.cancel_waiting(job.id, "job removed", self.now())
+                    ended += self._runs.cancel_waiting(job.id, self.now())
             self._by_id.clear()
             self._queues.clear()
             self._given.clear()
             self._stale = 0
+        return ended
 
     def shutdown(self) -> None:
         """Delete all jobs, as APScheduler's memory store does; the records can still be read."""

@@ -237,20 +237,27 @@ class MongoDBJobStore(DurableJobStore):
         self._check_started()
         return self._jobs.save(job, version)
 
-    def remove_job(self, job_id: str) -> None:
-        """Delete a job, also one that cannot be restored; its records stay.
+    def remove_job(self, job_id: str) -> Sequence[Run] | None:
+        """Delete a job, also one that cannot be restored; return its waiting runs, which are cancelled. Its records stay.
 
         :raises JobLookupError: if there is none
         """
         self._check_started()
-        if not (self._jobs.remove(job_id) or self._waiting.remove(job_id, self.now())):
+        if self._jobs.remove(job_id):
+            return None
+        ended = self._waiting.remove(job_id, self.now())
+        if ended is None:
             raise JobLookupError(job_id)
+        return ended
 
-    def remove_all_jobs(self) -> None:
-        """Delete all jobs; their records stay."""
+    def remove_all_jobs(self) -> Sequence[Run] | None:
+        """Delete all jobs; return their waiting runs, which are cancelled. Their records stay."""
         self._check_started()
-        for job_id in self._jobs.remove_all():
-            self._waiting.remove(job_id, self.now())
+        return [
+            run
+            for job_id in self._jobs.remove_all()
+            for run in self._waiting.remove(job_id, self.now()) or ()
+        ]
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 

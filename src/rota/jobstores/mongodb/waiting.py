@@ -353,13 +353,14 @@ class Waiting:
             condition = {"_id": job_id, "under_way": {"$elemMatch": same}}
             return bool(self._server.jobs.update_one(condition, change).matched_count)
 
-    def remove(self, job_id: str, now: int) -> bool:
-        """Delete a job with runs that wait, which are cancelled; return False if there is no such job."""
+    def remove(self, job_id: str, now: int) -> list[Run] | None:
+        """Delete a job with runs that wait, which are cancelled; return them, None if there is no such job."""
         for _ in range(TRIES):
             with self._server.translated():
                 document = self._server.jobs.find_one({"_id": job_id, "state": {"$ne": REMOVED}})
                 if document is None:
-                    return False
+                    return None
+                ended: list[Run] = []
                 lists: dict[str, list[Any]] = {name: [] for name in LISTS}
                 for name in LISTS:
                     for entry in entries_of(document, name):
@@ -372,6 +373,7 @@ class Waiting:
                         run.name = text_instead(document.get("name"))
                         run.func = text_instead(document.get("func"))
                         lists["pending"].append(entry_of(run))
+                        ended.append(run)
                 condition = {"_id": job_id, **{name: document.get(name) for name in LISTS}}
                 change: dict[str, Any] = {
                     **REMOVAL,
@@ -380,8 +382,8 @@ class Waiting:
                 }
                 if self._server.jobs.update_one(condition, change).matched_count:
                     self._filing.file([job_id])
-                    return True
-        return False
+                    return ended
+        return None
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from .. import retention
 from ..base import COUNTED
 from ..documents import heal, new_version, ordered
 from ..retention import Pace
-from .forms import fitting, ids_of, jobs_of, spec_of, state_of, tags_of, time_of, time_of_score
+from .forms import fitting, ids_of, jobs_of, run_of_text, spec_of, state_of, tags_of, time_of, time_of_score
 from .runs import AT_ONCE, TRIES
 from .server import texts
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ...clock import Clock
     from ...codec.jobs import JobFormat
     from ...core.queries import JobQuery
+    from ...core.run import Run
     from ...job.handle import Job
     from .forms import Home
 
@@ -172,8 +173,8 @@ class Jobs:
         job.version = int(answer)
         return True
 
-    def remove(self, job_id: str, clock: Callable[[], int]) -> None:
-        """Delete a job and cancel its waiting runs; what counts its unfinished runs stays until they have ended.
+    def remove(self, job_id: str, clock: Callable[[], int]) -> list[Run] | None:
+        """Delete a job; return its waiting runs, which are cancelled. What counts its unfinished runs stays until they have ended.
 
         :param clock: tells the current instant
         :raises JobLookupError: if there is none
@@ -181,12 +182,13 @@ class Jobs:
         answer = self._run("remove", job_id)
         if answer == "waiting":
             answer = self._run("remove", job_id, str(clock()))
-        if not answer:
+        if answer == 0:
             raise JobLookupError(job_id)
+        return None if answer == 1 else _runs_of(answer)
 
-    def remove_all(self, now: int) -> None:
-        """Delete all jobs, and cancel their waiting runs."""
-        self._run("remove_all", str(now))
+    def remove_all(self, now: int) -> list[Run]:
+        """Delete all jobs, and cancel their waiting runs, which are returned."""
+        return _runs_of(self._run("remove_all", str(now)))
 
     def heal(self, now: int, clock: Clock) -> Iterator[tuple[list[Job], int]]:
         """Let jobs out of quarantine that can be restored and planned now, in steps; see the port."""
@@ -209,3 +211,12 @@ class Jobs:
             return self.save(job, str(job.version), spec="")
         except JobLookupError:
             return False
+
+
+def _runs_of(answer: list[Any]) -> list[Run]:
+    """Return the runs of an answer of keys and documents."""
+    found = texts(answer)
+    keys = (key.split("\0", 1) for key in found[::2])
+    return [
+        run_of_text(id, nominal, document) for (id, nominal), document in zip(keys, found[1::2], strict=True)
+    ]

@@ -239,16 +239,16 @@ class RedisJobStore(DurableJobStore):
         """
         return self._jobs.save(job, str(version))
 
-    def remove_job(self, job_id: str) -> None:
-        """Delete a job, also one that cannot be restored; its records stay.
+    def remove_job(self, job_id: str) -> Sequence[Run] | None:
+        """Delete a job, also one that cannot be restored; return its waiting runs, which are cancelled. Its records stay.
 
         :raises JobLookupError: if there is none
         """
-        self._jobs.remove(job_id, self.now)
+        return self._jobs.remove(job_id, self.now)
 
-    def remove_all_jobs(self) -> None:
-        """Delete all jobs; their records stay."""
-        self._jobs.remove_all(self.now())
+    def remove_all_jobs(self) -> Sequence[Run] | None:
+        """Delete all jobs; return their waiting runs, which are cancelled. Their records stay."""
+        return self._jobs.remove_all(self.now())
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 

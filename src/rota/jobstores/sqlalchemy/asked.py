@@ -116,13 +116,15 @@ class AskedTables(TakesRequests):
         self._wakeups.wake()
         return run
 
-    def _remove(self, conn: Connection, job_id: str) -> None:
-        if not self._jobs.remove(conn, job_id):
-            self._waiting.remove_job(conn, job_id, self.now())  # runs of it wait, or it is not there
+    def _remove(self, conn: Connection, job_id: str) -> list[Run] | None:
+        if self._jobs.remove(conn, job_id):
+            return None
+        return self._waiting.remove_job(conn, job_id, self.now())  # runs of it wait, or it is not there
 
-    def _remove_all(self, conn: Connection) -> None:
-        self._waiting.cancel_all(conn, self.now())
+    def _remove_all(self, conn: Connection) -> list[Run]:
+        ended = self._waiting.cancel_all(conn, self.now())
         self._jobs.remove_all(conn)
+        return ended
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 

@@ -275,16 +275,16 @@ class SQLAlchemyJobStore(HousekeptTables):
         """
         return self._job_writes.replace_version(job, version, self.now())
 
-    def remove_job(self, job_id: str) -> None:
-        """Delete a job, also one that cannot be restored; its records stay.
+    def remove_job(self, job_id: str) -> Sequence[Run] | None:
+        """Delete a job, also one that cannot be restored; return its waiting runs, which are cancelled. Its records stay.
 
         :raises JobLookupError: if there is none
         """
-        self._write(partial(self._remove, job_id=job_id))
+        return self._write(partial(self._remove, job_id=job_id))
 
-    def remove_all_jobs(self) -> None:
-        """Delete all jobs; their records stay."""
-        self._write(self._remove_all)
+    def remove_all_jobs(self) -> Sequence[Run] | None:
+        """Delete all jobs; return their waiting runs, which are cancelled. Their records stay."""
+        return self._write(self._remove_all)
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 

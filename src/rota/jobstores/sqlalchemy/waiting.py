@@ -238,36 +238,39 @@ class Waiting:
         if self._write(conn, self._from_waiting, run, run.attempt) and keeps:
             self._runs.release(conn, {run.job_id: 1}, now)
 
-    def remove_job(self, conn: Connection, job_id: str, now: int) -> None:
-        """Delete a job for which runs wait, and cancel these.
+    def remove_job(self, conn: Connection, job_id: str, now: int) -> list[Run]:
+        """Delete a job for which runs wait, and cancel these; return them.
 
         :raises JobLookupError: if there is no such job
         """
         rows = self._locked(conn, {job_id})
         if not rows or (rows[0].state == ENDED and not self._of_job(conn, job_id)):
             raise JobLookupError(job_id)
-        self._cancel_all(conn, self._of_job(conn, job_id), now)
+        ended = self._cancel_all(conn, self._of_job(conn, job_id), now)
         jobs = self._tables.jobs
         conn.execute(jobs.delete().where(jobs.c.id == job_id))
+        return ended
 
-    def cancel_all(self, conn: Connection, now: int) -> None:
-        """Cancel all waiting runs, as all jobs are about to be deleted."""
-        self._cancel_all(
-            conn, [run_of(row) for row in conn.execute(select(self._table).where(self._is_waiting))], now
-        )
+    def cancel_all(self, conn: Connection, now: int) -> list[Run]:
+        """Cancel all waiting runs, as all jobs are about to be deleted; return them."""
+        waiting = select(self._table).where(self._is_waiting)
+        return self._cancel_all(conn, [run_of(row) for row in conn.execute(waiting)], now)
 
     def _of_job(self, conn: Connection, job_id: str) -> list[Run]:
         found = select(self._table).where(self._table.c.job_id == job_id, self._is_waiting)
         return [run_of(row) for row in conn.execute(found)]
 
-    def _cancel_all(self, conn: Connection, runs: Sequence[Run], now: int) -> None:
+    def _cancel_all(self, conn: Connection, runs: Sequence[Run], now: int) -> list[Run]:
+        ended = []
         names = {row.id: row for row in self._jobs.some(conn, {run.job_id for run in runs})} if runs else {}
         for run in sorted(runs, key=attrgetter("job_id", "nominal")):
             row = names.get(run.job_id)
             if row is not None:
                 run.name, run.func = row.name, row.func
             cancelled(run, JOB_REMOVED, now)
-            self._write(conn, self._from_waiting, run, run.attempt)
+            if self._write(conn, self._from_waiting, run, run.attempt):
+                ended.append(run)
+        return ended
 
     # -- rows ----------------------------------------------------------------------------------------------------
 

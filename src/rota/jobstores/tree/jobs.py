@@ -6,6 +6,7 @@ Each step reads, and commits under the condition that nobody has changed the job
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 from ...clock import HELD
 from ...codec.damaged import NO_VERSION
@@ -271,39 +272,44 @@ class Jobs:
                 return True
         raise StoreConflictError(f"Job {job.id} was changed by others {TRIES} times in a row; try again")
 
-    def remove(self, job_id: str, now: int) -> None:
-        """Delete a job; its waiting runs are cancelled with it.
+    def remove(self, job_id: str, now: int) -> list[Run]:
+        """Delete a job; return its waiting runs, which are cancelled with it.
 
         :raises JobLookupError: if there is none
         """
+        ended: list[Run] = []
         for _ in tries():
             is_done = False
             while not is_done:
                 doc = self.one(job_id)
                 if doc is None:
                     raise JobLookupError(job_id)
-                changes, is_done = self._removal(doc, now)
+                changes, is_done, runs = self._removal(doc, now)
                 if not self._tree.commit(changes):
                     break
+                ended += runs
             else:
-                return
+                return ended
         raise StoreConflictError(f"Job {job_id} was changed by others {TRIES} times in a row; try again")
 
-    def remove_all(self, now: int) -> None:
-        """Delete all jobs; their waiting runs are cancelled with them."""
+    def remove_all(self, now: int) -> list[Run]:
+        """Delete all jobs; return their waiting runs, which are cancelled with them."""
+        ended: list[Run] = []
         for _ in tries():
             is_done = False
             while not is_done:
                 found = [(doc, *self._removal(doc, now)) for doc in self.all(kept=True)]
-                if carry_out([Step(doc, changes) for doc, changes, _ in found], self._tree):
+                steps = [Step(doc, changes, partial(ended.extend, runs)) for doc, changes, _, runs in found]
+                if carry_out(steps, self._tree):
                     break
-                is_done = all(is_last for *_, is_last in found)
+                is_done = all(is_last for _, _, is_last, _ in found)
             else:
-                return
+                return ended
         raise StoreConflictError(f"Others changed jobs {TRIES} times while they were removed; try again")
 
-    def _removal(self, doc: Doc, now: int) -> tuple[list[Change], bool]:
-        """Return the changes that remove a job and cancel its waiting runs, and whether they do; of very many runs some go first.
+    def _removal(self, doc: Doc, now: int) -> tuple[list[Change], bool, list[Run]]:
+        """Return the changes that remove a job and cancel its waiting runs, whether they do, and those runs; of very many runs some
+        go first.
 
         Runs that are under way keep its document until they have ended.
         """
@@ -318,7 +324,8 @@ class Jobs:
                     runs[run] = entry
         most = (self._tree.max_changes - 5) // 3
         if len(runs) > most:
-            return cancellation(doc, dict(list(runs.items())[:most]), JOB_REMOVED, now), False
+            some = dict(list(runs.items())[:most])
+            return cancellation(doc, some, JOB_REMOVED, now), False, list(some)
         new = doc.copy()
         new.running = doc.running - sum(keeps_place(extra_of(run)) for run in runs)
         new.waiting = new.placed = 0
@@ -329,6 +336,7 @@ class Jobs:
         return (
             changes if doc.unreadable is None else [*changes, Change(quarantined_key(doc.id), None)],
             True,
+            list(runs),
         )
 
     def heal(

@@ -217,18 +217,18 @@ class TreeJobStore(DurableJobStore):
         self._check_started()
         return self._jobs.save(job, version, self.now(), self._is_soon)
 
-    def remove_job(self, job_id: str) -> None:
-        """Delete a job, also one that cannot be restored; its records stay.
+    def remove_job(self, job_id: str) -> Sequence[Run] | None:
+        """Delete a job, also one that cannot be restored; return its waiting runs, which are cancelled. Its records stay.
 
         :raises JobLookupError: if there is none
         """
         self._check_started()
-        self._jobs.remove(job_id, self.now())
+        return self._jobs.remove(job_id, self.now())
 
-    def remove_all_jobs(self) -> None:
-        """Delete all jobs; their records stay."""
+    def remove_all_jobs(self) -> Sequence[Run] | None:
+        """Delete all jobs; return their waiting runs, which are cancelled. Their records stay."""
         self._check_started()
-        self._jobs.remove_all(self.now())
+        return self._jobs.remove_all(self.now())
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 

@@ -5,18 +5,19 @@ Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how 
 
 from __future__ import annotations
 
+import pytest
+
 from ...clock import DAY, SECOND
 from ...core.changes import KEPT, Change
 from ...core.details import (
     DIED,
-    LONGEST_PART,
     Attempt,
     part_of_attempt,
 )
 from ...core.nodes import about
 from ...core.run import fail
 from ...core.states import CLAIMED, SUCCEEDED
-from .store_jobs import LEASE, MARGIN, NODE, OTHER, START, claim, finish, make_job
+from .store_jobs import LEASE, MARGIN, NODE, OTHER, START, WORST, claim, finish, make_job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,12 +74,27 @@ class BesideContract:
             (2, SUCCEEDED, NODE),
         ]
 
-    def test_long_parts_are_kept_whole(self, store: BaseJobStore) -> None:
+    @pytest.mark.parametrize("worst", WORST, ids=ascii)
+    def test_long_parts_are_kept_whole_whatever_they_are_made_of(
+        self, store: BaseJobStore, worst: str
+    ) -> None:
+        """So long as a log may be there; the characters that become longest in bytes, in JSON, in Lua and in SQL."""
         store.add_job(make_job())
         claim(store)
-        log = "é" * (LONGEST_PART // 2)
+        log = worst * (store.longest_log // len(worst.encode()))
+        store.write_parts([("job", START, {"log": log, "note": worst * 100})])
+        kept = store.parts_of([("job", START)])["job", START]
+        assert (kept["log"], kept["note"]) == (log, worst * 100)
+
+    def test_long_parts_of_what_no_database_keeps_are_kept_in_other_words(self, store: BaseJobStore) -> None:
+        """None of a NUL or a lone surrogate is left out, and nothing that comes after it."""
+        store.add_job(make_job())
+        claim(store)
+        log = ("\0\ud800" * (store.longest_log // 4))[: store.longest_log // 6] + "end"
         store.write_parts([("job", START, {"log": log})])
-        assert store.parts_of([("job", START)])["job", START]["log"] == log
+        kept = store.parts_of([("job", START)])["job", START]["log"]
+        assert len(kept) >= len(log)
+        assert kept.endswith("end")
 
     def test_a_run_without_parts_has_none(self, store: BaseJobStore) -> None:
         store.add_job(make_job())

@@ -32,6 +32,7 @@ from .host_access import MOMENT, FailingStore, Host, SlowStore
 from .hostile_hosts import HostileHostContract
 from .listeners import ListenerContract
 from .renewals import RenewalContract
+from .results import ResultContract
 from .stopping import StoppingContract
 
 TYPE_CHECKING = False
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class HostContract(ListenerContract, RenewalContract, StoppingContract, HostileHostContract):
+class HostContract(ListenerContract, RenewalContract, ResultContract, StoppingContract, HostileHostContract):
     """The invariants of schedulers, as programs see them."""
 
     @pytest.fixture

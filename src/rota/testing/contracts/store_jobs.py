@@ -33,6 +33,8 @@ LEASE = 15 * SECOND
 MARGIN = 4 * SECOND
 NODE = "node-1"
 OTHER = "node-2"
+#: Characters that become long in UTF-8 or JSON, or mean something to a database.
+WORST = ("é", "\U0001f600", "\x01", "\u2028", '"', "\\", "'", "%", ":x ")
 
 
 def task(*args: Any, **kwargs: Any) -> None:

@@ -5,9 +5,11 @@ Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how 
 
 from __future__ import annotations
 
+import pytest
+
 from ...clock import SECOND
 from ...core.extras import RETRY, SNOOZED, Extra
-from ...core.orders import REQUESTS_KEPT
+from ...core.orders import LONGEST_ANSWER, REQUESTS_KEPT
 from ...core.run import Run
 from ...core.states import CANCELLED, CLAIMED, ENDED, MANUAL, SKIPPED, SUCCEEDED, WAITING
 from ...core.waiting import KEY_HOLDS
@@ -17,6 +19,7 @@ from .store_jobs import (
     NODE,
     OTHER,
     START,
+    WORST,
     claim,
     decide,
     due_ids,
@@ -286,17 +289,26 @@ class WaitingContract:
     def test_the_waiting_runs_of_a_removed_job_are_cancelled_with_it(self, store: BaseJobStore) -> None:
         store.add_jobs([make_job(), make_job("other", START + 1000 * SECOND)])
         store.open_runs([asked_for(), asked_for("other")], EARLY)
-        store.remove_job("job")
+        (told,) = store.remove_job("job") or ()
         (run,) = store.get_runs("job")
-        assert (run.status, run.reason) == (CANCELLED, "job removed")
+        for one in (run, told):
+            assert (one.job_id, one.nominal, one.status, one.reason) == ("job", KEY, CANCELLED, "job removed")
+            assert (one.name, one.origin, one.finished_at) == (run.name, MANUAL, run.finished_at)
         store.add_job(make_job())
         assert [run.job_id for run in take(store)] == ["other"]
         store.open_runs([asked_for(nominal=KEY + 1)], EARLY)
-        store.remove_all_jobs()
+        (told,) = store.remove_all_jobs() or ()
+        assert (told.job_id, told.nominal, told.status) == ("job", KEY + 1, CANCELLED)
         assert {(run.job_id, run.status) for run in store.get_runs() if run.nominal > KEY} == {
             ("job", CANCELLED)
         }
         assert (take(store), store.next_waiting()) == ([], None)
+
+    def test_a_job_without_waiting_runs_is_removed_without_a_word(self, store: BaseJobStore) -> None:
+        store.add_jobs([make_job(), make_job("other")])
+        claim(store)
+        assert not store.remove_job("job")
+        assert not store.remove_all_jobs()
 
     def test_a_job_whose_schedule_is_over_stays_for_its_waiting_run(self, store: BaseJobStore) -> None:
         store.add_job(make_job(every=None))
@@ -332,6 +344,16 @@ class WaitingContract:
         store.answer(second, "too late", later)
         store.answer("nothing", "nobody asked", START)
         assert store.answer_to(second, later) is None
+
+    @pytest.mark.parametrize("worst", WORST, ids=ascii)
+    def test_a_long_answer_comes_back_whole_whatever_it_is_made_of(
+        self, store: BaseJobStore, worst: str
+    ) -> None:
+        store.renew(NODE, START, LEASE)
+        id = store.request(NODE, "stack", START)
+        text = worst * (LONGEST_ANSWER // len(worst.encode()))
+        store.answer(id, text, START)
+        assert store.answer_to(id, START) == text
 
     def test_a_node_is_told_to_drain_and_to_claim_again(self, store: BaseJobStore) -> None:
         assert not store.drain(NODE, True, START)

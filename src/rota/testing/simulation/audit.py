@@ -6,7 +6,7 @@ It watches; it calls nothing but the observer's reading methods.
 from __future__ import annotations
 
 from ...clock import HELD, moment
-from ...core.states import ACTIVE, CANCELLED, END_STATES, ENDED, FAILED, SUCCEEDED
+from ...core.states import ACTIVE, CANCELLED, END_STATES, ENDED, FAILED, PAUSED, SKIPPED, SUCCEEDED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -181,7 +181,10 @@ class Audit:
                 self.segments[job_id][-1].exhausted = True
 
     def _record_late(self, decision: Decision) -> None:
-        """Check the end of a run that its store did not know of, as its job was removed, added again or set back meanwhile."""
+        """Check the end of a run that its store did not know of, as its job was removed, added again or set back meanwhile.
+
+        Or what a paused job has left out until it is resumed: times that its schedule had, and that it will not have again.
+        """
         for record in decision.records:
             key = (decision.job.id, record.nominal)
             self.require(
@@ -189,7 +192,13 @@ class Audit:
                 f"{name(key)} was recorded beside another run",
             )
             self.ended[key] = (record.owner or "", record.attempt, record.status, record.finished_at)
-            self.count("recorded late")
+            if record.status == SKIPPED:
+                left_out = Segment(record.nominal, decision.job.trigger)
+                left_out.end = record.last + 1
+                self.segments.setdefault(decision.job.id, []).append(left_out)
+                self.count("left out while it was paused", record.count)
+            else:
+                self.count("recorded late")
 
     def finish(self, runs: Sequence[Run], refused: Collection[Run]) -> None:
         """Check outcomes that were stored, and those that were refused."""
@@ -420,11 +429,15 @@ def time(instant: int) -> str:
 
 
 def _is_beside_the_schedule(decision: Decision, before: dict[str, Snapshot | None]) -> bool:
-    """Whether a claim leaves its job's next time as it is, and at most records runs that were under way."""
+    """Whether a claim leaves its job's next time as it is, and at most records what was under way, or left out."""
     seen = before[decision.job.id]
     return (
         not decision.runs
-        and all(record.status in (SUCCEEDED, FAILED, CANCELLED) for record in decision.records)
+        and all(
+            record.status in (SUCCEEDED, FAILED, CANCELLED)
+            or (seen is not None and seen.state == PAUSED and record.reason == "paused")
+            for record in decision.records
+        )
         and seen is not None
         and seen.next_nominal == decision.next_nominal
     )

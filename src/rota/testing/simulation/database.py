@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     #: what a method of a store sends: it yields statements, gets their results, and returns the answer
     Program: TypeAlias = Generator["Statement", Any, Any]
 
-TABLES = ("jobs", "runs", "nodes")
+TABLES = ("jobs", "runs", "nodes", "keys")
 
 
 class Duplicate(Exception):
@@ -49,6 +49,7 @@ class View(NamedTuple):
     jobs: Table
     runs: Table
     nodes: Table
+    keys: Table
 
 
 class Read(NamedTuple):
@@ -63,14 +64,14 @@ class Change(NamedTuple):
     Rows are locked in the order of ``keys``. One that another transaction has changed meanwhile is looked at once more, as it is
     now; one that was not in the snapshot is not found, even if it is there by then.
 
-    :param keys: None: those of all rows that the statement sees
+    :param keys: None: those of all rows that the statement sees; or what returns them from what it sees
     :param where: whether a row is meant
     :param to: returns the new row, None to delete it; None: the rows are only locked
     :param skip_locked: leave out the rows that others have locked, instead of waiting
     """
 
     table: str
-    keys: Iterable[Any] | None
+    keys: Iterable[Any] | Callable[[View], Iterable[Any]] | None
     where: Callable[[Any], bool]
     to: Callable[[Any], Any] | None = None
     skip_locked: bool = False
@@ -125,7 +126,7 @@ class Database:
     __slots__ = ("_next", "committed", "locks", "open")
 
     def __init__(self) -> None:
-        self.committed = View({}, {}, {})
+        self.committed = View({}, {}, {}, {})
         self.locks: dict[Place, int] = {}
         self.open: dict[int, Transaction] = {}
         self._next = 1
@@ -196,7 +197,8 @@ class Database:
         table, where = statement.table, statement.where
         before: Table = getattr(seen, table)
         found = []
-        for key in sorted(before) if statement.keys is None else statement.keys:
+        keys = statement.keys(seen) if callable(statement.keys) else statement.keys
+        for key in sorted(before) if keys is None else keys:
             row = before.get(key)
             if row is None or not where(row):
                 continue

@@ -15,9 +15,22 @@ from ...core.states import CLAIMED, ENDED, SKIPPED
 from ...core.transitions import marked
 from ...errors import ConflictingIdError, JobLookupError, StoreConflictError, StoreError
 from ...jobstores.documents import label_of
+from ...jobstores.requests_in_memory import job_for
 from ...jobstores.server_clock import AHEAD
 from .database import COMMIT, ROLLBACK, Change, Duplicate, Insert, Read
-from .rows import JobRow, NodeRow, RunRow, is_due, job_of, recorded, row_of, run_of, under_way, within
+from .rows import (
+    JobRow,
+    NodeRow,
+    RunRow,
+    has_waiting,
+    is_due,
+    job_of,
+    recorded,
+    row_of,
+    run_of,
+    under_way,
+    within,
+)
 from .rules import ALL
 
 TYPE_CHECKING = False
@@ -89,8 +102,8 @@ def save(new: JobRow, version: int | None) -> Program:
 
     :raises JobLookupError: if there is no job of that id
     """
-    stored = yield Read(lambda view: view.jobs.get(new.id))
-    if stored is None or stored.state == ENDED:
+    stored = yield Read(lambda view: visible(view, new.id))
+    if stored is None:
         raise JobLookupError(new.id)
     if version is not None and stored.version != version:
         yield COMMIT
@@ -100,9 +113,7 @@ def save(new: JobRow, version: int | None) -> Program:
         due = new.nominal if new.due == HELD and row.running <= 0 else new.due
         return new._replace(due=due, running=row.running, version=stored.version + 1)
 
-    found = yield Change(
-        "jobs", [new.id], lambda row: row.version == stored.version and row.state != ENDED, saved
-    )
+    found = yield Change("jobs", [new.id], lambda row: row.version == stored.version, saved)
     yield COMMIT
     return stored.version + 1 if found else False
 
@@ -116,23 +127,6 @@ def recount(ids: Collection[str]) -> Program:
             yield Change("jobs", [row.id], lambda row: True, lambda row: row._replace(running=counts[row.id]))
     yield COMMIT
     return counts
-
-
-def remove(job_id: str) -> Program:
-    """Delete a job.
-
-    :raises JobLookupError: if there is none
-    """
-    found = yield Change("jobs", [job_id], lambda row: row.state != ENDED, lambda row: None)
-    yield COMMIT
-    if not found:
-        raise JobLookupError(job_id)
-
-
-def remove_all() -> Program:
-    """Delete all jobs."""
-    yield Change("jobs", None, lambda row: True, lambda row: None)
-    yield COMMIT
 
 
 # ------------------------------------------------------------------------------------------------------------ claim
@@ -196,7 +190,7 @@ def _claim(
     stored: dict[str, JobRow] = {row.id: row for row in found}
     won: list[tuple[Decision, int]] = []
     moves: dict[str, JobRow] = {}
-    drops: list[str] = []
+    drops: dict[str, JobRow] = {}
     runs: dict[Key, RunRow] = {}
     for decision in decisions:
         job_id, row = decision.job.id, stored.get(decision.job.id)
@@ -211,17 +205,15 @@ def _claim(
         if is_full and rules.limits:
             continue
         running = row.running + len(decision.runs)
-        if decision.state == ENDED and running <= 0:
-            drops.append(job_id)
-        else:
-            moves[job_id] = row._replace(
-                nominal=decision.next_nominal,
-                due=decision.next_due,
-                version=decision.version + 1,
-                state=decision.state,
-                error=decision.error,
-                running=running,
-            )
+        is_over = decision.state == ENDED and running <= 0
+        (drops if is_over else moves)[job_id] = row._replace(
+            nominal=decision.next_nominal,
+            due=decision.next_due,
+            version=decision.version + 1,
+            state=decision.state,
+            error=decision.error,
+            running=running,
+        )
         won.append((decision, running))
         for run in marked(decision, node, now):
             runs[run.job_id, run.nominal] = row_of(run)
@@ -238,7 +230,7 @@ def _healed(row: JobRow) -> Part:
 def _write_claims(
     stored: Mapping[str, JobRow],
     moves: dict[str, JobRow],
-    drops: list[str],
+    drops: dict[str, JobRow],
     runs: dict[Key, RunRow],
     rules: Rules,
     ranges: Sequence[tuple[str, int, int]],
@@ -251,7 +243,9 @@ def _write_claims(
     if moves:
         yield Change("jobs", sorted(moves), _is_as_in(stored), lambda row: moves[row.id])
     if drops:
-        yield Change("jobs", drops, _is_as_in(stored), lambda row: None)
+        gone = yield Change("jobs", without_waiting(drops), _is_as_in(stored), lambda row: None)
+        if len(gone) != len(drops):  # those stay of which runs wait
+            yield Change("jobs", list(drops), lambda row: True, lambda row: drops[row.id])
     yield from _check(ranges)
     if runs and rules.moves:
         yield insert
@@ -287,7 +281,7 @@ def finish(runs: Sequence[Run], now: int, rules: Rules = ALL) -> Program:
             end = run.owner, run.attempt, run.status, run.finished_at
             if row is None or (row.owner, row.attempt, row.status, row.finished) != end:
                 refused.append(run)
-    yield from _release(ended, all(run.job is not None and run.job.state == ENDED for run in runs))
+    yield from release(ended, all(run.job is not None and run.job.state == ENDED for run in runs))
     yield COMMIT
     return refused
 
@@ -310,18 +304,34 @@ def _end(runs: Sequence[Run], rules: Rules) -> Part:
     return len(found)
 
 
-def _release(ended: Mapping[str, int], over: bool = False) -> Part:
+def release(ended: Mapping[str, int], over: bool = False) -> Part:
     """Count ended runs down; jobs that waited for them become due, and those whose schedule is over go."""
     if not ended:
         return
     ids = sorted(ended)
     if over:
-        gone = yield Change("jobs", ids, lambda row: _is_over(row, ended[row.id]), lambda row: None)
+        gone = yield Change(
+            "jobs", without_waiting(ids), lambda row: _is_over(row, ended[row.id]), lambda row: None
+        )
         if len(gone) == len(ids):
             return
     rows = yield Change("jobs", ids, lambda row: True, lambda row: _released(row, ended[row.id]))
     if any(_is_over(row, ended[row.id]) for row in rows):
-        yield Change("jobs", None, lambda row: _is_over(row, 0), lambda row: None)
+        over_now = without_waiting(None)
+        yield Change("jobs", over_now, lambda row: _is_over(row, 0), lambda row: None)
+
+
+def visible(view: View, job_id: str) -> JobRow | None:
+    """Return the row of a job; one whose schedule is over is there as long as runs of it wait."""
+    row = view.jobs.get(job_id)
+    return None if row is None or (row.state == ENDED and not has_waiting(view, job_id)) else row
+
+
+def without_waiting(ids: Iterable[str] | None) -> Callable[[View], list[str]]:
+    """Return those of some jobs (None: of all) of which no run waits."""
+    return lambda view: [
+        id for id in (sorted(view.jobs) if ids is None else ids) if not has_waiting(view, id)
+    ]
 
 
 def _is_over(row: JobRow, less: int) -> bool:
@@ -403,8 +413,8 @@ def rescue(
             yield Change("nodes", [lease.id], lambda row: True, lambda row: _brought(row, later))
     found = yield Read(orphans)
     unknown = [run_of(row) for row in found if row.owner != node or (row.job_id, row.nominal) not in known]
-    held = yield from _held({run.job_id for run in unknown})
-    unknown = [run for run in unknown if run.owner == node or run.job_id not in held]
+    others = yield from held({run.job_id for run in unknown})
+    unknown = [run for run in unknown if run.owner == node or run.job_id not in others]
     taken: list[Run] = yield from _take_over(unknown, node, now, room, known, home)
     yield COMMIT
     linked(taken)
@@ -425,14 +435,14 @@ def _take_over(
     fences = {id(run): (run.owner, run.attempt) for run in unknown}
     jobs = {row.id: job_of(row, home) for row in rows}
     taken = []
-    for run in sort_out(unknown, jobs, node, now, room, known, can_run=can_run):
+    for run in sort_out(unknown, jobs, node, now, room, known, can_run=can_run, job_for=job_for):
         if (yield from _settle(run, fences[id(run)])):
             taken.append(run)
-    yield from _release(Counter(run.job_id for run in taken if run.ended))
+    yield from release(Counter(run.job_id for run in taken if run.ended))
     return taken
 
 
-def _held(ids: Collection[str]) -> Part:
+def held(ids: Collection[str]) -> Part:
     """Lock the rows of jobs, and return the ids of those that somebody else holds; nobody is waited for."""
     if not ids:
         return set()

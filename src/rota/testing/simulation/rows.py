@@ -5,12 +5,14 @@ Pure conversions.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import NamedTuple
 
 from ...codec.results import text_of_result, value_of
+from ...core.extras import keeps_place
 from ...core.recorded import standing_from
 from ...core.run import Run
-from ...core.states import ACTIVE, CLAIMED
+from ...core.states import ACTIVE, CLAIMED, WAITING
 from ...jobstores.documents import label_of
 from ...texts import storable
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from ...core.extras import Extra
     from ...core.recorded import Recorded
     from ...job.handle import Job
     from .database import View
@@ -68,6 +71,7 @@ class RunRow(NamedTuple):
     name: str | None
     func: str | None
     ended_by: tuple[str | None, int] | None
+    extra: Extra | None
 
 
 class NodeRow(NamedTuple):
@@ -96,6 +100,8 @@ def run_of(row: RunRow) -> Run:
     run.retval = None if row.result is None else value_of(row.result)
     run.error_type, run.error, run.traceback = row.error_type, row.error, row.traceback
     run.name, run.func = row.name, row.func
+    if row.extra is not None:
+        run.extra = copy(row.extra)
     return run
 
 
@@ -121,6 +127,7 @@ def row_of(run: Run) -> RunRow:
         storable(run.traceback),
         *(label_of(run) if run.ended else (None, None)),
         None,
+        copy(getattr(run, "extra", None)),
     )
 
 
@@ -136,8 +143,34 @@ def recorded(view: View, job_id: str, since: int) -> list[Recorded]:
 
 
 def under_way(view: View, job_id: str) -> int:
-    """Return how many runs of a job are under way."""
-    return sum(row.job_id == job_id and row.status == CLAIMED for row in view.runs.values())
+    """Return how many runs of a job are under way, or keep their places."""
+    return sum(
+        row.status == CLAIMED or (row.status == WAITING and keeps_place(row.extra))
+        for row in view.runs.values()
+        if row.job_id == job_id
+    )
+
+
+def when(row: RunRow) -> int:
+    """Return when a waiting run may start."""
+    return 0 if row.extra is None else row.extra.not_before or 0
+
+
+def waiting_of(view: View) -> list[RunRow]:
+    """Return the runs that wait, the earliest first."""
+    waiting = [row for row in view.runs.values() if row.status == WAITING]
+    return sorted(waiting, key=lambda row: (when(row), row.job_id, row.nominal))
+
+
+def next_waiting(view: View) -> int | None:
+    """Return the earliest time at which a waiting run may start."""
+    waiting = waiting_of(view)
+    return when(waiting[0]) if waiting else None
+
+
+def has_waiting(view: View, job_id: str) -> bool:
+    """Whether runs of a job wait."""
+    return any(row.job_id == job_id and row.status == WAITING for row in view.runs.values())
 
 
 def within(view: View, ranges: Sequence[tuple[str, int, int]]) -> bool:

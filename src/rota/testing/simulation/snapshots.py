@@ -12,15 +12,15 @@ from threading import RLock
 from ...clock import HELD, instant, moment
 from ...codec.damaged import is_time
 from ...codec.jobs import JobFormat
-from ...core.states import ACTIVE, ENDED, QUARANTINED
+from ...core.states import ACTIVE, CLAIMED, ENDED, QUARANTINED
 from ...errors import JobValueError
 from ...jobstores.base import BaseJobStore
 from ...jobstores.documents import heal, healing_as, label_all, ordered, parts_of
 from ...jobstores.retention import RESTORED
 from ...jobstores.server_clock import time_from
-from . import protocol
+from . import protocol, waiting
 from .database import COMMIT, Database, Deadlock, Duplicate, Waits
-from .rows import JobRow, is_due, job_of, recorded, run_of
+from .rows import JobRow, is_due, job_of, next_waiting, recorded, run_of
 from .rules import ALL
 
 TYPE_CHECKING = False
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from ...core.orders import Orders
     from ...core.plan import Decision
     from ...core.recorded import Recorded
     from ...core.run import Run
@@ -83,8 +84,8 @@ class SnapshotJobStore(BaseJobStore):
     # -- APScheduler's eight methods -----------------------------------------------------------------------------
 
     def lookup_job(self, job_id: str) -> Job | None:
-        row = self._read(lambda view: view.jobs.get(job_id))
-        return None if row is None or row.state == ENDED else self._job_of(row)
+        row = self._read(lambda view: protocol.visible(view, job_id))
+        return None if row is None else self._job_of(row)
 
     def get_due_jobs(self, now: datetime) -> list[Job]:
         limit = instant(now)
@@ -111,11 +112,13 @@ class SnapshotJobStore(BaseJobStore):
     def update_job(self, job: Job) -> None:
         self._save(job, None)
 
-    def remove_job(self, job_id: str) -> None:
-        self._run(lambda: protocol.remove(job_id))
+    def remove_job(self, job_id: str) -> list[Run]:
+        ended: list[Run] = self._run(lambda: waiting.remove(job_id, self.now()))
+        return ended
 
-    def remove_all_jobs(self) -> None:
-        self._run(protocol.remove_all)
+    def remove_all_jobs(self) -> list[Run]:
+        ended: list[Run] = self._run(lambda: waiting.remove_all(self.now()))
+        return ended
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 
@@ -209,6 +212,41 @@ class SnapshotJobStore(BaseJobStore):
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         self._run(lambda: protocol.leave(node, runs))
+
+    # -- runs that wait ------------------------------------------------------------------------------------------
+
+    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
+        found: list[Run] = self._run(lambda: waiting.open_runs(runs, now)) if runs else []
+        return found
+
+    def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
+        refused: list[Run] = self._run(lambda: waiting.give_back(runs, now)) if runs else []
+        return refused
+
+    def take_waiting(self, node: str, now: int, room: Mapping[str, int] | None = None) -> list[Run]:
+        home = (self._scheduler, self._alias)
+        taken: list[Run] = self._run(lambda: waiting.take(node, now, room, home))
+        return taken
+
+    def next_waiting(self) -> int | None:
+        following: int | None = self._read(next_waiting)
+        return following
+
+    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+        run: Run | None = self._run(lambda: waiting.cancel(job_id, nominal, reason, now))
+        return run
+
+    def orders(self, node: str, now: int) -> Orders:
+        orders = super().orders(node, now)
+        rows = self._db.committed.runs.values()
+        mine = [row for row in rows if row.status == CLAIMED and row.owner == node and row.extra is not None]
+        orders.cancels = [
+            (row.job_id, row.nominal, row.extra.cancel) for row in mine if row.extra.cancel is not None
+        ]
+        orders.next_waiting = self.next_waiting()
+        return orders
+
+    # -- nodes ---------------------------------------------------------------------------------------------------
 
     def leases(self) -> dict[str, int]:
         """Return until when the lease of each node lasts."""

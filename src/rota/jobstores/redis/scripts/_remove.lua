@@ -2,7 +2,9 @@
 
 -- include _waiting
 
--- Cancel the waiting runs of a job that is about to be removed.
+local ended = {}
+
+-- Cancel the waiting runs of a job that is about to be removed; their keys and documents are in `ended` then.
 local function cancel_all(id, now)
   local name, func = match(call('HGET', JOBS, id) or '', '^%[".-", (".-"), (".-"), "')
   local label = name and ',"name":' .. name .. ',"func":' .. func or ''
@@ -14,7 +16,10 @@ local function cancel_all(id, now)
       document = string.gsub(document, ',"not_before":%-?%d+', '', 1)
       document = string.gsub(document, '^{"status":"waiting"', '{"status":"cancelled"', 1)
       local reason = ',"finished":' .. now .. ',"reason":"job removed"'
-      end_waiting(key, member, 'cancelled', sub(document, 1, -2) .. reason .. label .. '}')
+      document = sub(document, 1, -2) .. reason .. label .. '}'
+      end_waiting(key, member, 'cancelled', document)
+      ended[#ended + 1] = key
+      ended[#ended + 1] = document
       if class == '0' then lost = lost + 1 end
     else
       leave(member)

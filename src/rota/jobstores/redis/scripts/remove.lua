@@ -2,7 +2,8 @@
 --
 -- KEYS[1]  the hash of the jobs
 -- ARGV[1]  id; now, if runs of the job wait: they are cancelled
--- Returns  1, or 0 if there is none; "waiting" if that instant is needed
+-- Returns  1, or 0 if there is none; "waiting" if that instant is needed; with it, the keys and documents of the runs that were
+--          cancelled
 
 -- include _remove
 
@@ -19,4 +20,5 @@ if waits then
   state = call('HGET', STATES, id)  -- it is counted anew
 end
 if state then remove(id, state) end
+if waits then return ended end
 return 1

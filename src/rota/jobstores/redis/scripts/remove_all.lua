@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  the hash of the jobs
 -- ARGV[1]  now
--- Returns  a number that means nothing
+-- Returns  the keys and documents of the runs that were cancelled
 
 -- include _remove
 
@@ -16,4 +16,4 @@ for i = 1, #all, 2 do
   end
   if state then remove(id, state) end
 end
-return #all
+return ended

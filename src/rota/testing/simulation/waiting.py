@@ -1,0 +1,245 @@
+"""Runs that wait for a time of their own, as the SQL store sends it to PostgreSQL: opened, taken, given back, cancelled.
+
+Each function is what one method of the store sends. It executes nothing, and chooses nothing that ``rota.core.waiting`` decides.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ...core.extras import extra_of, keeps_place
+from ...core.states import CLAIMED, ENDED, WAITING
+from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, opened
+from ...errors import JobLookupError, StoreError
+from ...jobstores.requests_in_memory import job_for
+from .database import COMMIT, ROLLBACK, Change, Insert, Read
+from .protocol import held, release, without_waiting
+from .rows import job_of, next_waiting, row_of, run_of, waiting_of, when
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from typing import Any
+
+    from ...core.run import Run
+    from .database import Program
+    from .protocol import Part
+
+
+def open_runs(runs: Sequence[Run], now: int) -> Program:
+    """Make runs wait; return those that do, and those that were found by their keys."""
+    rows = yield from _locked({run.job_id for run in runs})
+    known = {row.id for row in rows}
+    found: list[Run] = []
+    for run in runs:
+        if run.job_id not in known:
+            continue
+        waiting = yield from _of_key(run.job_id, extra_of(run).key, now)
+        if waiting is None:
+            waiting = yield from _opened(run, now)
+        if waiting is not None:
+            found.append(waiting)
+    yield COMMIT
+    return found
+
+
+def _of_key(job_id: str, key: str | None, now: int) -> Part:
+    """Return the run that was asked for with a key, None if there is none, or the key does not hold any more."""
+    if key is None:
+        return None
+    row = yield Read(lambda view: view.keys.get((job_id, key)))
+    if row is None or now - row[1] >= KEY_HOLDS:
+        return None
+    record = yield Read(lambda view: view.runs.get((job_id, row[0])))
+    return None if record is None else run_of(record)
+
+
+def _opened(run: Run, now: int) -> Part:
+    """Return a run that waits from now on, None if its time has a record that has not ended (R4)."""
+    extra = extra_of(run)
+    not_before = now if extra.not_before is None else extra.not_before
+    row = yield Read(lambda view: view.runs.get((run.job_id, run.nominal)))
+    if row is None:
+        opened(run, not_before)
+        yield Insert("runs", lambda view: {(run.job_id, run.nominal): row_of(run)})
+        found = run
+    else:
+        found = run_of(row)
+        if not found.ended:
+            return None
+        found.extra = extra
+        opened(found, not_before)
+        yield from _write(found, found.attempt, row.status)
+    if extra.key is not None:
+        yield Insert("keys", lambda view: {(run.job_id, extra.key): (run.nominal, now)}, replaces=True)
+    return found
+
+
+def take(
+    node: str, now: int, room: Mapping[str, int] | None, home: tuple[Any, str | None] = (None, None)
+) -> Program:
+    """Take waiting runs whose time has come, earliest first; return those that were taken or have ended."""
+    first = yield Read(next_waiting)
+    yield COMMIT
+    if first is None or first > now:
+        return []
+    lease = yield Read(lambda view: view.nodes.get(node))
+    if lease is None:
+        raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
+    if lease.until < now:
+        yield COMMIT
+        return []
+    due = yield Read(lambda view: [row for row in waiting_of(view) if when(row) <= now])
+    ids = {row.job_id for row in due}
+    taken_by_others = yield from held(ids)
+    stored = yield Read(
+        lambda view: {id: view.jobs[id] for id in sorted(ids - taken_by_others) if id in view.jobs}
+    )
+    jobs = {id: job_of(row, home) for id, row in stored.items()}
+    running = Counter({id: job.running for id, job in jobs.items()})
+    taking = Taking(node, now, room)
+    changed: list[Run] = []
+    for run in map(run_of, due):
+        job, attempt = jobs.get(run.job_id), run.attempt
+        if run.job_id in taken_by_others:
+            continue
+        keeps = keeps_place(extra_of(run))
+        if not taking.take(run, job, running[run.job_id], job_for):
+            continue
+        if not (yield from _write(run, attempt, WAITING)):
+            continue  # R4: somebody else was faster
+        changed.append(run)
+        if job is not None:
+            running[run.job_id] += (run.status == CLAIMED) - keeps
+    for id, job in jobs.items():
+        more = running[id] - job.running
+        if more:
+            yield Change("jobs", [id], lambda row: True, lambda row: row._replace(running=row.running + more))  # noqa: B023  # executed before the next round
+    yield from _drop_ended([id for id, job in jobs.items() if job.state == ENDED])
+    yield COMMIT
+    return changed
+
+
+def give_back(runs: Sequence[Run], now: int) -> Program:
+    """Make claimed runs wait; return those that were refused (R5)."""
+    yield from _locked({run.job_id for run in runs})
+    refused: list[Run] = []
+    free: Counter[str] = Counter()
+    for run in runs:
+        owner, keeps = run.owner, keeps_place(extra_of(run))
+        if run.status == CLAIMED:
+            given_back(run, extra_of(run).not_before or now)
+        if (yield from _write(run, run.attempt, CLAIMED, owner)):
+            if not keeps:
+                free[run.job_id] += 1
+            continue
+        row = yield Read(lambda view, run=run: view.runs.get((run.job_id, run.nominal)))  # type: ignore[misc]
+        is_so = row is not None and (row.status, row.attempt) == (WAITING, run.attempt)
+        if not is_so or row.extra.not_before != extra_of(run).not_before:
+            refused.append(run)
+    yield from release(free)
+    yield COMMIT
+    return refused
+
+
+def cancel(job_id: str, nominal: int, reason: str, now: int) -> Program:
+    """Cancel a run that waits, or keep the request for the node of one that is under way; return its record."""
+    yield from _locked({job_id})
+    row = yield Read(lambda view: view.runs.get((job_id, nominal)))
+    run = None if row is None else run_of(row)
+    if run is not None and run.status == WAITING:
+        yield from _cancel(run, reason, now)
+        yield from _drop_ended([job_id])
+    elif run is not None and not run.ended and extra_of(run).cancel is None:
+        extra_of(run).cancel = reason
+        asked = run.extra
+        yield Change(
+            "runs",
+            [(job_id, nominal)],
+            lambda row: row.status == CLAIMED,
+            lambda row: row._replace(extra=asked),
+        )
+    yield COMMIT
+    return run
+
+
+def _cancel(run: Run, reason: str, now: int) -> Part:
+    keeps = keeps_place(extra_of(run))
+    cancelled(run, reason, now)
+    if (yield from _write(run, run.attempt, WAITING)) and keeps:
+        yield from release({run.job_id: 1})
+
+
+def remove(job_id: str, now: int) -> Program:
+    """Delete a job; return the runs of it that waited, which are cancelled.
+
+    :raises JobLookupError: if there is none
+    """
+    found = yield Change("jobs", without_waiting([job_id]), lambda row: row.state != ENDED, lambda row: None)
+    ended: list[Run] = [] if found else (yield from _remove_waiting(job_id, now))
+    yield COMMIT
+    return ended
+
+
+def remove_all(now: int) -> Program:
+    """Delete all jobs; return the runs that waited, which are cancelled."""
+    waiting = yield Read(waiting_of)
+    ended = yield from _cancel_all(waiting, now)
+    yield Change("jobs", None, lambda row: True, lambda row: None)
+    yield COMMIT
+    return ended
+
+
+def _remove_waiting(job_id: str, now: int) -> Part:
+    """Delete a job for which runs wait; return these, which are cancelled.
+
+    :raises JobLookupError: if there is no such job
+    """
+    rows = yield from _locked({job_id})
+    waiting = yield Read(lambda view: [row for row in waiting_of(view) if row.job_id == job_id])
+    if not rows or (rows[0].state == ENDED and not waiting):
+        yield ROLLBACK
+        raise JobLookupError(job_id)
+    ended = yield from _cancel_all(waiting, now)
+    yield Change("jobs", [job_id], lambda row: True, lambda row: None)
+    return ended
+
+
+def _cancel_all(waiting: Sequence[Any], now: int) -> Part:
+    """Cancel waiting runs whose jobs are about to be deleted; return those that were."""
+    ended = []
+    for run in map(run_of, sorted(waiting, key=lambda row: (row.job_id, row.nominal))):
+        cancelled(run, JOB_REMOVED, now)
+        if (yield from _write(run, run.attempt, WAITING)):
+            ended.append(run)
+    return ended
+
+
+def _write(run: Run, attempt: int, status: str, owner: str | None = None) -> Part:
+    """Write a whole record in place of the one that has a fence; return whether there was one with that (R5)."""
+
+    def is_found(row: Any) -> bool:
+        return (row.status, row.attempt) == (status, attempt) and (status != CLAIMED or row.owner == owner)
+
+    new = row_of(run)
+    if run.ended:
+        new = new._replace(ended_by=(run.owner, run.attempt))
+    found = yield Change("runs", [(run.job_id, run.nominal)], is_found, lambda row: new)
+    return bool(found)
+
+
+def _locked(ids: Collection[str]) -> Part:
+    """Lock the rows of jobs, and return them."""
+    rows = yield Change("jobs", sorted(ids), lambda row: True)
+    return rows
+
+
+def _drop_ended(ids: Sequence[str]) -> Part:
+    """Delete those of some jobs whose schedule is over and of which no run is left (R6)."""
+    if ids:
+        yield Change(
+            "jobs",
+            without_waiting(sorted(ids)),
+            lambda row: row.state == ENDED and row.running <= 0,
+            lambda row: None,
+        )
