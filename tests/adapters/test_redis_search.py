@@ -190,8 +190,9 @@ def test_jobs_of_equal_names_and_times_are_found_in_order(
 
 @pytest.mark.parametrize("limit", [1, 7, 100])
 def test_each_job_is_found_once_whatever_somebody_has_done_to_the_scores_of_ids_and_tags(
-    store: RedisJobStore, redis_url: str, limit: int
+    store: RedisJobStore, redis_url: str, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(searching, "DURATION", 600 * SECOND)
     # So many that the server keeps them as a list with levels, in which what is not in order is anywhere.
     jobs = [make_job(f"job{number:03}", START + number, tags=("red",)) for number in range(200)]
     store.add_jobs(jobs)

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-#: How many jobs or records a store is asked for at once: at first, at least, and at most.
-FIRST, LEAST, STEP = 100, 25, 500
+#: How many jobs or records a store is asked for at once, at least and at most.
+LEAST, STEP = 25, 500
 #: How many days a filtered heat map covers.
 DAYS = 7
 #: How many pages a filtered heat map looks at.
@@ -115,7 +115,7 @@ def _page(
 ) -> tuple[list[Item], tuple[Any, ...] | None, int]:
     """Return up to ``limit`` matches after a key, the key after which the next page begins, and how many were looked at."""
     found: list[Item] = []
-    for part in _parts(store, read, after, min(FIRST, limit)):
+    for part in _parts(store, read, after, min(STEP, limit)):
         found += part.found
         if len(found) > limit or (len(found) == limit and part.last is not None):
             del found[limit:]
@@ -128,7 +128,7 @@ def _parts(
     store: Any,
     read: Callable[[tuple[Any, ...] | None, int], Part[Item]],
     after: tuple[Any, ...] | None,
-    step: int = FIRST,
+    step: int = STEP,
 ) -> Iterator[Part[Item]]:
     """Return one part after another, as long as the bounds of a page allow; each says how many were looked at so far.
 
