@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from rota.clock import DAY, HOUR, SYSTEM_CLOCK, moment
-from rota.core.queries import LOOKED_AT, JobQuery, RunQuery
+from rota.core.queries import LARGEST_PAGE, LOOKED_AT, JobQuery, RunQuery
 from rota.job import Job
 from rota.triggers.interval import IntervalTrigger
 
@@ -54,9 +54,9 @@ def searching(package: str, server: str, jobs: int, records: int) -> dict[str, A
         failed, mine = RunQuery(statuses="failed"), RunQuery(job_ids="job000003")
         questions: dict[str, Callable[[], Any]] = {
             "first": lambda: store.find_runs(failed, FEW),
-            "thousandth": _thousandth(partial(store.find_runs, failed, FEW)),
+            "thousandth": _thousandth(partial(store.find_runs, failed), FEW),
             "first_of_all": lambda: store.find_runs(RunQuery()),
-            "thousandth_of_all": _thousandth(partial(store.find_runs, RunQuery(), 100)),
+            "thousandth_of_all": _thousandth(partial(store.find_runs, RunQuery())),
             "of_job": lambda: store.find_runs(mine),
             "of_error": lambda: store.find_runs(RunQuery(error_types="ValueError")),
             "of_hour": lambda: store.find_runs(RunQuery(since=moment(since), until=moment(since + HOUR))),
@@ -67,9 +67,9 @@ def searching(package: str, server: str, jobs: int, records: int) -> dict[str, A
             "heat_failed": lambda: store.run_counts(since, since + rounds * HOUR, failed),
             "tagged": lambda: store.find_jobs(JobQuery(tags={"rare"})),
             "by_id": lambda: store.find_jobs(JobQuery()),
-            "thousandth_by_id": _thousandth(partial(store.find_jobs, JobQuery(), 100)),
+            "thousandth_by_id": _thousandth(partial(store.find_jobs, JobQuery())),
             "due": lambda: store.find_jobs(JobQuery(sort="due")),
-            "thousandth_due": _thousandth(partial(store.find_jobs, JobQuery(sort="due"), 100)),
+            "thousandth_due": _thousandth(partial(store.find_jobs, JobQuery(sort="due"))),
             "due_soon": lambda: store.find_jobs(JobQuery(due_before=moment(now + DAY + 1000))),
             "of_executor": lambda: store.find_jobs(JobQuery(executors="default")),
             "count_jobs": lambda: store.count_jobs(JobQuery()),
@@ -93,15 +93,15 @@ def searching(package: str, server: str, jobs: int, records: int) -> dict[str, A
     }
 
 
-def _thousandth(find: Callable[..., Any]) -> Callable[[], Any]:
+def _thousandth(find: Callable[..., Any], limit: int = 100) -> Callable[[], Any]:
     """Return what returns the thousandth page, or the last one if there are fewer."""
-    cursor = None
-    for _ in range(999):
-        page = find(cursor=cursor)
+    cursor, passed = None, 0
+    while passed < 999 * limit:
+        page = find(min(999 * limit - passed, LARGEST_PAGE), cursor)
         if page.cursor is None:
             break
-        cursor = page.cursor
-    return lambda: find(cursor=cursor)
+        cursor, passed = page.cursor, passed + len(page.items)
+    return lambda: find(limit, cursor)
 
 
 def _deleted(store: Any, now: int) -> tuple[float, float]:
