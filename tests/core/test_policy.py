@@ -107,7 +107,7 @@ def test_policies_are_compared_and_hashed_by_value():
     assert hash(mine) == hash(same)
     assert mine != another
     assert mine != mine.key()
-    assert repr(mine) == "Policy(5, True, 1, None, 'rerun', 2, None)"
+    assert repr(mine) == "Policy(5, True, 1, None, 'rerun', 2, 0, None)"
 
 
 @pytest.mark.parametrize(
