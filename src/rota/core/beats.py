@@ -50,7 +50,7 @@ class Said:
     :ivar float | None progress: how far it has got, from 0 to 1
     :ivar str | None note: what it said last
     :ivar int | None beat_at: when it said so last (microseconds, monotonic)
-    :ivar log: what it has logged; None: it has not, or that is not to be kept
+    :ivar Log | None log: what it has logged; None: it has not, or that is not to be kept
     :ivar bool is_noted: whether its listener knows that something is new
     :ivar bool is_over: whether the run has ended, so that nothing is listened to any more
     """
@@ -62,7 +62,7 @@ class Said:
         self.progress: float | None = None
         self.note: str | None = None
         self.beat_at: int | None = None
-        self.log: Any = None
+        self.log: Log | None = None
         self.is_over = False
         self.is_noted = listener is None
         self._monotonic: Callable[[], int] = int if listener is None else listener.monotonic
@@ -122,6 +122,19 @@ def said_by(run: Run) -> Said:
     return said
 
 
+def log_of(run: Run, most: int) -> Log:
+    """Return what keeps the log of a run.
+
+    :param most: how much of it is kept (bytes)
+    """
+    said = said_by(run)
+    if said.log is None:
+        with _first:
+            if said.log is None:
+                said.log = Log(most)
+    return said.log
+
+
 class Log:
     """The newest of what a run logs, in bounded memory. Thread-safe.
 
@@ -140,6 +153,11 @@ class Log:
         data.extend(text[-self._most :].replace("\0", "\\0").encode("utf-8", "backslashreplace"))
         if len(data) > 4 * self._most:  # seldom, as the rest is moved by that
             del data[: -self._most]
+
+    @property
+    def size(self) -> int:
+        """How many bytes are in memory."""
+        return len(self._data)
 
     def text(self, most: int = LONGEST_LOG) -> str:
         """Return the end of the log, of at most so many bytes."""
