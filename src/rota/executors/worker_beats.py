@@ -98,5 +98,5 @@ def hear(run: Run, message: bytes) -> None:
             run.heartbeat(progress, note)
         elif kind == LOG and run.job is not None:
             log_of(run, run.job.policy.keep_log).add(content.decode("utf-8", "replace"))
-    except ValueError:
+    except (TypeError, ValueError):
         pass  # the job has written into the pipe of its worker

@@ -24,7 +24,7 @@ log.setLevel(logging.INFO)
 class Silent(logging.Logger):
     """A logger without handlers: those of pytest raise what a record raises."""
 
-    def callHandlers(self, record: logging.LogRecord) -> None:
+    def callHandlers(self, record: logging.LogRecord) -> None:  # noqa: N802  # its name
         """Do nothing."""
 
 
