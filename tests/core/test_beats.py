@@ -9,10 +9,10 @@ import threading
 import pytest
 
 from rota.clock import SECOND
-from rota.core.beats import Log, said_by
+from rota.core.beats import Log
 from rota.core.details import BEAT, NOTE, PROGRESS
 from rota.core.policy import LONGEST_LOG
-from rota.core.run import GONE, Run
+from rota.core.run import GONE, Run, said_by
 from rota.engine import beats as beats_module
 from rota.errors import JobTypeError, JobValueError, NoCurrentRunError
 from rota.executors import kept_logs, worker_beats

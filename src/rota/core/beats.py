@@ -11,7 +11,6 @@ from ..errors import HeartbeatError
 from ..texts import repr_of, shortened, type_name
 from .details import BEAT, LOG, LONGEST_NOTE, NOTE, PROGRESS, cut
 from .policy import LONGEST_LOG
-from .run import heard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,8 +38,8 @@ if TYPE_CHECKING:
             """Return who listens to a run; None: nobody."""
 
 
-#: Held while a run gets what it says.
-_first = allocate_lock()
+#: Held while what is made once is made.
+_lock = allocate_lock()
 
 
 class Said:
@@ -81,6 +80,17 @@ class Said:
             self.is_noted = True
             self._add(self)
 
+    def log_kept(self, most: int) -> Log:
+        """Return what keeps the log of the run.
+
+        :param most: how much of it is kept (bytes)
+        """
+        if self.log is None:
+            with _lock:
+                if self.log is None:
+                    self.log = Log(most)
+        return self.log
+
     def parts(self, instant_of: Callable[[int], int]) -> dict[str, str]:
         """Return what it has said as the parts that a store keeps.
 
@@ -108,31 +118,17 @@ class Said:
         return parts
 
 
-def said_by(run: Run) -> Said:
-    """Return what a run has said, after which it can be said more."""
-    said: Said | None = getattr(run, "said", None)
-    if said is None:
-        known = heard.get(None) or heard.get(run.owner)
-        listener = None if known is None else known.listener_of(run)
-        claimed = run if listener is None else listener.claimed(run)
-        new = Said(run, listener)
-        with _first:  # several threads of a job may begin at once
-            said = claimed.said = run.said = getattr(claimed, "said", new)
-        type(run).some_say = True
-    return said
+def begun(run: Run, listener: Listener | None) -> Said:
+    """Return what a run has said, which begins now.
 
-
-def log_of(run: Run, most: int) -> Log:
-    """Return what keeps the log of a run.
-
-    :param most: how much of it is kept (bytes)
+    :param listener: who listens to it
     """
-    said = said_by(run)
-    if said.log is None:
-        with _first:
-            if said.log is None:
-                said.log = Log(most)
-    return said.log
+    claimed = run if listener is None else listener.claimed(run)
+    new = Said(run, listener)
+    with _lock:  # several threads of a job may begin at once
+        said = claimed.said = run.said = getattr(claimed, "said", new)
+    type(run).some_say = True
+    return said
 
 
 class Log:

@@ -274,8 +274,6 @@ class Run:
             return
         said = getattr(self, "said", None)
         if said is None:
-            from .beats import said_by  # import time: most runs say nothing
-
             said = said_by(self)
         said.beat(progress, note)
 
@@ -307,6 +305,17 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run {self.id} {self.status}>"
+
+
+def said_by(run: Run) -> Said:
+    """Return what a run has said of itself, after which it can say more."""
+    said: Said | None = getattr(run, "said", None)
+    if said is None:
+        from .beats import begun  # import time: most runs say nothing
+
+        known = heard.get(None) or heard.get(run.owner)
+        said = begun(run, None if known is None else known.listener_of(run))
+    return said
 
 
 def fail(run: Run, exception: BaseException, traceback: str, now: int) -> None:

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from traceback import format_exception
 
 from ..clock import SECOND, moment
-from ..core.beats import log_of
+from ..core.run import said_by
 from ..core.states import CLAIMED
 from ..interrupts import is_interrupt
 from ..texts import shortened, text_of, type_name
@@ -81,7 +81,7 @@ def _keep(run: Run, record: Any) -> None:
         return
     token = _at_it.set(True)
     try:
-        log_of(run, most).add(_line_of(record) + "\n")
+        said_by(run).log_kept(most).add(_line_of(record) + "\n")
     except BaseException as exc:  # of the program's own kind of record
         if is_interrupt(exc):
             raise
@@ -133,7 +133,7 @@ class Printed:
         job = self._run.job
         self._before = sys.stdout
         if job is not None and sys.stdout is not None:
-            self._output = sys.stdout = _Output(sys.stdout, log_of(self._run, job.policy.keep_log))
+            self._output = sys.stdout = _Output(sys.stdout, said_by(self._run).log_kept(job.policy.keep_log))
 
     def __exit__(self, *_: object) -> None:
         if self._output is not None:

@@ -10,7 +10,7 @@ from threading import Event, Lock, Thread
 from time import sleep
 
 from ..clock import SYSTEM_CLOCK
-from ..core.beats import log_of
+from ..core.run import said_by
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,6 +97,6 @@ def hear(run: Run, message: bytes) -> None:
             progress, note = json.loads(content)
             run.heartbeat(progress, note)
         elif kind == LOG and run.job is not None:
-            log_of(run, run.job.policy.keep_log).add(content.decode("utf-8", "replace"))
+            said_by(run).log_kept(run.job.policy.keep_log).add(content.decode("utf-8", "replace"))
     except (TypeError, ValueError):
         pass  # the job has written into the pipe of its worker
