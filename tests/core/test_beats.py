@@ -16,7 +16,7 @@ from rota.core.run import GONE, Run, said_by
 from rota.engine import beats as beats_module
 from rota.errors import JobTypeError, JobValueError, NoCurrentRunError
 from rota.executors import kept_logs, worker_beats
-from rota.executors.base import current_run
+from rota.executors.base import BaseExecutor, current_run, run_job
 from rota.jobstores.memory import MemoryJobStore
 from rota.testing import ManualScheduler
 from tests.core.engine_kit import Gate
@@ -528,6 +528,28 @@ def test_records_have_nothing_more_than_before(factory, caplog):
         logged_by(None, run)
     (record,) = (each for each in caplog.records if each.name == "tests.beats")
     assert set(vars(record)) - plain <= {"message", "asctime"}  # of the handler of pytest
+
+
+class Foreign(BaseExecutor):
+    """An executor that was written for APScheduler 3, which calls jobs by run_job()."""
+
+    def _do_submit_job(self, job, run_times):
+        events = run_job(job, job._jobstore_alias, run_times, "tests.foreign")
+        self._run_job_success(job.id, events)
+
+
+@pytest.mark.parametrize("make_store", [Store, Shared])
+def test_what_jobs_of_executors_of_others_say_is_heard(make_store):
+    store = make_store()
+    scheduler = ManualScheduler(jobstores={"default": store}, executors={"default": Foreign()})
+    scheduler.start()
+    scheduler.add_job(talk, id="j", keep_log=100)
+    scheduler.run_pending()
+    (run,) = scheduler.get_runs("j")
+    run = scheduler.get_run("j", run.scheduled_run_time)
+    assert (run.status, run.progress, run.note) == ("succeeded", 0.5, "half")
+    assert run.log.endswith("hello\n")
+    scheduler.shutdown()
 
 
 # ------------------------------------------------------------------------------------------------- worker processes

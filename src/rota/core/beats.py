@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
-    from .run import Run
-
     class Listener(Protocol):
         """What keeps what the runs of one store say, on the node that has them."""
 
@@ -28,13 +26,13 @@ if TYPE_CHECKING:
         def add(self, said: Said) -> None:
             """Take note that a run has said something that is not kept yet; it does not wait, and it raises nothing."""
 
-        def claimed(self, run: Run) -> Run:
+        def claimed(self, run: Any) -> Any:
             """Return the run that was claimed, of which this one may be a copy for the job."""
 
     class Listeners(Protocol):
         """What knows who listens to a run."""
 
-        def listener_of(self, run: Run) -> Listener | None:
+        def listener_of(self, run: Any) -> Listener | None:
             """Return who listens to a run; None: nobody."""
 
 
@@ -56,7 +54,7 @@ class Said:
 
     __slots__ = ("_add", "_monotonic", "beat_at", "is_noted", "is_over", "key", "log", "note", "progress")
 
-    def __init__(self, run: Run, listener: Listener | None) -> None:
+    def __init__(self, run: Any, listener: Listener | None) -> None:
         self.key = (run.job_id, run.nominal)
         self.progress: float | None = None
         self.note: str | None = None
@@ -118,7 +116,7 @@ class Said:
         return parts
 
 
-def begun(run: Run, listener: Listener | None) -> Said:
+def begun(run: Any, listener: Listener | None) -> Said:
     """Return what a run has said, which begins now.
 
     :param listener: who listens to it
@@ -126,7 +124,8 @@ def begun(run: Run, listener: Listener | None) -> Said:
     claimed = run if listener is None else listener.claimed(run)
     new = Said(run, listener)
     with _lock:  # several threads of a job may begin at once
-        said = claimed.said = run.said = getattr(claimed, "said", new)
+        said: Said = getattr(claimed, "said", new)
+        claimed.said = run.said = said
     type(run).some_say = True
     return said
 
