@@ -65,10 +65,10 @@ class Beside:
 
     # -- parts of runs -------------------------------------------------------------------------------------------
 
-    def write_parts(self, parts: Sequence[RunParts]) -> None:
-        """Keep texts beside records; those of runs without a record are not kept."""
+    def write_parts(self, parts: Sequence[RunParts], owner: str | None) -> None:
+        """Keep texts beside records; those of runs without a record, or of another node, are not kept."""
         with self._server.translated():
-            there = self._recorded({(job_id, nominal) for job_id, nominal, _ in parts})
+            there = self._recorded({(job_id, nominal) for job_id, nominal, _ in parts}, owner)
             updates: list[Any] = []
             for job_id, nominal, texts in parts:
                 if (job_id, nominal) not in there:
@@ -83,18 +83,26 @@ class Beside:
             if updates:
                 self._server.parts.bulk_write(updates)
 
-    def _recorded(self, keys: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
-        """Return the keys that have a record."""
+    def _recorded(self, keys: Collection[tuple[str, int]], owner: str | None) -> set[tuple[str, int]]:
+        """Return the keys that have a record, one of a node if one is named."""
         ids = sorted({job_id for job_id, _ in keys})
         found: set[tuple[str, int]] = set()
         for start in range(0, len(ids), BATCH):
             some = {"_id": {"$in": ids[start : start + BATCH]}, "busy": {"$exists": True}}
-            for document in self._server.jobs.find(some, {f"{name}.nominal": 1 for name in LISTS}):
+            fields = {f"{name}.{field}": 1 for name in LISTS for field in ("nominal", "owner")}
+            for document in self._server.jobs.find(some, fields):
                 entries = (entry for name in LISTS for entry in entries_of(document, name))
-                found.update((document["_id"], int(entry["nominal"])) for entry in numbered(entries))
+                found.update(
+                    (document["_id"], int(entry["nominal"]))
+                    for entry in numbered(entries)
+                    if owner is None or entry.get("owner") == owner
+                )
         left = [key_of(*key) for key in keys if key not in found]
         for start in range(0, len(left), BATCH):
-            for document in self._server.runs.find({"_id": {"$in": left[start : start + BATCH]}}, {"_id": 1}):
+            records: dict[str, Any] = {"_id": {"$in": left[start : start + BATCH]}}
+            if owner is not None:
+                records["owner"] = owner
+            for document in self._server.runs.find(records, {"_id": 1}):
                 found.add((document["_id"]["job_id"], int(document["_id"]["nominal"])))
         return found
 
