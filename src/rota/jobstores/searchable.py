@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..core.changes import Change
     from ..core.details import RunParts
     from ..core.durations import Durations
+    from ..core.hours import HourCounts
     from ..core.nodes import Node
     from ..core.queries import Count, JobQuery, Page, Part, RunQuery
     from ..core.run import Run
@@ -72,16 +73,18 @@ class Searchable:
 
         return count_runs(self, query)
 
-    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> dict[int, dict[str, int]]:
+    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> HourCounts:
         """Return how many records there are by hour and status.
 
         Each record counts at its nominal time, once. Unfiltered, what ended long ago is read from a small table that housekeeping
-        fills; filtered, the last seven days of the range are counted, within the bounds of a few pages.
+        fills, and the rest is counted, the newest first; filtered, the last seven days of the range are counted. Both end within
+        the bounds of a few pages, and say how far they have got.
 
         :param since: the first hour (instant within it)
         :param until: the first hour that is not wanted (instant within it)
         :param query: which records are counted; None: all
-        :return: for each hour that has records (instant at its beginning), the number for each status
+        :return: for each hour that has records (instant at its beginning), the number for each status; its ``searched_back_to``
+            is None if all are counted
         """
         from .searching import run_counts  # import time
 
@@ -134,6 +137,15 @@ class Searchable:
         from .searching import jobs_scanned  # import time
 
         return jobs_scanned(self, query, after, count)
+
+    def _jobs_wanted(self, query: JobQuery, after: tuple[Any, ...] | None, count: int) -> Part[Job]:
+        """Return the same of those whose last runs are as the query wants them, too.
+
+        A store that can tell this before it makes jobs of what it reads overrides it.
+        """
+        from .searching import jobs_wanted  # import time
+
+        return jobs_wanted(self, query, after, count)
 
     def _runs_from(self, query: RunQuery, after: tuple[Any, ...] | None, count: int) -> Part[Run]:
         """Return a part of the records, newest first: those that match the query among the next ones after a key.

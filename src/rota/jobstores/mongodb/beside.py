@@ -12,13 +12,13 @@ from operator import itemgetter
 from pymongo import ASCENDING, DESCENDING, DeleteOne, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
-from ...clock import DAY, HOUR
+from ...clock import DAY, HOUR, moment
 from ...codec.damaged import EARLIEST, LATEST, is_time
 from ...core.changes import KEPT, change_of, newest_first, text_of
 from ...core.durations import durations_of, fold
 from ...core.durations import text_of as text_of_durations
 from ...core.hours import KEPT as HOURS_KEPT
-from ...core.hours import countable_until, hour_of
+from ...core.hours import HourCounts, countable_until, hour_of
 from ...core.nodes import Node
 from ...core.nodes import text_of as text_of_node
 from ...core.queries import DURATION
@@ -184,7 +184,7 @@ class Beside:
 
     # -- counts by hour ------------------------------------------------------------------------------------------
 
-    def run_counts(self, since: int, until: int, clock: Clock) -> dict[int, dict[str, int]]:
+    def run_counts(self, since: int, until: int, clock: Clock) -> HourCounts:
         """Return how many records there are by hour and status: those of counted hours, and the others as they are now."""
         first, end = hour_of(since), hour_of(until)
         counts: dict[int, dict[str, int]] = {}
@@ -204,7 +204,10 @@ class Beside:
                     hour, status = group["_id"]["hour"], group["_id"].get("status")
                     _count(counts.setdefault(int(hour) * HOUR, {}), status, group["count"])
                 end = start
-        return {hour: numbers for hour, numbers in counts.items() if numbers}
+        found = HourCounts({hour: numbers for hour, numbers in counts.items() if numbers})
+        if edge < end:
+            found.searched_back_to = moment(end)
+        return found
 
     def _unfinished(self, first: int, end: int) -> Iterator[tuple[int, Any]]:
         """Yield hour and status of the runs in the documents of jobs that are not filed."""

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ...core.changes import Change
     from ...core.details import RunParts
     from ...core.durations import Durations
+    from ...core.hours import HourCounts
     from ...core.nodes import Node
     from ...core.orders import Orders
     from ...core.plan import Decision
@@ -437,7 +438,7 @@ class MongoDBJobStore(DurableJobStore):
         number = self._searching.count_runs(query)
         return super().count_runs(query) if number is None else number
 
-    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> dict[int, dict[str, int]]:
+    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> HourCounts:
         """Return how many records there are by hour and status; see the port."""
         self._check_started()
         if query is not None:

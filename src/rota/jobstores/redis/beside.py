@@ -12,7 +12,7 @@ from ...core.changes import text_of as text_of_change
 from ...core.durations import durations_of, fold
 from ...core.durations import text_of as text_of_durations
 from ...core.hours import KEPT as HOURS_KEPT
-from ...core.hours import countable_until, hour_of
+from ...core.hours import HourCounts, countable_until, hour_of
 from ...core.nodes import Node
 from ...core.nodes import text_of as text_of_node
 from ...core.states import QUARANTINED
@@ -133,9 +133,9 @@ class Beside:
 
     # -- hours ---------------------------------------------------------------------------------------------------
 
-    def run_counts(self, since: int, until: int, now: int) -> dict[int, dict[str, int]]:
+    def run_counts(self, since: int, until: int, now: int) -> HourCounts:
         """Return how many records there are by hour and status; see the port."""
-        counts: dict[int, dict[str, int]] = {}
+        counts = HourCounts()
         place, end, claimed = str(hour_of(since)), str(hour_of(until)), "1"
         while place:
             place, *found = texts(self._run("hours", str(now), place, end, str(COUNTS_AT_ONCE), claimed))

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from ...core.changes import Change
     from ...core.details import RunParts
     from ...core.durations import Durations
+    from ...core.hours import HourCounts
     from ...core.nodes import Node
     from ...core.orders import Orders
     from ...core.plan import Decision
@@ -401,7 +402,7 @@ class RedisJobStore(DurableJobStore):
         count = self._searches.run_count(query)
         return super().count_runs(query) if count is None else count
 
-    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> dict[int, dict[str, int]]:
+    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> HourCounts:
         """Return how many records there are by hour and status; see the port."""
         if query is not None:
             return super().run_counts(since, until, query)
