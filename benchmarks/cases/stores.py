@@ -194,25 +194,27 @@ def _filled(package: str, server: str, store: Callable[[], Any], jobs: int) -> N
 
 
 @contextmanager
-def _store(package: str, server: str) -> Iterator[Callable[[], Any]]:
-    """Give a function that opens the same new store each time."""
+def _store(package: str, server: str) -> Iterator[Callable[..., Any]]:
+    """Give a function that opens the same new store each time, with options."""
     module = import_module(f"{package}.jobstores.{'redis' if server == 'redis' else 'sqlalchemy'}")
     if server == "sqlite":
         # Not the system's folder for temporary files, which may be in memory: what is durable has to reach a disk.
         Path("build").mkdir(exist_ok=True)
         with TemporaryDirectory(dir="build") as folder:
-            yield lambda: module.SQLAlchemyJobStore(url=f"sqlite:///{folder}/jobs.sqlite")
+            yield lambda **options: module.SQLAlchemyJobStore(
+                url=f"sqlite:///{folder}/jobs.sqlite", **options
+            )
     elif server == "postgresql":
         with postgresql() as url:
             url = url.replace("postgresql:", "postgresql+psycopg:")
-            yield lambda: module.SQLAlchemyJobStore(url=url)
+            yield lambda **options: module.SQLAlchemyJobStore(url=url, **options)
     elif server == "mariadb":
         with private(DurableMariaDB) as started:
             url = started.url().replace("mariadb:", "mariadb+pymysql:")
-            yield lambda: module.SQLAlchemyJobStore(url=url)
+            yield lambda **options: module.SQLAlchemyJobStore(url=url, **options)
     else:
         with private(SyncedRedis) as started:
-            yield lambda: module.RedisJobStore(host="127.0.0.1", port=started.port)
+            yield lambda **options: module.RedisJobStore(host="127.0.0.1", port=started.port, **options)
 
 
 @contextmanager

@@ -88,22 +88,58 @@ def _searching(server: str) -> Case:
     beside = f"of 3 000 000 records of 100 000 jobs in {title}"
     figures = (
         ("first", f"first page of the failed ones {beside}", 50),
-        ("hundredth", "… hundredth page", 50),
+        ("thousandth", "… thousandth page", 50),
+        ("first_of_all", "… first page of all records", 50),
+        ("thousandth_of_all", "… thousandth page", 50),
         ("of_job", "… first page of one job's", 50),
-        ("vain", "… a page that looks for a node in vain, among 20 000 records or for 50 ms", 100),
-        ("text", "… the same for a text in errors", 100),
+        ("of_error", "… of those with one class of error", 50),
+        ("of_hour", "… of one hour, long ago", 50),
+        ("vain", "… a page that looks for a node in vain, among 20 000 records or for 50 ms", 75),
+        ("text", "… the same for a text in errors", 75),
         ("count", "… counted up to 10 000", 50),
         ("heat", "… counted by hour and status", 50),
+        (
+            "heat_uncounted",
+            "… the same before housekeeping has counted any, within the time of five pages",
+            300,
+        ),
+        ("heat_failed", "… the failed ones counted by hour", 300),
         ("tagged", "… first page of the jobs with a rare tag", 50),
+        ("by_id", "… of the jobs by id", 50),
+        ("thousandth_by_id", "… thousandth page", 50),
         ("due", "… of the jobs that are due next", 50),
-        ("jobs_in_vain", "… of the jobs with a text that none has", 100),
-        ("failing", "… of the jobs whose last run failed", 100),
+        ("thousandth_due", "… thousandth page", 50),
+        ("due_soon", "… of the jobs that are due before some time", 50),
+        ("of_executor", "… of the jobs of one executor", 50),
+        ("count_jobs", "… the jobs counted up to 10 000", 50),
+        ("jobs_in_vain", "… of the jobs with a text that none has", 75),
+        ("failing", "… of the jobs whose last run failed", 75),
         ("by_name", "… of the jobs by name, for which there is no index", None),
+        ("longest_step", "… longest step of deleting the records of three hours", 100),
     )
     meaning = "What a console asks for, again and again, beside the work."
     rows = [
         Row(text, figure, "ms", meaning, bound=bound, compared=False, timed=False)
         for figure, text, bound in figures
+    ]
+    rows += [
+        Row(
+            "… deleting them",
+            "deleted",
+            "records/s",
+            "How fast housekeeping forgets what is too old, if nothing else is to be done.",
+            more_is_better=True,
+            compared=False,
+            timed=False,
+        ),
+        Row(
+            "… all housekeeping after nothing of it was counted",
+            "housekeeping",
+            "s",
+            "Counting all records by hour and the durations of all jobs, in steps beside the work.",
+            compared=False,
+            timed=False,
+        ),
     ]
     return Case(
         f"{server}-search",

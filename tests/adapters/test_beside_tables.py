@@ -13,7 +13,7 @@ from rota.core.nodes import about
 from rota.core.plan import plan
 from rota.core.queries import JobQuery, RunQuery
 from rota.core.run import Run, fail
-from rota.core.states import FAILED, MANUAL, SUCCEEDED, WAITING, succeed
+from rota.core.states import CLAIMED, FAILED, MANUAL, SUCCEEDED, WAITING, succeed
 from rota.testing.contracts.damage import DAMAGES
 from rota.testing.contracts.store_jobs import LEASE, NODE, START, claim, finish, make_job
 from tests.needs import need
@@ -173,6 +173,38 @@ def test_counts_by_hour_begin_anew_if_it_cannot_be_told_how_far_they_got(
     for _ in range(2):
         store.prune(START + 6 * HOUR)
         assert store.run_counts(START, START + DAY) == before == {START: {SUCCEEDED: 3}}
+
+
+def test_what_is_not_counted_yet_is_counted_in_steps_as_far_as_the_time_goes(
+    store: SQLAlchemyJobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rota.jobstores import searching
+    from rota.jobstores.sqlalchemy import counts
+
+    store.add_jobs([make_job("job", every=600), make_job("other", every=600), make_job("waits", every=600)])
+    for number in range(12):
+        now = START + number * 600 * SECOND
+        runs = claim(store, now)
+        finish(store, [run for run in runs if run.job_id != "waits"], now)
+    wanted = store.run_counts(START, START + DAY)
+    of_ended = store.run_counts(START, START + DAY, RunQuery(statuses={SUCCEEDED, FAILED}))
+    assert wanted.searched_back_to is of_ended.searched_back_to is None
+    assert [wanted[START + hour * HOUR][SUCCEEDED] for hour in range(2)] == [12, 12]
+    assert sum(hour.get(CLAIMED, 0) for hour in wanted.values()) >= 1
+    assert of_ended == {START + hour * HOUR: {SUCCEEDED: 12} for hour in range(2)}
+    monkeypatch.setattr(searching, "DURATION", 600 * SECOND)
+    for at_once in (1, 2, 3, 7):
+        monkeypatch.setattr(counts, "ASKED", at_once)
+        assert store.run_counts(START, START + DAY) == wanted
+        assert store.run_counts(START, START + DAY, RunQuery(statuses={SUCCEEDED, FAILED})) == of_ended
+    monkeypatch.setattr(searching, "DURATION", 0)
+    for query in (None, RunQuery(statuses=SUCCEEDED)):
+        some = store.run_counts(START, START + DAY, query)
+        assert some.searched_back_to is not None
+        assert some.searched_back_to <= moment(START + DAY)
+        assert {hour: counts[SUCCEEDED] for hour, counts in some.items()}.items() <= {
+            hour: counts[SUCCEEDED] for hour, counts in wanted.items()
+        }.items()
 
 
 def test_very_many_records_of_one_time_are_found_in_the_order_of_their_jobs(

@@ -188,6 +188,38 @@ def test_jobs_of_equal_names_and_times_are_found_in_order(
             assert store.count_jobs(query) == len(wanted), query
 
 
+@pytest.mark.parametrize("limit", [1, 7, 100])
+def test_each_job_is_found_once_whatever_somebody_has_done_to_the_scores_of_ids_and_tags(
+    store: RedisJobStore, redis_url: str, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "DURATION", 600 * SECOND)
+    # So many that the server keeps them as a list with levels, in which what is not in order is anywhere.
+    jobs = [make_job(f"job{number:03}", START + number, tags=("red",)) for number in range(200)]
+    store.add_jobs(jobs)
+    client = Redis.from_url(redis_url)
+    for query in (JobQuery(), JobQuery(tags="red"), JobQuery(sort="name"), JobQuery(sort="due")):
+        for number in range(0, 200, 3):
+            score = (-1, float("inf"), 1.5, float("-inf"))[number % 4]
+            client.zadd("rota.ids", {f"job{number:03}": score})
+            client.zadd("rota.tags", {f"red\0job{number:03}": score})
+        assert [job.id for job in every(store.find_jobs, query, limit)] == [job.id for job in jobs], query
+        assert store.count_jobs(query) == 200
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_each_job_is_found_once_by_its_due_time_whatever_other_places_somebody_gives_it(
+    store: RedisJobStore, redis_url: str, limit: int
+) -> None:
+    jobs = [make_job(f"job{number}", START + number) for number in range(6)]
+    store.add_jobs(jobs)
+    client = Redis.from_url(redis_url)
+    client.sadd("rota.executors", "another")
+    client.zadd("rota.run_times:another", {"job1": START + 1, "job2": START + 4, "job3": START - 1})
+    client.zadd("rota.run_times:another", {"gone": START + 0.5, "also gone": START + 0.5, "job0": -1.5})
+    found = [job.id for job in every(store.find_jobs, JobQuery(sort="due"), limit)]
+    assert found == [job.id for job in jobs]
+
+
 def test_more_jobs_than_can_be_sorted_by_name_are_refused(
     store: RedisJobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

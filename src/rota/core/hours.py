@@ -1,4 +1,4 @@
-"""Which hours of the ledger are counted once and for all, so that a heat map need not read their records again.
+"""How many records there are by hour, and which hours are counted once and for all, so that a heat map need not read them again.
 
 Pure: it reads no ledger and no clock.
 """
@@ -7,8 +7,22 @@ from __future__ import annotations
 
 from ..clock import DAY, HOUR
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
+
 #: How long an hour stays in the table of counts.
 KEPT = 400 * DAY
+
+
+class HourCounts(dict[int, dict[str, int]]):
+    """How many records there are by hour (instant at its beginning) and status.
+
+    :ivar searched_back_to: the nominal time (UTC) to which counting has got that has looked at as many records as it may; of the
+        times before it there is only what was counted already. None: all are counted
+    """
+
+    searched_back_to: datetime | None = None
 
 
 def hour_of(instant: int) -> int:

@@ -32,7 +32,7 @@ from .states import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from typing import Any, Self
 
     from ..job.handle import Job
@@ -247,11 +247,14 @@ class Part(NamedTuple, Generic[Item]):
     :ivar found: what matches, in order
     :ivar last: the key of the last one that was looked at; None: nothing comes after these
     :ivar looked_at: how many were looked at
+    :ivar keys: the keys by which jobs were found, by their ids; None: those that the jobs tell. A job that cannot be restored is in
+        quarantine when it is read, and where its row says that it is active, it has the place of an active one
     """
 
     found: list[Item]
     last: tuple[Any, ...] | None
     looked_at: int
+    keys: Mapping[str, tuple[Any, ...]] | None = None
 
 
 class Count(int):

@@ -6,6 +6,8 @@ A store gives a part of what it has, in order, from a key on; pages, their bound
 
 from __future__ import annotations
 
+from ..core.policy import LONGEST_LOG
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from ..core.changes import Change
     from ..core.details import RunParts
     from ..core.durations import Durations
+    from ..core.hours import HourCounts
     from ..core.nodes import Node
     from ..core.queries import Count, JobQuery, Page, Part, RunQuery
     from ..core.run import Run
@@ -27,7 +30,7 @@ class Searchable:
     """
 
     #: how many bytes of a run's log are kept at most
-    longest_log = 64 * 1024
+    longest_log = LONGEST_LOG
     #: whether what a run says of its progress is written with the renewals of its node's lease, and not at once
     writes_beats_rarely = False
 
@@ -70,16 +73,18 @@ class Searchable:
 
         return count_runs(self, query)
 
-    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> dict[int, dict[str, int]]:
+    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> HourCounts:
         """Return how many records there are by hour and status.
 
         Each record counts at its nominal time, once. Unfiltered, what ended long ago is read from a small table that housekeeping
-        fills; filtered, the last seven days of the range are counted, within the bounds of a few pages.
+        fills, and the rest is counted, the newest first; filtered, the last seven days of the range are counted. Both end within
+        the bounds of a few pages, and say how far they have got.
 
         :param since: the first hour (instant within it)
         :param until: the first hour that is not wanted (instant within it)
         :param query: which records are counted; None: all
-        :return: for each hour that has records (instant at its beginning), the number for each status
+        :return: for each hour that has records (instant at its beginning), the number for each status; its ``searched_back_to``
+            is None if all are counted
         """
         from .searching import run_counts  # import time
 
@@ -133,6 +138,15 @@ class Searchable:
 
         return jobs_scanned(self, query, after, count)
 
+    def _jobs_wanted(self, query: JobQuery, after: tuple[Any, ...] | None, count: int) -> Part[Job]:
+        """Return the same of those whose last runs are as the query wants them, too.
+
+        A store that can tell this before it makes jobs of what it reads overrides it.
+        """
+        from .searching import jobs_wanted  # import time
+
+        return jobs_wanted(self, query, after, count)
+
     def _runs_from(self, query: RunQuery, after: tuple[Any, ...] | None, count: int) -> Part[Run]:
         """Return a part of the records, newest first: those that match the query among the next ones after a key.
 
@@ -147,16 +161,17 @@ class Searchable:
 
     # -- what is kept beside a record ----------------------------------------------------------------------------
 
-    def write_parts(self, parts: Sequence[RunParts]) -> None:
+    def write_parts(self, parts: Sequence[RunParts], owner: str | None = None) -> None:
         """Keep texts beside the records of some runs, in one step; see :mod:`rota.core.details`.
 
         A part replaces that of the same name. Parts of a run that has no record are not kept. They go with the record.
 
         :param parts: for each run its key, and the texts by the names of their parts; None: the part goes
+        :param owner: only the parts of runs are kept whose record names this node: what another one has taken over is its own
         """
         from .searching import write_parts  # import time
 
-        write_parts(self, parts)
+        write_parts(self, parts)  # a store in memory has one node
 
     def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
         """Return what :meth:`write_parts` has kept of some runs; those of which nothing is kept are left out.

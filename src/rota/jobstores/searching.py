@@ -12,6 +12,7 @@ from typing import TypeVar
 from ..clock import DAY, HOUR, moment
 from ..core.changes import newest_first
 from ..core.durations import Durations, fold
+from ..core.hours import HourCounts
 from ..core.nodes import Node, text_of
 from ..core.queries import (
     BY_DUE,
@@ -46,8 +47,8 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-#: How many jobs or records a store is asked for at once.
-STEP = 500
+#: How many jobs or records a store is asked for at once, at least and at most.
+LEAST, STEP = 25, 500
 #: How many days a filtered heat map covers.
 DAYS = 7
 #: How many pages a filtered heat map looks at.
@@ -69,8 +70,8 @@ def find_jobs(store: Any, query: JobQuery, limit: int, cursor: str | None) -> Pa
     after = key_after(query, place, cursor, _KEYS[query.sort])
     found, last, looked_at = _page(
         store,
-        lambda key, count: _jobs_with_runs(store, query, key, count),
-        lambda job: key_of_job(job, query.sort),
+        lambda key, count: store._jobs_wanted(query, key, count),
+        lambda job, part: key_of_job(job, query.sort) if part.keys is None else part.keys[job.id],
         after,
         limit,
     )
@@ -83,7 +84,11 @@ def find_runs(store: Any, query: RunQuery, limit: int, cursor: str | None) -> Pa
     place = store._place
     after = key_after(query, place, cursor, _RUN_KEY)
     found, last, looked_at = _page(
-        store, lambda key, count: store._runs_from(query, key, count), key_of_run, after, limit
+        store,
+        lambda key, count: store._runs_from(query, key, count),
+        lambda run, _: key_of_run(run),
+        after,
+        limit,
     )
     page = Page(found, None if last is None else cursor_of(query, place, last), looked_at)
     if last is not None and len(found) < limit:
@@ -93,7 +98,7 @@ def find_runs(store: Any, query: RunQuery, limit: int, cursor: str | None) -> Pa
 
 def count_jobs(store: Any, query: JobQuery) -> Count:
     """Return how many jobs match; see the port."""
-    return _counted(store, lambda key, count: _jobs_with_runs(store, query, key, count))
+    return _counted(store, lambda key, count: store._jobs_wanted(query, key, count))
 
 
 def count_runs(store: Any, query: RunQuery) -> Count:
@@ -104,7 +109,7 @@ def count_runs(store: Any, query: RunQuery) -> Count:
 def _page(
     store: Any,
     read: Callable[[tuple[Any, ...] | None, int], Part[Item]],
-    key_of: Callable[[Item], tuple[Any, ...]],
+    key_of: Callable[[Item, Part[Item]], tuple[Any, ...]],
     after: tuple[Any, ...] | None,
     limit: int,
 ) -> tuple[list[Item], tuple[Any, ...] | None, int]:
@@ -114,7 +119,7 @@ def _page(
         found += part.found
         if len(found) > limit or (len(found) == limit and part.last is not None):
             del found[limit:]
-            return found, key_of(found[-1]), part.looked_at
+            return found, key_of(found[-1], part), part.looked_at
         after, looked_at = part.last, part.looked_at
     return found, after, looked_at
 
@@ -125,17 +130,23 @@ def _parts(
     after: tuple[Any, ...] | None,
     step: int = STEP,
 ) -> Iterator[Part[Item]]:
-    """Return one part after another, as long as the bounds of a page allow; each says how many were looked at so far."""
+    """Return one part after another, as long as the bounds of a page allow; each says how many were looked at so far.
+
+    The first may be all that is wanted; each of the others has as many as the time that is left is enough for.
+    """
     clock = store.clock
-    began, looked_at = clock.monotonic(), 0
+    began, looked_at, took = clock.monotonic(), 0, 0
     while True:
         part = read(after, min(step, LOOKED_AT - looked_at))
         looked_at += part.looked_at
-        yield Part(part.found, part.last, looked_at)
+        yield part._replace(looked_at=looked_at)
         after = part.last
-        if after is None or looked_at >= LOOKED_AT or clock.monotonic() - began >= DURATION:
+        before, took = took, clock.monotonic() - began
+        left, last = DURATION - took, max(took - before, 1)
+        # Half of the last step's time is not enough where a step of one takes nearly as long as one of many.
+        if after is None or looked_at >= LOOKED_AT or left <= 0 or left < last // 2:
             return
-        step = STEP  # the first part may have been all that was wanted
+        step = max(LEAST, min(STEP, (part.looked_at or step) * left // last))
 
 
 def _counted(store: Any, read: Callable[[tuple[Any, ...] | None, int], Part[Any]]) -> Count:
@@ -148,43 +159,44 @@ def _counted(store: Any, read: Callable[[tuple[Any, ...] | None, int], Part[Any]
     return Count(number, part is None or part.last is None)
 
 
-def _jobs_with_runs(store: Any, query: JobQuery, after: tuple[Any, ...] | None, count: int) -> Part[Job]:
+def jobs_wanted(store: Any, query: JobQuery, after: tuple[Any, ...] | None, count: int) -> Part[Job]:
     """Return a part of the jobs whose last runs are as wanted, too."""
     part: Part[Job] = store._jobs_from(query, after, count)
     wanted = query.last_runs_wanted
     if wanted and part.found:
         last = store.last_runs([job.id for job in part.found], wanted, OUTCOMES)
         fitting = [job for job in part.found if query.fits(last.get(job.id, ()))]
-        return Part(fitting, part.last, part.looked_at)
+        return part._replace(found=fitting)
     return part
 
 
 # ------------------------------------------------------------------------------------------------------------ counts
 
 
-def run_counts(store: Any, since: int, until: int, query: RunQuery | None) -> dict[int, dict[str, int]]:
+def run_counts(store: Any, since: int, until: int, query: RunQuery | None) -> HourCounts:
     """Return how many records there are by hour and status, as far as a few pages go; see the port."""
     first, end = since - since % HOUR, until - until % HOUR
     asked = RunQuery() if query is None else query
     if query is not None:
         first = max(first, end - DAYS * DAY)
-    within = _within(asked, first, end)
-    counts: dict[int, dict[str, int]] = {}
-    if within is None:
+    wanted = within(asked, first, end)
+    counts = HourCounts()
+    if wanted is None:
         return counts
     after: tuple[Any, ...] | None = None
     for _ in range(PAGES):
-        for part in _parts(store, lambda key, count: store._runs_from(within, key, count), after):
+        for part in _parts(store, lambda key, count: store._runs_from(wanted, key, count), after):
             for run in part.found:
                 hour = counts.setdefault(run.nominal - run.nominal % HOUR, {})
                 hour[run.status] = hour.get(run.status, 0) + 1
             after = part.last
         if after is None:
-            break
+            return counts
+    counts.searched_back_to = moment(-after[0])  # type: ignore[index]  # it is no None here
     return counts
 
 
-def _within(query: RunQuery, first: int, end: int) -> RunQuery | None:
+def within(query: RunQuery, first: int, end: int) -> RunQuery | None:
     """Return a query that is bounded to a range of hours, too; None: nothing can be in it."""
     from dataclasses import replace  # import time
 

@@ -12,13 +12,13 @@ from operator import itemgetter
 from pymongo import ASCENDING, DESCENDING, DeleteOne, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
-from ...clock import DAY, HOUR
+from ...clock import DAY, HOUR, moment
 from ...codec.damaged import EARLIEST, LATEST, is_time, text_instead
 from ...core.changes import KEPT, change_of, newest_first, text_of
 from ...core.durations import durations_of, fold
 from ...core.durations import text_of as text_of_durations
 from ...core.hours import KEPT as HOURS_KEPT
-from ...core.hours import countable_until, hour_of
+from ...core.hours import HourCounts, countable_until, hour_of
 from ...core.nodes import Node
 from ...core.nodes import text_of as text_of_node
 from ...core.queries import DURATION
@@ -65,10 +65,10 @@ class Beside:
 
     # -- parts of runs -------------------------------------------------------------------------------------------
 
-    def write_parts(self, parts: Sequence[RunParts]) -> None:
-        """Keep texts beside records; those of runs without a record are not kept."""
+    def write_parts(self, parts: Sequence[RunParts], owner: str | None) -> None:
+        """Keep texts beside records; those of runs without a record, or of another node, are not kept."""
         with self._server.translated():
-            there = self._recorded({(job_id, nominal) for job_id, nominal, _ in parts})
+            there = self._recorded({(job_id, nominal) for job_id, nominal, _ in parts}, owner)
             updates: list[Any] = []
             for job_id, nominal, texts in parts:
                 if (job_id, nominal) not in there:
@@ -83,18 +83,26 @@ class Beside:
             if updates:
                 self._server.parts.bulk_write(updates)
 
-    def _recorded(self, keys: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
-        """Return the keys that have a record."""
+    def _recorded(self, keys: Collection[tuple[str, int]], owner: str | None) -> set[tuple[str, int]]:
+        """Return the keys that have a record, one of a node if one is named."""
         ids = sorted({job_id for job_id, _ in keys})
         found: set[tuple[str, int]] = set()
         for start in range(0, len(ids), BATCH):
             some = {"_id": {"$in": ids[start : start + BATCH]}, "busy": {"$exists": True}}
-            for document in self._server.jobs.find(some, {f"{name}.nominal": 1 for name in LISTS}):
+            fields = {f"{name}.{field}": 1 for name in LISTS for field in ("nominal", "owner")}
+            for document in self._server.jobs.find(some, fields):
                 entries = (entry for name in LISTS for entry in entries_of(document, name))
-                found.update((document["_id"], int(entry["nominal"])) for entry in numbered(entries))
+                found.update(
+                    (document["_id"], int(entry["nominal"]))
+                    for entry in numbered(entries)
+                    if owner is None or entry.get("owner") == owner
+                )
         left = [key_of(*key) for key in keys if key not in found]
         for start in range(0, len(left), BATCH):
-            for document in self._server.runs.find({"_id": {"$in": left[start : start + BATCH]}}, {"_id": 1}):
+            records: dict[str, Any] = {"_id": {"$in": left[start : start + BATCH]}}
+            if owner is not None:
+                records["owner"] = owner
+            for document in self._server.runs.find(records, {"_id": 1}):
                 found.add((document["_id"]["job_id"], int(document["_id"]["nominal"])))
         return found
 
@@ -176,7 +184,7 @@ class Beside:
 
     # -- counts by hour ------------------------------------------------------------------------------------------
 
-    def run_counts(self, since: int, until: int, clock: Clock) -> dict[int, dict[str, int]]:
+    def run_counts(self, since: int, until: int, clock: Clock) -> HourCounts:
         """Return how many records there are by hour and status: those of counted hours, and the others as they are now."""
         first, end = hour_of(since), hour_of(until)
         counts: dict[int, dict[str, int]] = {}
@@ -199,7 +207,10 @@ class Beside:
                     hour, status = group["_id"]["hour"], group["_id"].get("status")
                     _count(counts.setdefault(int(hour) * HOUR, {}), status, group["count"])
                 end = start
-        return {hour: numbers for hour, numbers in counts.items() if numbers}
+        found = HourCounts({hour: numbers for hour, numbers in counts.items() if numbers})
+        if edge < end:
+            found.searched_back_to = moment(end)
+        return found
 
     def _unfinished(self, first: int, end: int) -> Iterator[tuple[int, Any]]:
         """Yield hour and status of the runs in the documents of jobs that are not filed."""

@@ -15,7 +15,7 @@ from pymongo import ASCENDING, DESCENDING
 from ...clock import HELD, instant
 from ...codec.damaged import EARLIEST, LATEST, is_time, text_instead
 from ...core.queries import BY_DUE, BY_NAME, Count, Part, key_of_job, key_of_run
-from ...core.states import ACTIVE, CLAIMED, END_STATES, WAITING
+from ...core.states import ACTIVE, CLAIMED, END_STATES, QUARANTINED, WAITING
 from .. import searching
 from .forms import LISTS, collect, entries_of, key_of, numbered
 
@@ -107,11 +107,12 @@ class Searching:
         found = [
             job
             for job in map(job_of, documents)
-            # One that cannot be restored is not where it would be then; a cursor of its key would lead past others.
-            if query.matches(job) and key_of_job(job, query.sort) == keys[job.id]
+            # One that cannot be restored stays where it is; one that has changed its place in between may come again there.
+            if query.matches(job)
+            and (job.state == QUARANTINED or key_of_job(job, query.sort) == keys[job.id])
         ]
         found.sort(key=lambda job: keys[job.id])
-        return Part(found, looked_at[-1][0] if len(following) > count else None, len(looked_at))
+        return Part(found, looked_at[-1][0] if len(following) > count else None, len(looked_at), keys)
 
     def _next_jobs(self, query: JobQuery, after: tuple[Any, ...] | None, count: int) -> list[Keyed]:
         few = self._few(query)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ...core.changes import Change
     from ...core.details import RunParts
     from ...core.durations import Durations
+    from ...core.hours import HourCounts
     from ...core.nodes import Node
     from ...core.orders import Orders
     from ...core.plan import Decision
@@ -437,7 +438,7 @@ class MongoDBJobStore(DurableJobStore):
         number = self._searching.count_runs(query)
         return super().count_runs(query) if number is None else number
 
-    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> dict[int, dict[str, int]]:
+    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> HourCounts:
         """Return how many records there are by hour and status; see the port."""
         self._check_started()
         if query is not None:
@@ -464,11 +465,11 @@ class MongoDBJobStore(DurableJobStore):
         self._check_started()
         return self._beside.durations(job_id)
 
-    def write_parts(self, parts: Sequence[RunParts]) -> None:
+    def write_parts(self, parts: Sequence[RunParts], owner: str | None = None) -> None:
         """Keep texts beside the records of some runs; see the port."""
         self._check_started()
         if parts:
-            self._beside.write_parts(parts)
+            self._beside.write_parts(parts, owner)
 
     def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
         """Return what is kept beside the records of some runs."""

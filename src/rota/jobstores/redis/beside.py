@@ -12,13 +12,13 @@ from ...core.changes import text_of as text_of_change
 from ...core.durations import durations_of, fold
 from ...core.durations import text_of as text_of_durations
 from ...core.hours import KEPT as HOURS_KEPT
-from ...core.hours import countable_until, hour_of
+from ...core.hours import HourCounts, countable_until, hour_of
 from ...core.nodes import Node
 from ...core.nodes import text_of as text_of_node
 from ...core.states import QUARANTINED
 from ...core.waiting import KEY_HOLDS
 from ..retention import NODES_KEPT
-from .forms import is_id, kept_text, number_of, padded, revision_of, time_of_score
+from .forms import is_id, kept_text, number_of, owned, padded, revision_of, time_of_score
 from .server import texts
 
 TYPE_CHECKING = False
@@ -58,7 +58,7 @@ class Beside:
 
     # -- parts of runs -------------------------------------------------------------------------------------------
 
-    def write_parts(self, parts: Sequence[RunParts]) -> None:
+    def write_parts(self, parts: Sequence[RunParts], owner: str | None) -> None:
         """Keep texts beside the records of some runs, in one step; see the port."""
         fields: list[str] = []
         for job_id, nominal, kept in parts:
@@ -67,7 +67,7 @@ class Beside:
                 for name, text in kept.items():
                     fields += (kept_text(name), "" if text is None else "1", kept_text(text or ""))
         if fields:
-            self._run("write_parts", *fields)
+            self._run("write_parts", "" if owner is None else owned(owner), *fields)
 
     def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
         """Return what is kept beside some records; see the port."""
@@ -133,9 +133,9 @@ class Beside:
 
     # -- hours ---------------------------------------------------------------------------------------------------
 
-    def run_counts(self, since: int, until: int, now: int) -> dict[int, dict[str, int]]:
+    def run_counts(self, since: int, until: int, now: int) -> HourCounts:
         """Return how many records there are by hour and status; see the port."""
-        counts: dict[int, dict[str, int]] = {}
+        counts = HourCounts()
         place, end, claimed = str(hour_of(since)), str(hour_of(until)), "1"
         while place:
             place, *found = texts(self._run("hours", str(now), place, end, str(COUNTS_AT_ONCE), claimed))

@@ -6,6 +6,7 @@ The client goes on from step to step; each looks at a bounded number. It changes
 from __future__ import annotations
 
 import json
+from math import ceil
 
 from ...clock import instant
 from ...core.queries import BY_ID, BY_NAME, Count, Part, due_of, key_of_job, key_of_run
@@ -14,7 +15,7 @@ from ...errors import DeserializationError, QueryError
 from .. import searching
 from ..searching import SORTED, STEP
 from .beside import parts_of_texts
-from .forms import fitting, is_id, number_of, padded, run_of_text, saying, time_of_score, words_of
+from .forms import fitting, is_id, number_of, padded, run_of_text, saying, words_of
 from .history import records
 from .server import texts
 
@@ -260,15 +261,22 @@ class Searches:
         answer = self._run("find_due", *place, *bounds, str(count), *executors)
         due, job_id, listed, text = texts(answer[1:])
         parts = listed.split("\0")
-        times = {id: float(time) for id, time in zip(parts[:-1:2], parts[1::2], strict=False)}
-        found = []
+        places = {(id, float(time)) for id, time in zip(parts[:-1:2], parts[1::2], strict=False)}
+        found: dict[str, Job] = {}
         for job in self._jobs.of(fitting(text, query)):
             time = due_of(job)
-            # What was put elsewhere by somebody else has no place here.
-            if time is not None and float(time) == times.get(job.id) and query.matches(job):
-                found.append(job)
-        last = (0, time_of_score(due) or 0, job_id) if due else None
-        return Part(found, last, int(answer[0]))
+            # What somebody else has put elsewhere, or there as well, has no place here.
+            if time is not None and (job.id, float(time)) in places and query.matches(job):
+                found[job.id] = job
+        last = _key_of_place(float(due), job_id) if due else None
+        in_order = sorted(found.values(), key=lambda job: key_of_job(job, query.sort))
+        return Part(in_order, last, int(answer[0]))
+
+
+def _key_of_place(due: float, job_id: str) -> Key:
+    """Return the key of a place in the order of due times; no job is due at a broken number, so it is before the next whole one."""
+    whole = ceil(due)
+    return 0, whole, job_id if whole == due else ""
 
 
 def _most(name: str) -> int:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from ...core.changes import Change
     from ...core.details import RunParts
     from ...core.durations import Durations
+    from ...core.hours import HourCounts
     from ...core.nodes import Node
     from ...core.orders import Orders
     from ...core.plan import Decision
@@ -401,7 +402,7 @@ class RedisJobStore(DurableJobStore):
         count = self._searches.run_count(query)
         return super().count_runs(query) if count is None else count
 
-    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> dict[int, dict[str, int]]:
+    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> HourCounts:
         """Return how many records there are by hour and status; see the port."""
         if query is not None:
             return super().run_counts(since, until, query)
@@ -421,9 +422,9 @@ class RedisJobStore(DurableJobStore):
         """Return how long the runs of a job took that have succeeded; see the port."""
         return self._beside.durations(job_id)
 
-    def write_parts(self, parts: Sequence[RunParts]) -> None:
+    def write_parts(self, parts: Sequence[RunParts], owner: str | None = None) -> None:
         """Keep texts beside the records of some runs, in one step; see the port."""
-        self._beside.write_parts(parts)
+        self._beside.write_parts(parts, owner)
 
     def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
         """Return what is kept beside the records of some runs."""

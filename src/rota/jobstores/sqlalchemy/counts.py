@@ -10,17 +10,17 @@ from functools import partial
 
 from sqlalchemy import and_, bindparam, func, or_, select, union_all
 
-from ...clock import HOUR
+from ...clock import HOUR, moment
 from ...codec.damaged import EARLIEST, LATEST
 from ...core.durations import Durations, durations_of, fold, text_of
-from ...core.hours import KEPT, countable_until, hour_of
+from ...core.hours import KEPT, HourCounts, countable_until, hour_of
 from ...core.states import CLAIMED, END_STATES, WAITING
 from ..retention import Pace
 from .layout import COUNTED_KEY, NONE_COUNTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     from sqlalchemy import Connection
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 #: How many records one step counts, and of how many jobs the first step adds up durations.
 RECORDS = 2000
 JOBS = 10
+#: How many records are counted at once for somebody who asks.
+ASKED = 10_000
 
 
 class Counts:
@@ -49,26 +51,63 @@ class Counts:
 
     # -- by hour and status --------------------------------------------------------------------------------------
 
-    def by_hour(self, conn: Connection, since: int, until: int) -> dict[int, dict[str, int]]:
-        """Return how many records there are by hour and status: from the table what is counted, and the rest from the ledger."""
+    def by_hour(self, conn: Connection, since: int, until: int, is_late: Callable[[], bool]) -> HourCounts:
+        """Return how many records there are by hour and status: from the table what is counted, and the rest from the ledger.
+
+        :param is_late: whether no more of the ledger is to be counted
+        """
         hours = self._tables.hours
         first, end = hour_of(since), hour_of(until)
-        found: dict[int, dict[str, int]] = {}
+        found = HourCounts()
         text = conn.scalar(self._edge)
         edge = _edge_of(text)
-        if (
-            edge is not None or text == NONE_COUNTED
-        ):  # records may have been forgotten before any were counted
+        if edge is not None or text == NONE_COUNTED:
+            # Records may have been deleted before any were counted.
             some = select(hours).where(hours.c.hour >= first, hours.c.hour < end)
             for hour, status, number in conn.execute(some):
                 if type(number) is int and number > 0 and type(status) is str:
                     found.setdefault(hour, {})[status] = number
-        begin = first if edge is None else max(first, edge)
-        if begin < end:
-            _add_up(found, self._counted(conn, begin, end, (*END_STATES, CLAIMED, WAITING)))
-        if edge is not None and first < edge:  # those that ended too late to be counted are still under way
-            _add_up(found, self._counted(conn, first, min(edge, end), (CLAIMED, WAITING)))
+        begin = first if edge is None else min(max(first, edge), end)
+        newest = self.newest(conn, (begin, end), (*END_STATES, CLAIMED, WAITING), is_late)
+        _add_up(found, newest)
+        found.searched_back_to = newest.searched_back_to
+        if found.searched_back_to is None:  # those that ended too late to be counted are still under way
+            unfinished = self.newest(conn, (first, begin), (CLAIMED, WAITING), is_late)
+            _add_up(found, unfinished)
+            found.searched_back_to = unfinished.searched_back_to
         return found
+
+    def newest(
+        self, conn: Connection, times: tuple[int, int], statuses: Sequence[str], is_late: Callable[[], bool]
+    ) -> HourCounts:
+        """Return how many records of a range of times the ledger has, the newest of them until it is late."""
+        found = HourCounts()
+        begin, end = times
+        while begin < end and statuses:
+            if is_late():
+                found.searched_back_to = moment(end)
+                break
+            start = self._start_of_some(conn, begin, end, statuses)
+            for hour, status, number in self._counted(conn, start, end, statuses):
+                counts = found.setdefault(hour, {})
+                counts[status] = counts.get(status, 0) + number
+            end = start
+        return found
+
+    def _start_of_some(self, conn: Connection, begin: int, end: int, statuses: Sequence[str]) -> int:
+        """Return from which time on there are about ASKED records before an instant."""
+        runs = self._tables.runs.c
+        newest = (
+            select(runs.nominal)
+            .where(runs.nominal >= begin, runs.nominal < end)
+            .order_by(runs.nominal.desc())
+            .limit(ASKED)
+        )
+        some = union_all(
+            *(select(newest.where(runs.status == status).subquery()) for status in statuses)
+        ).subquery()
+        edge = conn.scalar(select(some.c.nominal).order_by(some.c.nominal.desc()).offset(ASKED - 1).limit(1))
+        return begin if edge is None else int(edge)
 
     def _counted(
         self, conn: Connection, begin: int, end: int, statuses: Sequence[str]
@@ -252,7 +291,8 @@ def _text(value: Any) -> str | None:
     return value if type(value) is str else None
 
 
-def _add_up(found: dict[int, dict[str, int]], more: Iterable[tuple[int, str, int]]) -> None:
-    for hour, status, number in more:
+def _add_up(found: HourCounts, more: HourCounts) -> None:
+    for hour, numbers in more.items():
         counts = found.setdefault(hour, {})
-        counts[status] = counts.get(status, 0) + number
+        for status, number in numbers.items():
+            counts[status] = counts.get(status, 0) + number

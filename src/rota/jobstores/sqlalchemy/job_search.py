@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .forms import Row
     from .jobs import Jobs
     from .layout import Tables
+    from .run_search import RunSearch
 
     Select = SqlSelect[*tuple[Any, ...]]
     Key = tuple[Any, ...]
@@ -43,26 +44,55 @@ class JobSearch:
     :param jobs_of: returns the jobs of rows
     """
 
-    def __init__(self, tables: Tables, rows: Jobs, jobs_of: Callable[[Iterable[Any]], list[Job]]) -> None:
+    def __init__(
+        self, tables: Tables, rows: Jobs, runs: RunSearch, jobs_of: Callable[[Iterable[Any]], list[Job]]
+    ) -> None:
         self._database = tables.database
         self._jobs = tables.jobs
         self._tags = tables.tags
         self._rows = rows
+        self._runs = runs
         self._jobs_of = jobs_of
 
     def part(self, conn: Connection, query: JobQuery, after: Key | None, count: int) -> Part[Job]:
-        """Return those that match among the next ``count`` jobs after a key; see the port."""
+        """Return those that match among the next ``count`` jobs after a key, their last runs as well; see the port."""
         ids = query.ids if query.ids is not None else self._few(conn, query)
         if ids is not None:
             jobs = [job for job in self._of_ids(conn, ids) if query.matches(job)]
             part = part_of_sorted(jobs, lambda job: key_of_job(job, query.sort), query.matches, after, count)
-            return Part(part.found, part.last, min(len(ids), count))
+            fitting = set(self._fitting(conn, query, [job.id for job in part.found]))
+            found = [job for job in part.found if job.id in fitting]
+            return Part(found, part.last, min(len(ids), count))
         rows, more = self._next(conn, query, after, count)
         last = _key_of(rows[-1], query.sort) if more and rows else None
-        wanted = [row.id for row in rows if type(row.id) is str and _may_match(row, query)]
-        found = {job.id: job for job in self._of_ids(conn, wanted)}
-        jobs = [found[id] for id in wanted if id in found and query.matches(found[id])]
-        return Part(jobs, last, len(rows))
+        keys = {
+            row.id: _key_of(row, query.sort) for row in rows if type(row.id) is str and _may_match(row, query)
+        }
+        wanted = self._fitting(conn, query, list(keys))
+        restored = {job.id: job for job in self._of_ids(conn, wanted)}
+        found = [restored[id] for id in wanted if id in restored and query.matches(restored[id])]
+        return Part(found, last, len(rows), keys)
+
+    def count(self, conn: Connection, query: JobQuery, most: int) -> int:
+        """Return how many jobs a query wants that the indexes alone tell, counted up to ``most``."""
+        c, tags = self._jobs.c, self._tags.c
+        some = select(c.id).where(c.state.in_(sorted(query.wanted_states)))
+        if query.executors is not None:
+            some = some.where(c.executor.in_(sorted(query.executors)))
+        if query.tags:
+            first, *others = sorted(query.tags)
+            some = some.join_from(self._tags, self._jobs, c.id == tags.job_id).where(tags.tag == first)
+            other = self._tags.alias()
+            some = some.where(*(exists().where(other.c.tag == tag, other.c.job_id == c.id) for tag in others))
+        return conn.scalar(select(func.count()).select_from(some.limit(most).subquery())) or 0
+
+    def _fitting(self, conn: Connection, query: JobQuery, ids: list[str]) -> list[str]:
+        """Return those of some jobs whose last runs are as wanted."""
+        number = query.last_runs_wanted
+        if not number or not ids:
+            return ids
+        ends = self._runs.last_ends(conn, ids, number)
+        return [id for id in ids if query.fits(ends.get(id, ()))]
 
     def _of_ids(self, conn: Connection, ids: Collection[str]) -> list[Job]:
         return self._jobs_of(self._rows.some(conn, ids)) if ids else []
@@ -211,6 +241,19 @@ class JobSearch:
     def _has_tag(self, tag: str) -> ColumnElement[bool]:
         tags = self._tags.c
         return exists().where(tags.tag == tag, tags.job_id == self._jobs.c.id)
+
+
+def is_led(query: JobQuery) -> bool:
+    """Whether indexes alone tell which jobs a query wants."""
+    others = (
+        query.text,
+        query.ids,
+        query.func,
+        query.due_before,
+        query.due_after,
+        query.last_runs_wanted or None,
+    )
+    return all(other is None for other in others)
 
 
 def _due_of(row: Row) -> int | None:

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, func, not_, select, union_all
 
 from ...codec.damaged import EARLIEST, LATEST, text_instead
 from ...core.extras import ORIGINS, SCHEDULE
-from ...core.queries import Part, key_of_run
+from ...core.queries import OUTCOMES, Part, key_of_run
 from ...core.states import CLAIMED, END_STATES, MANUAL, MISSED, SKIPPED, SUCCEEDED, WAITING
 from .forms import run_of
 
@@ -38,6 +38,8 @@ _WITH_ERRORS = tuple(status for status in _ALL if status not in (SUCCEEDED, MISS
 #: The columns that are looked at to see whether a record is wanted; the whole row is read only then.
 _KEY = ("job_id", "nominal")
 _COLUMNS = ("job_id", "nominal", "status", "reason", "owner", "executor", "error_type", "origin")
+#: What is read of a job's last runs to see whether the job is wanted.
+_ENDS = ("job_id", "nominal", "status", "finished")
 #: How many branches one statement has, at most: ids of jobs, or types of errors.
 BRANCHES = 50
 #: How many keys one statement reads whole rows of: at most the square of that is looked up.
@@ -74,13 +76,13 @@ class RunSearch:
 
     def count(self, conn: Connection, query: RunQuery, most: int) -> int:
         """Return how many records a query wants that the index alone tells, counted up to ``most``."""
-        runs, (first, end) = self._runs.c, _bounds(query)
+        runs, (first, end) = self._runs.c, bounds_of(query)
         conditions = (runs.nominal >= first, runs.nominal < end)
         if query.job_ids is not None:
             counted = select(runs.nominal).where(runs.job_id.in_(sorted(query.job_ids)), *conditions)
         else:
             newest = select(runs.nominal).where(*conditions).order_by(runs.nominal.desc()).limit(most)
-            parts = [newest.where(runs.status == status).subquery() for status in _statuses(query)]
+            parts = [newest.where(runs.status == status).subquery() for status in statuses_of(query)]
             if not parts:
                 return 0
             counted = select(union_all(*map(select, parts)).subquery())
@@ -111,9 +113,27 @@ class RunSearch:
             by_job.setdefault(run.job_id, []).append(run)
         return by_job
 
-    def _last(self, size: int, by_status: bool) -> Select:
+    def last_ends(self, conn: Connection, ids: Collection[str], n: int) -> dict[str, list[Any]]:
+        """Return how and when the last ``n`` runs of some jobs that tell how the job is have ended, newest first."""
+        values = {"n": n, "statuses": list(OUTCOMES)}
+        found: dict[str, list[Any]] = {}
+        for some, size in _portions(sorted(ids)):
+            statement = self._cached(("ends", size), partial(self._last, size, True, _ENDS))
+            for row in conn.execute(statement, {**values, **_named("job", some)}):
+                if type(row.nominal) is int:  # else it is damaged
+                    found.setdefault(row.job_id, []).append(row)
+        return {
+            job_id: [
+                _End(row.status, row.finished if type(row.finished) is int else None)
+                for row in sorted(rows, key=lambda row: -row.nominal)
+            ]
+            for job_id, rows in found.items()
+        }
+
+    def _last(self, size: int, by_status: bool, names: tuple[str, ...] = ()) -> Select:
         runs = self._runs.c
-        newest = select(self._runs).order_by(runs.nominal.desc()).limit(bindparam("n"))
+        columns = select(*(runs[name] for name in names)) if names else select(self._runs)
+        newest = columns.order_by(runs.nominal.desc()).limit(bindparam("n"))
         if by_status:
             newest = newest.where(runs.status.in_(bindparam("statuses", expanding=True)))
         return _united(newest.where(runs.job_id == bindparam(f"job{number}")) for number in range(size))
@@ -147,12 +167,12 @@ class RunSearch:
         count: int,
     ) -> tuple[list[Row], bool]:
         """Return the next records by statuses or types of errors, in order, and whether there are more."""
-        first, end = _bounds(query)
+        first, end = bounds_of(query)
         errors = query.error_types
         if errors is not None and self._database.partial_indexes and len(errors) <= BRANCHES:
             branches, values = "error", _named("branch", [type[:100] for type in sorted(errors)])
         else:
-            branches, values = "status", _named("branch", _statuses(query))
+            branches, values = "status", _named("branch", statuses_of(query))
         if not values or first >= end:
             return [], False
 
@@ -229,7 +249,7 @@ class RunSearch:
         count: int,
     ) -> tuple[list[Row], bool]:
         """Return the next records of some jobs, in order, and whether there are more."""
-        first, end = _bounds(query)
+        first, end = bounds_of(query)
         ids = sorted(query.job_ids or ())
         if not ids or first >= end:
             return [], False
@@ -281,6 +301,13 @@ class RunSearch:
         if statement is None:
             statement = self._statements[key] = make()
         return statement
+
+
+class _End(NamedTuple):
+    """How a run has ended, as far as a query for jobs asks."""
+
+    status: str
+    finished_at: int | None
 
 
 class _Looked(NamedTuple):
@@ -337,13 +364,13 @@ def _names_for(query: RunQuery) -> tuple[str, ...]:
     return _KEY if len(query.job_ids or ()) > _SIZES[1] else ()
 
 
-def _statuses(query: RunQuery) -> list[str]:
+def statuses_of(query: RunQuery) -> list[str]:
     """Return the statuses that wanted records can have."""
     wanted = _ALL if query.error_types is None else _WITH_ERRORS
     return [status for status in wanted if query.statuses is None or status in query.statuses]
 
 
-def _bounds(query: RunQuery) -> tuple[int, int]:
+def bounds_of(query: RunQuery) -> tuple[int, int]:
     """Return the first nominal time, and the end of the times; damaged ones are outside."""
     first, end = query.first, query.end
     return (

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from typing import Any
 
+    from ...clock import Clock
     from ...core.changes import Change
     from ...core.details import RunParts
     from ...core.durations import Durations
+    from ...core.hours import HourCounts
     from ...core.nodes import Node
     from ...core.queries import Count, JobQuery, Part, RunQuery
     from ...core.run import Run
@@ -52,7 +54,7 @@ class SearchedTables(Searchable):
     def _job_search(self) -> JobSearch:
         from .job_search import JobSearch  # import time
 
-        return JobSearch(self._tables, self._jobs, self._jobs_of)
+        return JobSearch(self._tables, self._jobs, self._run_search, self._jobs_of)
 
     @cached_property
     def _beside(self) -> Beside:
@@ -70,11 +72,23 @@ class SearchedTables(Searchable):
     def _place(self) -> str:
         return self._identity.value
 
-    def _jobs_from(self, query: JobQuery, after: tuple[Any, ...] | None, count: int) -> Part[Job]:
+    def _jobs_wanted(self, query: JobQuery, after: tuple[Any, ...] | None, count: int) -> Part[Job]:
         return self._transactions.read(partial(self._job_search.part, query=query, after=after, count=count))
 
     def _runs_from(self, query: RunQuery, after: tuple[Any, ...] | None, count: int) -> Part[Run]:
         return self._transactions.read(partial(self._run_search.part, query=query, after=after, count=count))
+
+    def count_jobs(self, query: JobQuery) -> Count:
+        """Return how many jobs a query wants, by the indexes if these alone tell; see the port."""
+        from ...core.queries import Count  # import time
+        from .. import searching  # import time
+        from .job_search import is_led  # import time
+
+        if not is_led(query):
+            return super().count_jobs(query)
+        most: int = searching.COUNTED  # type: ignore[attr-defined]  # as that counts
+        number = self._transactions.read(partial(self._job_search.count, query=query, most=most + 1))
+        return Count(min(number, most), number <= most)
 
     def count_runs(self, query: RunQuery) -> Count:
         """Return how many records a query wants, by the index if that alone tells; see the port."""
@@ -88,11 +102,31 @@ class SearchedTables(Searchable):
         number = self._transactions.read(partial(self._run_search.count, query=query, most=most + 1))
         return Count(min(number, most), number <= most)
 
-    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> dict[int, dict[str, int]]:
+    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> HourCounts:
         """Return how many records there are by hour and status; see the port."""
-        if query is not None:
+        from ...clock import DAY  # import time
+        from ...core.hours import HourCounts, hour_of  # import time
+        from .. import searching  # import time
+        from .run_search import bounds_of, is_led, statuses_of  # import time
+
+        clock: Clock = self.clock  # type: ignore[attr-defined]  # every store has one
+        until_when = clock.monotonic() + searching.PAGES * searching.DURATION  # type: ignore[attr-defined]  # as that does
+
+        def is_late() -> bool:
+            return bool(clock.monotonic() >= until_when)
+
+        if query is None:
+            return self._transactions.read(
+                partial(self._counts.by_hour, since=since, until=until, is_late=is_late)
+            )
+        if query.job_ids is not None or not is_led(query):
             return super().run_counts(since, until, query)
-        return self._transactions.read(partial(self._counts.by_hour, since=since, until=until))
+        end = hour_of(until)
+        wanted = searching.within(query, max(hour_of(since), end - searching.DAYS * DAY), end)
+        if wanted is None:
+            return HourCounts()
+        asked = bounds_of(wanted), statuses_of(wanted), is_late
+        return self._transactions.read(lambda conn: self._counts.newest(conn, *asked))
 
     def get_run(self, job_id: str, nominal: int) -> Run | None:
         """Return the record of a nominal time with its parts."""
@@ -113,9 +147,9 @@ class SearchedTables(Searchable):
 
     # -- what is kept beside -------------------------------------------------------------------------------------
 
-    def write_parts(self, parts: Sequence[RunParts]) -> None:
+    def write_parts(self, parts: Sequence[RunParts], owner: str | None = None) -> None:
         """Keep texts beside the records of some runs."""
-        self._transactions.write(partial(self._beside.write_parts, parts=parts))
+        self._transactions.write(partial(self._beside.write_parts, parts=parts, owner=owner))
 
     def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
         """Return what is kept beside the records of some runs."""

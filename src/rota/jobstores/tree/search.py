@@ -8,7 +8,7 @@ from __future__ import annotations
 from heapq import nsmallest
 
 from ...clock import HELD
-from ...core.queries import BY_DUE, BY_ID, BY_NAME, Part, key_of_job, key_of_run
+from ...core.queries import BY_DUE, BY_ID, BY_NAME, Part, key_of_run
 from ...core.states import ACTIVE, CLAIMED, WAITING
 from ...errors import QueryError
 from .. import searching
@@ -238,9 +238,10 @@ class Searching:
             # One that has changed its place in between may come again there.
             if doc is not None and _may_match(doc, query) and _key_of_doc(doc, query.sort) == key:
                 job = job_of(doc)
-                if query.matches(job) and key_of_job(job, query.sort) == key:
+                if query.matches(job):
                     found.append(job)
-        return Part(found, some[count - 1] if len(some) > count else None, len(wanted))
+        last = some[count - 1] if len(some) > count else None
+        return Part(found, last, len(wanted), {keys[key]: key for key in some})
 
     def _all(self, ids: Collection[str] | None) -> dict[str, Doc]:
         """Return the documents of some jobs, or of all."""

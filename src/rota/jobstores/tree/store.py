@@ -9,7 +9,7 @@ from functools import partial
 
 from ...clock import instant
 from ...codec.unrestored import can_run
-from ...core.hours import hour_of
+from ...core.hours import HourCounts, hour_of
 from ...core.orphans import Search
 from ...core.queries import Count
 from ..documents import label_all
@@ -396,14 +396,19 @@ class TreeJobStore(DurableJobStore):
         count = super().count_runs(query)
         return Count(count, False) if count.exact and not self._search.covers(query) else count
 
-    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> dict[int, dict[str, int]]:
+    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> HourCounts:
         """Return how many records there are by hour and status; see the port."""
         self._check_started()
         if query is not None:
             return super().run_counts(since, until, query)
         first, end = hour_of(since), hour_of(until)
-        found, counted = self._counts.hours(first, end)
-        for hour, counts in super().run_counts(max(first, counted), end).items() if counted < end else ():
+        hours, counted = self._counts.hours(first, end)
+        found = HourCounts(hours)
+        if counted >= end:
+            return found
+        rest = super().run_counts(max(first, counted), end)
+        found.searched_back_to = rest.searched_back_to
+        for hour, counts in rest.items():
             known = found.setdefault(hour, {})
             for status, count in counts.items():
                 known[status] = known.get(status, 0) + count
@@ -432,10 +437,10 @@ class TreeJobStore(DurableJobStore):
         self._check_started()
         return self._counts.durations(job_id)
 
-    def write_parts(self, parts: Sequence[RunParts]) -> None:
+    def write_parts(self, parts: Sequence[RunParts], owner: str | None = None) -> None:
         """Keep texts beside the records of some runs; see the port."""
         self._check_started()
-        self._beside.write_parts(parts)
+        self._beside.write_parts(parts, owner)
 
     def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
         """Return what is kept beside the records of some runs."""

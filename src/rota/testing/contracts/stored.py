@@ -13,6 +13,7 @@ import pytest
 from ...clock import MINUTE, SECOND
 from ...core.plan import plan, quarantine
 from ...core.policy import with_options
+from ...core.queries import SORTS, JobQuery
 from ...core.run import fail
 from ...core.states import ACTIVE, CLAIMED, QUARANTINED, SUCCEEDED, succeed
 from ...errors import (
@@ -115,6 +116,26 @@ class StoredJobContract(StoredRecordContract, JobStoreContract):
             task,
             ("kept",),
         )
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 100])
+    def test_pages_pass_over_no_job_beside_those_that_cannot_be_restored(
+        self, store: BaseJobStore, volatile: Any, limit: int
+    ) -> None:
+        ids = [f"job{number}" for number in range(9)]
+        broken = {"job0", "job3", "job4", "job8"}
+        func = {id: "rota_contract_volatile:task" if id in broken else task for id in ids}
+        store.add_jobs([make_job(id, START + n * SECOND, func=func[id]) for n, id in enumerate(ids)])
+        del volatile.task
+        for sort in SORTS:
+            query, cursor, found = JobQuery(sort=sort), None, []
+            while True:
+                page = store.find_jobs(query, limit, cursor)
+                found += [job.id for job in page.items]
+                cursor = page.cursor
+                if cursor is None:
+                    break
+            assert [id for id in found if id not in broken] == [id for id in ids if id not in broken], sort
+            assert sorted(found) == ids, sort
 
     def test_a_job_whose_name_leads_to_another_callable_is_refused_and_not_healed(
         self, store: BaseJobStore, other: BaseJobStore

@@ -29,7 +29,6 @@ from .rows import (
     row_of,
     run_of,
     under_way,
-    waiting_of,
     within,
 )
 from .rules import ALL
@@ -128,29 +127,6 @@ def recount(ids: Collection[str]) -> Program:
             yield Change("jobs", [row.id], lambda row: True, lambda row: row._replace(running=counts[row.id]))
     yield COMMIT
     return counts
-
-
-def remove(job_id: str, now: int) -> Program:
-    """Delete a job; the runs of it that wait are cancelled.
-
-    :raises JobLookupError: if there is none
-    """
-    from .waiting import remove_job  # it goes on with what is here
-
-    found = yield Change("jobs", _without_waiting([job_id]), lambda row: row.state != ENDED, lambda row: None)
-    if not found:
-        yield from remove_job(job_id, now)
-    yield COMMIT
-
-
-def remove_all(now: int) -> Program:
-    """Delete all jobs; the runs that wait are cancelled."""
-    from .waiting import cancel_all
-
-    waiting = yield Read(waiting_of)
-    yield from cancel_all(waiting, now)
-    yield Change("jobs", None, lambda row: True, lambda row: None)
-    yield COMMIT
 
 
 # ------------------------------------------------------------------------------------------------------------ claim
@@ -267,7 +243,7 @@ def _write_claims(
     if moves:
         yield Change("jobs", sorted(moves), _is_as_in(stored), lambda row: moves[row.id])
     if drops:
-        gone = yield Change("jobs", _without_waiting(drops), _is_as_in(stored), lambda row: None)
+        gone = yield Change("jobs", without_waiting(drops), _is_as_in(stored), lambda row: None)
         if len(gone) != len(drops):  # those stay of which runs wait
             yield Change("jobs", list(drops), lambda row: True, lambda row: drops[row.id])
     yield from _check(ranges)
@@ -335,13 +311,13 @@ def release(ended: Mapping[str, int], over: bool = False) -> Part:
     ids = sorted(ended)
     if over:
         gone = yield Change(
-            "jobs", _without_waiting(ids), lambda row: _is_over(row, ended[row.id]), lambda row: None
+            "jobs", without_waiting(ids), lambda row: _is_over(row, ended[row.id]), lambda row: None
         )
         if len(gone) == len(ids):
             return
     rows = yield Change("jobs", ids, lambda row: True, lambda row: _released(row, ended[row.id]))
     if any(_is_over(row, ended[row.id]) for row in rows):
-        over_now = _without_waiting(None)
+        over_now = without_waiting(None)
         yield Change("jobs", over_now, lambda row: _is_over(row, 0), lambda row: None)
 
 
@@ -351,7 +327,7 @@ def visible(view: View, job_id: str) -> JobRow | None:
     return None if row is None or (row.state == ENDED and not has_waiting(view, job_id)) else row
 
 
-def _without_waiting(ids: Iterable[str] | None) -> Callable[[View], list[str]]:
+def without_waiting(ids: Iterable[str] | None) -> Callable[[View], list[str]]:
     """Return those of some jobs (None: of all) of which no run waits."""
     return lambda view: [
         id for id in (sorted(view.jobs) if ids is None else ids) if not has_waiting(view, id)

@@ -15,7 +15,7 @@ from ...core.states import ACTIVE, ENDED, LOST, succeed
 from ...job.handle import Job
 from ...triggers.interval import IntervalTrigger
 from ..clock import VirtualClock
-from . import protocol
+from . import protocol, waiting
 from .rows import JobRow, job_of
 
 TYPE_CHECKING = False
@@ -123,7 +123,7 @@ def program_of(call: Call, rules: Rules, clock: Callable[[], int]) -> Program:
     if kind == "leave":
         return protocol.leave(actor, [_run(run, actor) for run in arguments])
     if kind == "remove":
-        return protocol.remove(arguments[0], 0)  # no run waits there, which would end by then
+        return waiting.remove(arguments[0], 0)  # no run waits there, which would end by then
     job_id, first = arguments
     return protocol.add(
         JobRow(job_id, first, first, 1000, ACTIVE, 0, None, templates()[job_id], first), rules

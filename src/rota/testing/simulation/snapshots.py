@@ -112,11 +112,13 @@ class SnapshotJobStore(BaseJobStore):
     def update_job(self, job: Job) -> None:
         self._save(job, None)
 
-    def remove_job(self, job_id: str) -> None:
-        self._run(lambda: protocol.remove(job_id, self.now()))
+    def remove_job(self, job_id: str) -> list[Run]:
+        ended: list[Run] = self._run(lambda: waiting.remove(job_id, self.now()))
+        return ended
 
-    def remove_all_jobs(self) -> None:
-        self._run(lambda: protocol.remove_all(self.now()))
+    def remove_all_jobs(self) -> list[Run]:
+        ended: list[Run] = self._run(lambda: waiting.remove_all(self.now()))
+        return ended
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 

@@ -13,8 +13,8 @@ from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_bac
 from ...errors import JobLookupError, StoreError
 from ...jobstores.requests_in_memory import job_for
 from .database import COMMIT, ROLLBACK, Change, Insert, Read
-from .protocol import held, release
-from .rows import has_waiting, job_of, next_waiting, row_of, run_of, waiting_of, when
+from .protocol import held, release, without_waiting
+from .rows import job_of, next_waiting, row_of, run_of, waiting_of, when
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -170,8 +170,28 @@ def _cancel(run: Run, reason: str, now: int) -> Part:
         yield from release({run.job_id: 1})
 
 
-def remove_job(job_id: str, now: int) -> Part:
-    """Delete a job for which runs wait, and cancel these, at the end of a transaction.
+def remove(job_id: str, now: int) -> Program:
+    """Delete a job; return the runs of it that waited, which are cancelled.
+
+    :raises JobLookupError: if there is none
+    """
+    found = yield Change("jobs", without_waiting([job_id]), lambda row: row.state != ENDED, lambda row: None)
+    ended: list[Run] = [] if found else (yield from _remove_waiting(job_id, now))
+    yield COMMIT
+    return ended
+
+
+def remove_all(now: int) -> Program:
+    """Delete all jobs; return the runs that waited, which are cancelled."""
+    waiting = yield Read(waiting_of)
+    ended = yield from _cancel_all(waiting, now)
+    yield Change("jobs", None, lambda row: True, lambda row: None)
+    yield COMMIT
+    return ended
+
+
+def _remove_waiting(job_id: str, now: int) -> Part:
+    """Delete a job for which runs wait; return these, which are cancelled.
 
     :raises JobLookupError: if there is no such job
     """
@@ -180,15 +200,19 @@ def remove_job(job_id: str, now: int) -> Part:
     if not rows or (rows[0].state == ENDED and not waiting):
         yield ROLLBACK
         raise JobLookupError(job_id)
-    yield from cancel_all(waiting, now)
+    ended = yield from _cancel_all(waiting, now)
     yield Change("jobs", [job_id], lambda row: True, lambda row: None)
+    return ended
 
 
-def cancel_all(waiting: Sequence[Any], now: int) -> Part:
-    """Cancel waiting runs whose jobs are about to be deleted."""
+def _cancel_all(waiting: Sequence[Any], now: int) -> Part:
+    """Cancel waiting runs whose jobs are about to be deleted; return those that were."""
+    ended = []
     for run in map(run_of, sorted(waiting, key=lambda row: (row.job_id, row.nominal))):
         cancelled(run, JOB_REMOVED, now)
-        yield from _write(run, run.attempt, WAITING)
+        if (yield from _write(run, run.attempt, WAITING)):
+            ended.append(run)
+    return ended
 
 
 def _write(run: Run, attempt: int, status: str, owner: str | None = None) -> Part:
@@ -215,7 +239,7 @@ def _drop_ended(ids: Sequence[str]) -> Part:
     if ids:
         yield Change(
             "jobs",
-            lambda view: [id for id in sorted(ids) if not has_waiting(view, id)],
+            without_waiting(sorted(ids)),
             lambda row: row.state == ENDED and row.running <= 0,
             lambda row: None,
         )

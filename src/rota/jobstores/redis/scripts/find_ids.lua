@@ -4,11 +4,14 @@
 -- ARGV[1]  tag (empty: all), id after which to go on (empty: the first), how many, states of the jobs that are shown (none: any)
 -- Returns  how many were looked at; the last id (empty: these were all); id, spec and state of each, each ended by a NUL
 
+-- include _order
+
 local f, n = fields(ARGV[1])
 local wanted = {}
 for i = 4, n do wanted[f[i]] = true end
 local key, beginning, to = IDS, '', '+'
 if f[1] ~= '' then key, beginning, to = TAGS, f[1] .. '\0', '(' .. f[1] .. '\1' end
+put_in_order(key)
 local from = f[2] == '' and (beginning == '' and '-' or '[' .. beginning) or '(' .. beginning .. f[2]
 local count = tonumber(f[3])
 local ids = call('ZRANGEBYLEX', key, from, to, 'LIMIT', 0, count + 1)

@@ -4,9 +4,12 @@
 -- ARGV[1]  tag (empty: all), id after which to go on (empty: the first), how many
 -- Returns  the last id (empty: these were all); id, and the beginning of the spec up to the end of the name, each ended by a NUL
 
+-- include _order
+
 local f = fields(ARGV[1])
 local key, beginning, to = IDS, '', '+'
 if f[1] ~= '' then key, beginning, to = TAGS, f[1] .. '\0', '(' .. f[1] .. '\1' end
+put_in_order(key)
 local from = f[2] == '' and (beginning == '' and '-' or '[' .. beginning) or '(' .. beginning .. f[2]
 local ids = call('ZRANGEBYLEX', key, from, to, 'LIMIT', 0, f[3])
 for i, member in ipairs(ids) do ids[i] = sub(member, #beginning + 1) end

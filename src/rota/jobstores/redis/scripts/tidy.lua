@@ -4,7 +4,10 @@
 -- ARGV[1]  id to go on from (empty: the first), how many
 -- Returns  the id to go on from; nothing if these were all
 
+-- include _order
+
 local f = fields(ARGV[1])
+if f[1] == '' then for _, key in ipairs({IDS, TAGS, BY_JOB, WAITING}) do put_in_order(key) end end
 local ids = call('ZRANGEBYLEX', IDS, f[1] == '' and '-' or '(' .. f[1], '+', 'LIMIT', 0, f[2])
 local states, specs, gone = get(STATES, ids), get(JOBS, ids), {}
 for i, id in ipairs(ids) do
