@@ -382,7 +382,7 @@ class MongoDBJobStore(DurableJobStore):
             yield 0
         yield from self._beside.count_hours(now, self.clock)
         yield from self._beside.look_over(now, self.clock)
-        yield from self._history.prune(now, self.clock)
+        yield from self._history.prune(now, self.clock, self._beside.delete)
         self._leases.prune(now)
         self._waiting.forget(now)
 

@@ -184,7 +184,7 @@ class WaitingContract(OrdersContract):
     def test_r5_a_run_that_was_given_back_is_taken_with_a_higher_attempt(self, store: BaseJobStore) -> None:
         store.add_job(make_job())
         (run,) = claim(store)
-        _wait_for(run, SNOOZED, START + 60 * SECOND)
+        wait_for(run, SNOOZED, START + 60 * SECOND)
         assert store.give_back([run], START) == []
         (record,) = store.get_runs()
         assert (record.status, record.waiting_for, record.attempt, record.owner) == (
@@ -203,8 +203,8 @@ class WaitingContract(OrdersContract):
     def test_a_waiting_retry_keeps_its_place_and_others_do_not(self, store: BaseJobStore) -> None:
         store.add_jobs([make_job("retry"), make_job("later")])
         first, second = sorted(claim(store), key=lambda run: run.job_id, reverse=True)
-        _wait_for(first, RETRY, START + 90 * SECOND, tries=1)
-        _wait_for(second, MANUAL, START + 90 * SECOND)
+        wait_for(first, RETRY, START + 90 * SECOND, tries=1)
+        wait_for(second, MANUAL, START + 90 * SECOND)
         assert store.give_back([first, second], START) == []
         assert (running(store, "retry"), running(store, "later")) == (1, 0)
         until_done(lambda: store.renew(NODE, START + 60 * SECOND, LEASE))
@@ -218,34 +218,6 @@ class WaitingContract(OrdersContract):
         assert (running(store, "retry"), running(store, "later")) == (1, 1)
         assert finish(store, taken, START + 90 * SECOND) == []
         assert running(store, "retry") == 0
-
-    def test_a_retry_starts_behind_many_other_runs_of_its_own_job(self, store: BaseJobStore) -> None:
-        """It has its place, for which they wait; they are earlier, and more than one step of a store reads."""
-        self._crowd(store)
-        (retry,) = take(store, START + 30 * SECOND)
-        assert (retry.nominal, retry.attempt, running(store)) == (START, 2, 1)
-        assert finish(store, [retry], START + 30 * SECOND) == []
-        (following,) = take(store, START + 31 * SECOND)
-        assert (following.nominal, running(store)) == (KEY, 1)
-
-    def test_a_retry_that_is_cancelled_leaves_its_place_to_the_other_runs_of_its_job(
-        self, store: BaseJobStore
-    ) -> None:
-        self._crowd(store)
-        run = store.cancel_run("job", START, "no", START + 29 * SECOND)
-        assert run is not None
-        assert (run.status, running(store)) == (CANCELLED, 0)
-        (following,) = take(store, START + 30 * SECOND)
-        assert (following.nominal, running(store)) == (KEY, 1)
-
-    def _crowd(self, store: BaseJobStore) -> None:
-        """Have a retry wait until 20 seconds after the start, and 120 runs of the same job that were asked for before."""
-        store.add_job(make_job())
-        (run,) = claim(store)
-        _wait_for(run, RETRY, START + 20 * SECOND, tries=1)
-        assert store.give_back([run], START) == []
-        others = [asked_for(nominal=KEY + number, not_before=EARLY + number) for number in range(120)]
-        assert len(store.open_runs(others, START)) == 120
 
     # -- cancelling ----------------------------------------------------------------------------------------------
 
@@ -263,7 +235,7 @@ class WaitingContract(OrdersContract):
     def test_a_cancelled_retry_gives_up_its_place(self, store: BaseJobStore) -> None:
         store.add_job(make_job())
         (run,) = claim(store)
-        _wait_for(run, RETRY, START + 90 * SECOND)
+        wait_for(run, RETRY, START + 90 * SECOND)
         store.give_back([run], START)
         assert running(store) == 1
         store.cancel_run("job", START, "no", START)
@@ -376,7 +348,7 @@ class SharedWaitingContract:
         later = START + LEASE + MARGIN
         other.renew(OTHER, later, LEASE)
         (rescued,) = other.rescue(OTHER, later)
-        _wait_for(run, SNOOZED, later)
+        wait_for(run, SNOOZED, later)
         assert store.give_back([run], later) == [run]
         assert [(record.status, record.owner) for record in store.get_runs()] == [(CLAIMED, OTHER)]
         assert finish(other, [rescued], later) == []
@@ -418,6 +390,7 @@ class SharedWaitingContract:
         assert [run.status for run in store.get_runs()] == [WAITING]
 
 
-def _wait_for(run: Run, what: str, not_before: int, tries: int = 0) -> None:
+def wait_for(run: Run, what: str, not_before: int, tries: int = 0) -> None:
+    """Have a claimed run say what it is to wait for, before it is given back."""
     extra = run.extra = Extra(run.origin)
     extra.waiting_for, extra.not_before, extra.tries = what, not_before, tries
