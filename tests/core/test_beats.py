@@ -281,6 +281,26 @@ def test_the_records_of_an_end_that_is_refused_get_no_words():
     scheduler.shutdown(wait=False)
 
 
+def test_a_host_that_cannot_be_woken_costs_no_run_anything():
+    class Asleep(ManualScheduler):
+        def wakeup(self):
+            if self.get_running():
+                raise RuntimeError("asleep")
+            super().wakeup()
+
+    store, gate = Store(), Gate()
+    scheduler = Asleep(jobstores={"default": store}, executors={"default": gate})
+    scheduler.start()
+    (run,) = under_way(scheduler, gate, "j")
+    run.heartbeat(0.5)
+    store.broken = True
+    scheduler.advance(2)
+    store.broken = False
+    scheduler.advance(60)
+    assert parts(scheduler, run)[PROGRESS] == "0.5"
+    scheduler.shutdown(wait=False)
+
+
 def test_it_is_known_when_each_run_beat_last():
     scheduler, gate = started(Store())
     (run,) = under_way(scheduler, gate, "j")

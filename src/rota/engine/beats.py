@@ -95,13 +95,7 @@ class Beats:
         """Take note that a run has said something that is not written yet. Thread-safe; it does not wait, and raises nothing."""
         self._new.append(said)
         if not self._will_look:  # asked after it was appended, so the pass that forgets this finds it
-            self._will_look = True
-            try:
-                self._outlet.wake()
-            except BaseException as exc:  # a host may override it
-                if is_interrupt(exc):
-                    raise
-                self._outlet.logger.exception("wakeup() failed; what runs say is written with the next pass")
+            self._have_a_look()
 
     def claimed(self, run: Run) -> Run:
         """Return the run that was claimed, of which this one may be a copy for the job."""
@@ -159,8 +153,8 @@ class Beats:
     def _write(self, with_new: bool) -> None:
         last = [self._left.popleft() for _ in range(min(len(self._left), BATCH))]
         new = self._take() if with_new else []
-        parts = [*last, *((*said.key, said.parts(self._instant_of)) for said in new)]
         try:
+            parts = [*last, *((*said.key, said.parts(self._instant_of)) for said in new)]
             if parts:
                 self._store.write_parts(parts, None if self._lease is None else self._lease.node)
             self._failures = 0
@@ -180,11 +174,20 @@ class Beats:
                     self._alias,
                     error_text(exc),
                 )
-            self._will_look = True
-            self._outlet.wake()
+            self._have_a_look()
         if with_new or self._failures:
             pause = min(EVERY << self._failures, LONGEST) if self._failures < 10 else LONGEST
             self._next_at = self.monotonic() + pause
+
+    def _have_a_look(self) -> None:
+        """Have a pass look here."""
+        self._will_look = True
+        try:
+            self._outlet.wake()
+        except BaseException as exc:  # a host may override it
+            if is_interrupt(exc):
+                raise
+            self._outlet.logger.exception("wakeup() failed; what runs say is written with the next pass")
 
     def _take(self) -> list[Said]:
         """Return what is new of the runs that this node still has."""
