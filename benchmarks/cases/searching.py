@@ -23,8 +23,8 @@ from .stores import _store as opened
 TIMES = 5
 #: How many records a page of the failed ones has, of which there are more than a thousand pages then.
 FEW = 50
-#: How many of the hours are deleted at the end.
-DELETED = 3
+#: Of how many hours the records are deleted at the end.
+DELETED = 1
 #: How many jobs are added together.
 PORTION = 5_000
 COLUMNS = (

@@ -115,7 +115,7 @@ def _searching(server: str) -> Case:
         ("jobs_in_vain", "… of the jobs with a text that none has", 75),
         ("failing", "… of the jobs whose last run failed", 75),
         ("by_name", "… of the jobs by name, for which there is no index", None),
-        ("longest_step", "… longest step of deleting the records of three hours", 100),
+        ("longest_step", "… longest step of deleting the records of an hour", 100),
     )
     meaning = "What a console asks for, again and again, beside the work."
     rows = [
