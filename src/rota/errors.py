@@ -334,6 +334,10 @@ class NoCurrentRunError(RotaError, RuntimeError):
     """current_run() was called outside a run."""
 
 
+class HeartbeatError(RotaError, ValueError, TypeError):
+    """What a run says of itself is no progress, or no note."""
+
+
 class NoEventLoopError(RotaError, RuntimeError):
     """A scheduler that lives on an event loop is started where there is none."""
 

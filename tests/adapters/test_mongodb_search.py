@@ -13,8 +13,9 @@ from rota.core.extras import RETRY, extra_of
 from rota.core.plan import plan
 from rota.core.queries import JobQuery, RunQuery
 from rota.core.states import CANCELLED, CLAIMED, LOST, SUCCEEDED, WAITING, succeed
+from rota.testing.contracts.orders import EARLY, KEY, asked_for
 from rota.testing.contracts.store_jobs import LEASE, NODE, START, claim, finish, make_job
-from rota.testing.contracts.waiting import EARLY, KEY, asked_for, take
+from rota.testing.contracts.waiting import take
 from tests.needs import need
 
 pymongo = need("pymongo", "mongodb")

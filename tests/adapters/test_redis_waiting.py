@@ -10,8 +10,9 @@ from rota.clock import DAY, HOUR, SECOND
 from rota.core.extras import BACKFILL, RETRY
 from rota.core.queries import JobQuery
 from rota.core.states import CANCELLED, CLAIMED, FAILED, LOST, SUCCEEDED, WAITING
+from rota.testing.contracts.orders import EARLY, KEY, asked_for
 from rota.testing.contracts.store_jobs import LEASE, NODE, OTHER, START, claim, finish, make_job, running
-from rota.testing.contracts.waiting import EARLY, KEY, asked_for, take
+from rota.testing.contracts.waiting import take
 from tests.needs import need
 
 need("redis", "redis")

@@ -39,6 +39,7 @@ from rota.jobstores.tree.keys import (
 from rota.jobstores.tree.layout import SCHEMA_VERSION
 from rota.jobstores.tree.port import Change
 from rota.schedulers.plugins import create_plugin
+from rota.testing.contracts.orders import EARLY, KEY, asked_for
 from rota.testing.contracts.store_jobs import (
     LEASE,
     NODE,
@@ -51,7 +52,7 @@ from rota.testing.contracts.store_jobs import (
     make_job,
     running,
 )
-from rota.testing.contracts.waiting import EARLY, KEY, asked_for, take
+from rota.testing.contracts.waiting import take
 from tests.needs import need
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from datetime import timedelta
 
 import pytest
@@ -373,6 +374,24 @@ def test_a_run_that_has_succeeded_is_not_told(scheduler):
     assert calls == []
 
 
+def log_something():
+    logging.getLogger("tests.options").warning("hello")
+
+
+def test_the_log_of_a_run_is_kept(scheduler):
+    scheduler.add_job(log_something, id="j", keep_log=100)
+    scheduler.run_pending()
+    (run,) = scheduler.get_runs("j")
+    assert scheduler.get_run("j", run.scheduled_run_time).log.endswith("hello\n")
+
+
+def test_no_log_is_kept(scheduler):
+    scheduler.add_job(log_something, id="j")
+    scheduler.run_pending()
+    (run,) = scheduler.get_runs("j")
+    assert scheduler.get_run("j", run.scheduled_run_time).log is None
+
+
 def test_a_job_is_found_by_its_tags_and_carries_its_metadata(scheduler):
     scheduler.add_job(int, "interval", hours=1, id="j", tags=["red"], metadata={"owner": "Ann"})
     assert [job.id for job in scheduler.find_jobs(tags="red").items] == ["j"]
@@ -450,6 +469,7 @@ OPTIONS = {
         test_a_run_that_has_failed_is_told,
         test_a_run_that_has_succeeded_is_not_told,
     ),
+    "keep_log": (test_the_log_of_a_run_is_kept, test_no_log_is_kept),
     "connection": (
         test_a_job_in_a_transaction_is_there_exactly_if_that_is_committed,
         test_without_a_transaction_a_job_is_there_at_once,

@@ -85,6 +85,7 @@ EACH_OPTION = {
     "expires": 4,
     "on_lost": "lost",
     "max_attempts": 7,
+    "keep_log": 1000,
     "on_failure": "builtins:print",
 }
 
@@ -97,7 +98,7 @@ def test_an_option_changes_its_part_of_a_policy_and_no_other(name):
     assert differing.count(True) == 1
     assert policy != DEFAULT_POLICY
     every = with_options(DEFAULT_POLICY, EACH_OPTION)
-    assert every.key() == (3_000_000, False, 2, 4_000_000, "lost", 7, "builtins:print")
+    assert every.key() == (3_000_000, False, 2, 4_000_000, "lost", 7, 1000, "builtins:print")
     assert with_options(every, {name: EACH_OPTION[name]}) is every
 
 
@@ -107,7 +108,7 @@ def test_policies_are_compared_and_hashed_by_value():
     assert hash(mine) == hash(same)
     assert mine != another
     assert mine != mine.key()
-    assert repr(mine) == "Policy(5, True, 1, None, 'rerun', 2, None)"
+    assert repr(mine) == "Policy(5, True, 1, None, 'rerun', 2, 0, None)"
 
 
 @pytest.mark.parametrize(

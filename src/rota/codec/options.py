@@ -30,6 +30,7 @@ def options_of(policy: Policy) -> dict[str, Any]:
         "expires": seconds_of(policy.expires),
         "on_lost": policy.on_lost,
         "max_attempts": policy.max_attempts,
+        "keep_log": policy.keep_log,
         "on_failure": policy.on_failure,
     }
     return {name: value for name, value in options.items() if value != _DEFAULTS.get(name)}

@@ -20,17 +20,21 @@ if TYPE_CHECKING:
 
 #: What a lost run may be turned into: executed again, or recorded as lost.
 ON_LOST = ("rerun", "lost")
+#: The longest log of a run that any store keeps (bytes).
+LONGEST_LOG = 64 * 1024
 
 
 class Policy:
     """How a job's nominal times are carried out. Durations are microseconds; compare and hash by value.
 
     :cvar some_tell: whether any policy of this process names whom to tell of failures
+    :cvar some_keep_log: whether any policy of this process has the logs of runs kept
     """
 
     __slots__ = (
         "coalesce",
         "expires",
+        "keep_log",
         "max_attempts",
         "max_instances",
         "misfire_grace",
@@ -39,6 +43,7 @@ class Policy:
     )
 
     some_tell: ClassVar[bool] = False
+    some_keep_log: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -48,6 +53,7 @@ class Policy:
         expires: int | None = None,
         on_lost: str = "rerun",
         max_attempts: int = 3,
+        keep_log: int = 0,
         on_failure: str | Nameless | None = None,
     ) -> None:
         self.misfire_grace = misfire_grace
@@ -56,10 +62,12 @@ class Policy:
         self.expires = expires
         self.on_lost = on_lost
         self.max_attempts = max_attempts
+        #: how much is kept of what a run logs: the newest so many bytes
+        self.keep_log = keep_log
         #: what is called with a run that has failed: its textual reference, or itself if it has none
         self.on_failure = on_failure
 
-    def key(self) -> tuple[int | None, bool, int, int | None, str, int, str | Nameless | None]:
+    def key(self) -> tuple[int | None, bool, int, int | None, str, int, int, str | Nameless | None]:
         return (
             self.misfire_grace,
             self.coalesce,
@@ -67,6 +75,7 @@ class Policy:
             self.expires,
             self.on_lost,
             self.max_attempts,
+            self.keep_log,
             self.on_failure,
         )
 
@@ -91,6 +100,7 @@ OPTION_NAMES = (
     "expires",
     "on_lost",
     "max_attempts",
+    "keep_log",
     "on_failure",
 )
 
@@ -102,7 +112,8 @@ def with_options(base: Policy, options: Mapping[str, Any]) -> Policy:
 
     :param base: the policy to start from
     :param options: any of ``misfire_grace_time`` and ``expires`` (seconds, timedelta or None), ``coalesce``,
-        ``max_instances``, ``on_lost`` ("rerun" or "lost"), ``max_attempts``, ``on_failure`` (a callable or a reference to one)
+        ``max_instances``, ``on_lost`` ("rerun" or "lost"), ``max_attempts``, ``keep_log`` (bytes),
+        ``on_failure`` (a callable or a reference to one)
     :raises JobTypeError, JobValueError: if a value is not acceptable
     """
     if not options:
@@ -182,6 +193,32 @@ def _set_max_attempts(policy: Policy, name: str, value: object) -> None:
     policy.max_attempts = _positive(name, value)
 
 
+def _set_keep_log(policy: Policy, name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise JobTypeError(
+            f"keep_log must be a number of bytes, got {repr_of(value)}; 0 means that no log is kept"
+        )
+    if not 0 <= value <= LONGEST_LOG:
+        raise JobValueError(
+            f"keep_log must be a number of bytes from 0 to {LONGEST_LOG}, got {repr_of(value)}; write longer logs to a file"
+        )
+    policy.keep_log = int(value)
+    Policy.some_keep_log = Policy.some_keep_log or value > 0
+
+
+def check_log(policy: Policy, longest: int) -> None:
+    """Refuse a policy that has longer logs kept than a store can keep.
+
+    :param longest: the longest log of the store (bytes)
+    :raises JobValueError: if that is so
+    """
+    if policy.keep_log > longest:
+        raise JobValueError(
+            f"keep_log must be a number of bytes from 0 to {longest} in this job store, got {policy.keep_log}; write longer logs "
+            f"to a file, or keep the job in another store"
+        )
+
+
 def _set_on_lost(policy: Policy, name: str, value: object) -> None:
     if not isinstance(value, str) or value not in ON_LOST:
         raise JobValueError(f'on_lost must be "rerun" or "lost", got {repr_of(value)}')
@@ -205,5 +242,6 @@ _SETTERS = {
     "expires": _set_expires,
     "on_lost": _set_on_lost,
     "max_attempts": _set_max_attempts,
+    "keep_log": _set_keep_log,
     "on_failure": _set_on_failure,
 }

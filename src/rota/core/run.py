@@ -6,6 +6,7 @@ Pure data and its life cycle. It may not call the job, read the clock or know a 
 from __future__ import annotations
 
 from datetime import date, datetime, time
+from weakref import WeakValueDictionary
 
 from ..clock import moment
 from ..errors import NoResultError, RunFailedError, RunNotInHandError
@@ -16,9 +17,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import tzinfo
-    from typing import Any, Protocol
+    from typing import Any, ClassVar, Protocol
 
     from ..job.handle import Job
+    from .beats import Listeners, Said
     from .details import Attempt
     from .extras import Extra
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
             """Return the current instant."""
 
 
+#: Who knows who listens to what the runs of a node say: its engine, by the id of the node; in a worker process, by None.
+heard: WeakValueDictionary[str | None, Listeners] = WeakValueDictionary()
 #: The reason of the call of what a job wants to be told of failures; it is in no ledger.
 ON_FAILURE = "on_failure"
 
@@ -93,6 +97,7 @@ class Run:
         "permission",
         "reason",
         "retval",
+        "said",
         "signature",
         "started_at",
         "status",
@@ -106,6 +111,10 @@ class Run:
     parts: Mapping[str, str]
     #: what only some runs have; others have no such attribute
     extra: Extra
+    #: what the run has said of itself while it runs; others have no such attribute
+    said: Said
+    #: whether any run of this process has said something
+    some_say: ClassVar[bool] = False
 
     def __init__(
         self, job_id: str, nominal: int, due: int, job: Job | None = None, executor: str = "default"
@@ -277,6 +286,32 @@ class Run:
             )
         self.cancelled = True
 
+    def heartbeat(self, progress: float | None = None, note: str | None = None) -> None:
+        """Say that the job is alive, how far it has got, and what it does; for ``current_run()`` inside the job.
+
+        It may be called at any pace, from any thread of the job: it keeps the newest values in memory and returns at once.
+        The node writes them into the store about once a second, where :meth:`get_run` and ``rota top`` show them. After the end of
+        the run it does nothing.
+
+        :param progress: a number from 0 to 1; None: as it was
+        :param note: a text, of which 1,024 bytes are kept; None: as it was
+        :raises HeartbeatError: (a ValueError and TypeError) if they are something else
+        """
+        if progress is not None and not (type(progress) is float and 0.0 <= progress <= 1.0):
+            from .beats import checked_progress  # rare
+
+            progress = checked_progress(progress)
+        if note is not None and not (type(note) is str and len(note) <= _SHORT):
+            from .beats import checked_note  # rare
+
+            note = checked_note(note)
+        if self.status != CLAIMED:
+            return
+        said = getattr(self, "said", None)
+        if said is None:
+            said = said_by(self)
+        said.beat(progress, note)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the ledger record as JSON-able data (times are ISO 8601, UTC)."""
         return {
@@ -305,6 +340,17 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run {self.id} {self.status}>"
+
+
+def said_by(run: Run) -> Said:
+    """Return what a run has said of itself, after which it can say more."""
+    said: Said | None = getattr(run, "said", None)
+    if said is None:
+        from .beats import begun  # import time: most runs say nothing
+
+        known = heard.get(None) or heard.get(run.owner)
+        said = begun(run, None if known is None else known.listener_of(run))
+    return said
 
 
 def fail(run: Run, exception: BaseException, traceback: str, now: int) -> None:

@@ -11,7 +11,7 @@ from time import sleep
 
 from ..clock import HELD, SECOND
 from ..core.policy import Policy
-from ..core.run import GONE, is_plain
+from ..core.run import GONE, Run, is_plain
 from ..core.states import CANCELLED, LOST, SUCCEEDED, WITHHELD, end, take_back
 from ..errors import HeldRowsError
 from ..events import EVENT_JOB_LOST, EVENT_JOB_REFUSED
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from ..core.plan import Decision
-    from ..core.run import Run
     from .backoff import BackOff
+    from .beats import Beats
     from .failures import Failures
     from .lease import Lease
     from .outlet import Outlet
@@ -54,6 +54,9 @@ LOST_WITH_ITS_STORE = (
 
 class Completions:
     """The ended runs of one store on their way into its ledger."""
+
+    #: what the runs say of themselves; None: none has said anything yet
+    beats: Beats | None = None
 
     def __init__(
         self, outlet: Outlet, back_off: BackOff, store: BaseJobStore, alias: str, lease: Lease | None
@@ -242,6 +245,9 @@ class Completions:
         self.recorded += len(batch)
         if self.in_hand is not None:
             self._let_go(self.in_hand, batch)
+        if Run.some_say and self.beats is not None:
+            unkept = {id(run) for run in (*refused, *lost)}
+            self.beats.end([run for run in ended_now if id(run) not in unkept])
         try:
             self._announce(ended_now, refused, lost)
         finally:
@@ -383,6 +389,15 @@ class Completions:
             if waiting is not None:
                 known = run.status == SUCCEEDED or run.exception is not None
                 waiting.has_ended(run, (run.exception, run.retval) if known else None)
+
+    def listen(self) -> Beats:
+        """Return who listens to the runs of this store, from the first of them that says something on. Thread-safe."""
+        if self.beats is None:
+            from .beats import Beats  # most runs say nothing
+
+            beats = Beats(self._outlet, self._store, self._alias, self._lease, self.in_hand)
+            return self.__dict__.setdefault("beats", beats)  # type: ignore[no-any-return]
+        return self.beats
 
     def note_failures(self, runs: Sequence[Run], unrecorded: Container[int] = ()) -> Failures:
         """Take note of failed runs of which somebody is to be told; return what tells.

@@ -6,6 +6,7 @@ A host calls :meth:`Engine.tick`, which waits for no job. Threads of its own onl
 from __future__ import annotations
 
 from ..clock import HELD, LEASE, SECOND, SLICE
+from ..core.run import heard
 from ..errors import StoreReplacedError
 from ..events import EVENT_CLOCK_JUMPED, ClockEvent
 from ..interrupts import is_interrupt
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..clock import Clock
+    from ..core.run import Run
     from ..executors.base import BaseExecutor
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
+    from .beats import Beats
 
 #: After so many leases without a pass a node is not renewed any more: it lives, and does no work.
 SILENCE = 4
@@ -95,6 +98,7 @@ class Engine:
         #: when the next pass was to come at the latest (monotonic microseconds), None if it was to wait for a wake-up
         self._expected_at: int | None = None
         self._clocks = ClockWatch()
+        heard[self.node] = self
 
     # -- life cycle ----------------------------------------------------------------------------------------------
 
@@ -109,6 +113,7 @@ class Engine:
             from .lease import Lease  # import time: most schedulers have a memory store only
 
             lease = Lease(store, self.clock, self.logger, self._lease)
+            heard[lease.node] = self
         state = StoreState(self.outlet, alias, store, lease)
         if lease is not None and not self.clock.virtual:  # in virtual time nothing happens by itself
             from .renewals import Renewals  # import time
@@ -166,6 +171,14 @@ class Engine:
         """How many runs are under way or not recorded yet."""
         return sum(state.completions.in_flight for state in self.states)
 
+    def listener_of(self, run: Run) -> Beats | None:
+        """Return who listens to what a run says; None: it is in no store of this engine."""
+        alias = getattr(run.job, "_jobstore_alias", None)
+        for state in self.states:
+            if state.alias == alias and run.owner == (self.node if state.lease is None else state.lease.node):
+                return state.completions.listen()
+        return None
+
     def owns(self, node: str | None) -> bool:
         """Whether a node id is one of this engine's."""
         return node == self.node or any(
@@ -200,6 +213,8 @@ class Engine:
             except StoreReplacedError as exc:
                 state.back_off.failed(exc, "renewing the lease")
                 return
+            if state.completions.beats is not None:
+                state.completions.beats.renewed()
             if was_set or state.completions.withheld:
                 self.outlet.wake()
 
@@ -300,6 +315,8 @@ class Engine:
     def _leave(self, state: StoreState) -> None:
         try:
             state.completions.flush()
+            if state.completions.beats is not None:
+                state.completions.beats.write()
             if state.requested:
                 from .requests import cancel  # import time
 

@@ -90,6 +90,9 @@ class StorePass:
                 state.store.measure_clock()
                 state.unmeasured = False
             wait = self._pass(claims)
+            if state.completions.beats is not None:
+                look = state.completions.beats.look()
+                wait = look if wait is None else wait if look is None else min(wait, look)
             held = state.completions.held_wait
             if held is not None:
                 wait = held if wait is None else min(wait, held)

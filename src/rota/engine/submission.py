@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from ..core.policy import Policy
 from ..core.run import GONE, fail
 from ..core.states import CANCELLED, end, withhold
 from ..events import EVENT_JOB_SUBMITTED
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 def submit(outlet: Outlet, state: StoreState, alias: str, heads: Sequence[Run]) -> None:
     """Hand the heads of groups of claimed runs to an executor, or end them if it does not take them."""
     done = state.completions.done
+    if Policy.some_keep_log:
+        from ..executors.kept_logs import keep_logs  # most jobs keep no logs
+
+        keep_logs()
     state.completions.handing_out = True
     try:
         executor = outlet.executors[alias]

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 from ..clock import SYSTEM_CLOCK, instant
 from ..core.policy import DEFAULT_POLICY
-from ..core.run import Run, fail, time_of
+from ..core.run import Run, fail, said_by, time_of
 from ..core.states import CLAIMED, FAILED, MISSED, WITHHELD, end, succeed, withhold
 from ..events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobExecutionEvent
 from ..logs import GuardedLogger
@@ -81,13 +81,19 @@ def _clock_of(job: Any) -> Clock:
 
 
 def runs_of(job: Job, run_times: list[datetime], claimed: Sequence[Run]) -> Iterator[Run]:
-    """Make a run for each time; it has the permission of the claimed one, and what follows a withheld one is withheld."""
+    """Make a run for each time; it has the permission of the claimed one, and what follows a withheld one is withheld.
+
+    What a job says is heard as said by the claimed run.
+    """
     by_nominal = {run.nominal: run for run in claimed}
     before: Run | None = None
     for run_time in run_times:
         run = run_for(job, run_time)
         if run.nominal in by_nominal:
-            run.permission = by_nominal[run.nominal].permission
+            claimed_run = by_nominal[run.nominal]
+            run.permission = claimed_run.permission
+            if claimed_run.status == CLAIMED:
+                run.said = said_by(claimed_run)  # what the job says and logs is that of the claimed one
             if before is not None and before.status == WITHHELD:
                 withhold(run)
         yield run

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
     from typing import Any
 
+    from ..core.run import Run
+
 #: Milliseconds after which a worker is looked at even if its pipe is silent: a grandchild that inherited the pipe keeps it open.
 _HEARTBEAT = 1000
 #: Seconds that a worker has to end: after its pipe was closed, and after it was asked to.
@@ -141,12 +143,17 @@ class WorkerProcess:
         except OSError:
             raise WorkerDied from None
 
-    def receive_outcome(self) -> bytes:
+    def receive_outcome(self, run: Run) -> bytes:
         """Wait for the outcome of the call and return it, pickled.
 
+        :param run: the run that is carried out; what it says of itself meanwhile is told to it
         :raises WorkerDied: if the worker has ended before that
         """
-        return self._receive()[1:]
+        while (message := self._receive())[:1] != process_main.OUTCOME:
+            from .worker_beats import hear  # most runs say nothing
+
+            hear(run, message)
+        return message[1:]
 
     def _receive(self, patience: int | None = None) -> bytes:
         """Wait for a message and return it.

@@ -10,11 +10,12 @@ import signal
 import traceback
 from contextlib import suppress
 from contextvars import Context
+from functools import partial
 from multiprocessing.reduction import ForkingPickler
 from types import FunctionType
 
 from ..core.policy import Policy
-from ..core.run import Run
+from ..core.run import Run, heard
 from ..errors import ConfigurationError, SerializationError
 from ..job.handle import Job
 from ..texts import error_text, shortened, text_of, traceback_of, type_name
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .around import Middleware, WorkerCalls
+    from .worker_beats import Speaker
 
 #: The first byte of what a worker sends. The first message of all comes before the initializer is called.
 STARTED = b"s"
@@ -137,10 +139,33 @@ def main(
         channel.send(STARTED)
         if _initialize(channel, initializer, initargs):
             channel.send(READY)
+            listeners = heard[None] = Listeners(channel.send)
             while (message := channel.receive()) is not None:
-                channel.send(OUTCOME + carry_out(message))
+                outcome = carry_out(message)
+                if listeners.speaker is not None:
+                    listeners.speaker.finish()
+                channel.send(OUTCOME + outcome)
     except (EOFError, OSError):
         pass  # the pool is gone or has no more work for this worker
+
+
+class Listeners:
+    """Makes what sends what runs say of themselves, when the first one says something.
+
+    :param send: sends a message to the pool
+    """
+
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        self._send = send
+        self.speaker: Speaker | None = None
+
+    def listener_of(self, run: Run) -> Speaker:
+        """Return what sends what runs say."""
+        if self.speaker is None:
+            from .worker_beats import Speaker  # most runs say nothing
+
+            self.speaker = Speaker(self._send)
+        return self.speaker
 
 
 def _initialize(channel: Channel, initializer: Callable[..., Any] | None, initargs: tuple[Any, ...]) -> bool:
@@ -158,10 +183,14 @@ def carry_out(message: bytes) -> bytes:
     try:
         times, name, policy, func, args, kwargs, *around = pickle.loads(message)
         run = _run(times, name, policy)
-        if around:
-            retval = Context().run(_call_inside, _calls_of(*around), run, func, args, kwargs)
+        call: Any = partial(_call_inside, _calls_of(*around)) if around else _call
+        if run.job is not None and run.job.policy.keep_log:
+            from .kept_logs import Printed  # most jobs keep no logs
+
+            with Printed(run):
+                retval = Context().run(call, run, func, args, kwargs)
         else:
-            retval = Context().run(_call, run, func, args, kwargs)
+            retval = Context().run(call, run, func, args, kwargs)
     except BaseException as exc:  # it is the outcome of the run
         return _pack_failure(exc)
     try:

@@ -219,7 +219,7 @@ class ProcessPoolExecutor(WorkerPool):
         if self._started is not None:
             self._started(run)
         try:
-            return worker.receive_outcome()
+            return worker.receive_outcome(run)
         except WorkerDied:
             self._end_with_worker(index, run)
             return None

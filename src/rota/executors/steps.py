@@ -40,7 +40,7 @@ _name_of = type.__dict__["__name__"].__get__
 _bases_of = type.__dict__["__mro__"].__get__
 _traceback = BaseException.__dict__["__traceback__"]
 
-#: The runs that third-party executors have in hand and that need a permission, with its clock; by the identity of their job.
+#: The runs that third-party executors have in hand, with the clock of their permission; by the identity of their job.
 submitted: dict[int, tuple[Sequence[Run], Clock]] = {}
 _current: ContextVar[Run] = ContextVar("rota.current_run")
 

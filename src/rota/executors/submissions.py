@@ -304,8 +304,7 @@ def _submission_of(head: Run, done: Done, clock: Clock) -> tuple[Job, Submission
     job = head.job
     assert job is not None
     runs = chain(head)
-    if head.permission is not None:
-        submitted[id(job)] = (runs, clock)
+    submitted[id(job)] = (runs, clock)
     return (
         job,
         Submission(head, done, [run.nominal for run in runs]),

@@ -6,6 +6,8 @@ A store gives a part of what it has, in order, from a key on; pages, their bound
 
 from __future__ import annotations
 
+from ..core.policy import LONGEST_LOG
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -28,7 +30,7 @@ class Searchable:
     """
 
     #: how many bytes of a run's log are kept at most
-    longest_log = 64 * 1024
+    longest_log = LONGEST_LOG
     #: whether what a run says of its progress is written with the renewals of its node's lease, and not at once
     writes_beats_rarely = False
 
@@ -159,16 +161,17 @@ class Searchable:
 
     # -- what is kept beside a record ----------------------------------------------------------------------------
 
-    def write_parts(self, parts: Sequence[RunParts]) -> None:
+    def write_parts(self, parts: Sequence[RunParts], owner: str | None = None) -> None:
         """Keep texts beside the records of some runs, in one step; see :mod:`rota.core.details`.
 
         A part replaces that of the same name. Parts of a run that has no record are not kept. They go with the record.
 
         :param parts: for each run its key, and the texts by the names of their parts; None: the part goes
+        :param owner: only the parts of runs are kept whose record names this node: what another one has taken over is its own
         """
         from .searching import write_parts  # import time
 
-        write_parts(self, parts)
+        write_parts(self, parts)  # a store in memory has one node
 
     def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
         """Return what :meth:`write_parts` has kept of some runs; those of which nothing is kept are left out.

@@ -86,7 +86,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
     :param timezone: the default zone of triggers and naive datetimes, as object or name (the local zone)
     :param jobstore_retry_interval: the longest wait in seconds between two tries with a store that fails (10)
     :param job_defaults: defaults for ``misfire_grace_time``, ``coalesce``, ``max_instances``, ``expires``,
-        ``on_lost``, ``max_attempts``, ``on_failure``
+        ``on_lost``, ``max_attempts``, ``keep_log``, ``on_failure``
     :param jobstores: job stores by alias: objects, URLs (``postgresql://…``), or dictionaries with ``type`` (plug-in name),
         ``class`` or ``url`` and arguments
     :param executors: executors by alias: objects, or dictionaries with ``type`` or ``class`` and arguments
@@ -402,6 +402,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         connection: Any = None,
         tags: Iterable[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        keep_log: int = undefined,
         **trigger_args: Any,
     ) -> Job:
         """Add a job and wake the scheduler up.
@@ -432,6 +433,8 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
             added inside it, and exists exactly if you commit. No event is sent, as nobody here learns whether you do
         :param tags: what jobs can be found by: a set of texts
         :param metadata: what the job carries for people and their programs: a dictionary of JSON-able data, 8 kB at most
+        :param keep_log: how much is kept, with the run, of what the job logs while it runs, and prints in a worker process:
+            the newest so many bytes, 65,536 at most (8,192 on etcd and ZooKeeper); 0 (the default): nothing
         :param trigger_args: the arguments of the trigger that ``trigger`` names
         :return: the job
         :raises InvalidJobError: (its subclasses) for whatever is wrong with the job
@@ -463,6 +466,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
             on_failure,
             tags,
             metadata,
+            keep_log,
             **trigger_args,
         )
         if connection is not None:

@@ -6,6 +6,7 @@ Before ``start()`` they wait in a list; from then on they are in the job stores.
 from __future__ import annotations
 
 from ..callables import ASKED, lacking
+from ..core.policy import Policy, check_log
 from ..core.states import NEW, PAUSED, undo_job_state
 from ..errors import (
     ConflictingIdError,
@@ -204,9 +205,10 @@ class JobBook:
             store = scheduler._jobstores.get(jobstore_alias) or scheduler._lookup_jobstore(jobstore_alias)
         except TypeError:  # not hashable
             store = scheduler._lookup_jobstore(jobstore_alias)
-        if job.executor not in scheduler._executors or ASKED:
+        if job.executor not in scheduler._executors or ASKED or Policy.some_keep_log:
             self.check_executor(job.executor)
             self.check_resources(job)
+            check_log(job.policy, store.longest_log)
         explicit = job.state != NEW
         now = now_by_clock_of(store, job) if store.has_clock else scheduler.clock.now()
         if not explicit:
@@ -256,6 +258,7 @@ class JobBook:
         if store is not None:
             for job in jobs:
                 store.check_job(job)
+                check_log(job.policy, store.longest_log)
 
     def _is_over(
         self, store: BaseJobStore, job: Job, alias: str, replace: bool, explicit: bool, now: int
@@ -347,6 +350,7 @@ class JobBook:
             if "update_job" in store.__dict__:
                 store.obey_program()
             store.check_job(draft)
+            check_log(draft.policy, store.longest_log)
             nominal, before = draft.next_nominal, job.next_nominal
             if nominal is not None and (before is None or nominal < before):  # set back, or resumed
                 now = store.now()

@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from ..callables import ASKED
-from ..core.policy import with_options
+from ..core.policy import Policy, check_log, with_options
 from ..core.states import NEW, QUARANTINED, set_job_state, undo_job_state
 from ..errors import CallableMismatchError, ConflictingIdError, StoreError
 from ..events import EVENT_JOB_ADDED, JobEvent
@@ -38,9 +38,10 @@ def add_together(book: JobBook, jobs: Sequence[Job], alias: str, replace: bool, 
     check_unique(jobs)
     for executor in dict.fromkeys(job.executor for job in jobs):
         book.check_executor(executor)
-    if ASKED:
+    if ASKED or Policy.some_keep_log:
         for job in jobs:
             book.check_resources(job)
+            check_log(job.policy, store.longest_log)
     now = store.now()
     planned = set()
     for job in jobs:

@@ -151,7 +151,7 @@ def default_policy(job_defaults: Mapping[str, Any]) -> Policy:
     for name, value in job_defaults.items():
         if name == "coalesce":
             options[name] = asbool(value)
-        elif name in ("max_instances", "max_attempts"):
+        elif name in ("max_instances", "max_attempts", "keep_log"):
             options[name] = asint(value)
         elif name == "on_failure" and isinstance(value, str):
             options[name] = None if value.strip().lower() in ("", "none") else value.strip()

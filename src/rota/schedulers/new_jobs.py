@@ -50,6 +50,7 @@ _OPTION_ORDER = (
     "expires",
     "on_lost",
     "max_attempts",
+    "keep_log",
     "on_failure",
 )
 assert set(_OPTION_ORDER) == set(OPTION_NAMES)
@@ -107,6 +108,7 @@ class NewJobs:
         on_failure: Callable[[Run], Any] | str | None = undefined,
         tags: Iterable[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        keep_log: int = undefined,
         **trigger_args: Any,
     ) -> tuple[Job, dict[str, Any]]:
         """Make a job that is not stored yet; return it and the options of its policy that were given."""
@@ -118,6 +120,7 @@ class NewJobs:
             and on_lost is _UNSET
             and max_attempts is _UNSET
             and on_failure is _UNSET
+            and keep_log is _UNSET
             and coalesce is _UNSET
         ):
             options = _NO_OPTIONS  # type: ignore[unreachable]
@@ -129,6 +132,7 @@ class NewJobs:
                 expires,
                 on_lost,
                 max_attempts,
+                keep_log,
                 on_failure,
             )
             options = _options_of(given)

@@ -31,18 +31,22 @@ EARLY = 1.0
 #: What calls of a scheduler that runs load at their first use. A child that is forked while a thread imports one of them would wait
 #: for that thread for ever: the lock of an import is copied as it is.
 LOADED_LATE = (
+    "rota.core.beats",
     "rota.core.extras",
     "rota.core.handlers",
     "rota.core.pauses",
     "rota.core.recorded",
     "rota.engine.added_again",
     "rota.engine.asked",
+    "rota.engine.beats",
     "rota.engine.damage",
     "rota.engine.failures",
     "rota.engine.lacking",
     "rota.engine.pauses_over",
     "rota.engine.requests",
     "rota.executors.around",
+    "rota.executors.kept_logs",
+    "rota.executors.worker_beats",
     "rota.job.marks",
     "rota.jobstores.eight_methods",
     "rota.jobstores.requests_in_memory",

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from ..clock import HELD
 from ..codec.files import decode_job, encode_job
+from ..core.policy import check_log
 from ..core.states import QUARANTINED
 from ..errors import ConflictingIdError, DeserializationError
 from ..version import version
@@ -52,6 +53,7 @@ def import_jobs(book: JobBook, infile: Any, jobstore: str) -> None:
     for job in jobs:
         job._scheduler = scheduler
         store.check_job(job)
+        check_log(job.policy, store.longest_log)
         if store.lookup_job(job.id) is not None:
             raise ConflictingIdError(job.id)
     for job in jobs:

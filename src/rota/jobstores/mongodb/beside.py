@@ -13,7 +13,7 @@ from pymongo import ASCENDING, DESCENDING, DeleteOne, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from ...clock import DAY, HOUR, moment
-from ...codec.damaged import EARLIEST, LATEST, is_time
+from ...codec.damaged import EARLIEST, LATEST, is_time, text_instead
 from ...core.changes import KEPT, change_of, newest_first, text_of
 from ...core.durations import durations_of, fold
 from ...core.durations import text_of as text_of_durations
@@ -65,10 +65,10 @@ class Beside:
 
     # -- parts of runs -------------------------------------------------------------------------------------------
 
-    def write_parts(self, parts: Sequence[RunParts]) -> None:
-        """Keep texts beside records; those of runs without a record are not kept."""
+    def write_parts(self, parts: Sequence[RunParts], owner: str | None) -> None:
+        """Keep texts beside records; those of runs without a record, or of another node, are not kept."""
         with self._server.translated():
-            there = self._recorded({(job_id, nominal) for job_id, nominal, _ in parts})
+            there = self._recorded({(job_id, nominal) for job_id, nominal, _ in parts}, owner)
             updates: list[Any] = []
             for job_id, nominal, texts in parts:
                 if (job_id, nominal) not in there:
@@ -83,18 +83,26 @@ class Beside:
             if updates:
                 self._server.parts.bulk_write(updates)
 
-    def _recorded(self, keys: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
-        """Return the keys that have a record."""
+    def _recorded(self, keys: Collection[tuple[str, int]], owner: str | None) -> set[tuple[str, int]]:
+        """Return the keys that have a record, one of a node if one is named."""
         ids = sorted({job_id for job_id, _ in keys})
         found: set[tuple[str, int]] = set()
         for start in range(0, len(ids), BATCH):
             some = {"_id": {"$in": ids[start : start + BATCH]}, "busy": {"$exists": True}}
-            for document in self._server.jobs.find(some, {f"{name}.nominal": 1 for name in LISTS}):
+            fields = {f"{name}.{field}": 1 for name in LISTS for field in ("nominal", "owner")}
+            for document in self._server.jobs.find(some, fields):
                 entries = (entry for name in LISTS for entry in entries_of(document, name))
-                found.update((document["_id"], int(entry["nominal"])) for entry in numbered(entries))
+                found.update(
+                    (document["_id"], int(entry["nominal"]))
+                    for entry in numbered(entries)
+                    if owner is None or entry.get("owner") == owner
+                )
         left = [key_of(*key) for key in keys if key not in found]
         for start in range(0, len(left), BATCH):
-            for document in self._server.runs.find({"_id": {"$in": left[start : start + BATCH]}}, {"_id": 1}):
+            records: dict[str, Any] = {"_id": {"$in": left[start : start + BATCH]}}
+            if owner is not None:
+                records["owner"] = owner
+            for document in self._server.runs.find(records, {"_id": 1}):
                 found.add((document["_id"]["job_id"], int(document["_id"]["nominal"])))
         return found
 
@@ -183,10 +191,13 @@ class Beside:
         with self._server.translated():
             counted = self._counted()
             edge = first if counted is None else max(min(counted["until"], end), first)
-            for row in self._server.hours.find({"_id": {"$gte": first, "$lt": edge}}):
-                numbers = _numbers(row.get("counts"))
-                if numbers and row["_id"] % HOUR == 0:
-                    counts[int(row["_id"])] = numbers
+            for row in self._server.hours.find({"_id": {"$gte": first, "$lt": end}}):
+                if row["_id"] % HOUR == 0:
+                    numbers = counts.setdefault(int(row["_id"]), {})
+                    for status, number in _numbers(row.get("forgotten")).items():
+                        _count(numbers, status, number)
+                    for status, number in _numbers(row.get("counts")).items() if row["_id"] < edge else ():
+                        _count(numbers, status, number)
             for hour, status in self._unfinished(first, end):
                 _count(counts.setdefault(hour, {}), status, 1)
             began = clock.monotonic()
@@ -265,8 +276,7 @@ class Beside:
             change: dict[str, Any] = {"at": list(some[-1][0]), "counts": counts}
         else:
             if counts:
-                row = {"_id": hour, "counts": counts}
-                self._server.hours.replace_one({"_id": hour}, row, upsert=True)
+                self._server.hours.update_one({"_id": hour}, {"$set": {"counts": counts}}, upsert=True)
             following = self._first_from(hour + HOUR)
             reached = limit if following is None else min(hour_of(following), limit)
             change = {"until": reached, "at": None, "counts": {}}
@@ -274,6 +284,34 @@ class Beside:
         same = {"_id": _HOURS, "until": hour, "at": at}
         self._server.meta.update_one(same, {"$set": change})
         return len(some)
+
+    def delete(self, keys: Sequence[Any]) -> None:
+        """Delete records and what is kept beside them; those that are not counted yet are counted by that.
+
+        :param keys: their ids
+        """
+        if not keys:
+            return
+        self._server.parts.delete_many(
+            {"_id": {"$in": keys}}
+        )  # first: without their records nobody would find them
+        state = self._counted()
+        old: list[Any] = []
+        new: list[Any] = []
+        for key in keys:
+            (new if _is_uncounted(key, state) else old).append(key)
+        if old:
+            self._server.runs.delete_many({"_id": {"$in": old}})
+        groups: dict[tuple[int, str], list[Any]] = {}
+        for record in self._server.runs.find({"_id": {"$in": new}}, {"status": 1}) if new else ():
+            hour = hour_of(int(record["_id"]["nominal"]))
+            groups.setdefault((hour, text_instead(record.get("status"))), []).append(record["_id"])
+        for (hour, status), some in groups.items():
+            # Another node may be at the same ones: each record is deleted, and counted, by one.
+            number = self._server.runs.delete_many({"_id": {"$in": some}}).deleted_count
+            if number and status in END_STATES:
+                change = {"$inc": {f"forgotten.{status}": number}}
+                self._server.hours.update_one({"_id": hour}, change, upsert=True)
 
     def _begin_counting(self) -> dict[str, Any] | None:
         """Begin with the oldest record, or after the last hour that is counted; return from where, None if there is no record."""
@@ -411,6 +449,20 @@ def _key_in(at: Any) -> tuple[int, str] | None:
     if isinstance(at, list) and len(at) == 2 and isinstance(at[0], int) and isinstance(at[1], str):
         return int(at[0]), at[1]
     return None
+
+
+def _is_uncounted(key: Any, state: Mapping[str, Any] | None) -> bool:
+    """Whether the record of an id is in no count of its hour yet.
+
+    :param state: what says up to where hours are counted, the newest record of an hour first; None: nothing is counted
+    """
+    nominal, job_id = (key.get("nominal"), key.get("job_id")) if isinstance(key, dict) else (None, None)
+    if nominal is None or not is_time(nominal) or not isinstance(job_id, str):
+        return False
+    if state is None or nominal >= state["until"] + HOUR:
+        return True
+    reached = _key_in(state.get("at"))
+    return bool(nominal >= state["until"]) and (reached is None or (-int(nominal), job_id) > reached)
 
 
 def _by_hour(first: int, end: int) -> list[dict[str, Any]]:

@@ -128,14 +128,19 @@ class History:
 
     # -- forgetting ----------------------------------------------------------------------------------------------
 
-    def prune(self, now: int, clock: Clock) -> Iterator[int]:
-        """Delete ended runs that are too old, or too many for their job, in steps; see the port."""
+    def prune(self, now: int, clock: Clock, delete: Callable[[Sequence[Any]], None]) -> Iterator[int]:
+        """Delete ended runs that are too old, or too many for their job, in steps; see the port.
+
+        :param delete: deletes records by their keys, and counts those that are not counted yet
+        """
         pace = Pace(retention.FORGOTTEN)
-        of_job = partial(self._prune_job, clock=clock, pace=pace)
-        older = partial(self._prune_old, clock=clock, pace=pace)
+        of_job = partial(self._prune_job, clock=clock, pace=pace, delete=delete)
+        older = partial(self._prune_old, clock=clock, pace=pace, delete=delete)
         yield from self._bounds.round(now, of_job, older, partial(self._prune_all, of_job=of_job))
 
-    def _prune_old(self, instant: int, clock: Clock, pace: Pace) -> Iterator[int]:
+    def _prune_old(
+        self, instant: int, clock: Clock, pace: Pace, delete: Callable[[Sequence[Any]], None]
+    ) -> Iterator[int]:
         """Delete the records that ended before an instant."""
         start: int | None = None
         runs = self._server.runs
@@ -149,7 +154,7 @@ class History:
                     .limit(size)
                 )
                 old = [found["_id"] for found in some if _ended_before(found.get("finished"), instant)]
-                self._delete(old)
+                delete(old)
                 pace.note(len(old), clock.monotonic() - began)
                 if len(some) < size:
                     return
@@ -191,7 +196,9 @@ class History:
         found = next(iter(in_order.skip(passed).limit(1)), None)
         return None if found is None else found["job_id"]
 
-    def _prune_job(self, job_id: str, keep: int, clock: Clock, pace: Pace) -> Iterator[int]:
+    def _prune_job(
+        self, job_id: str, keep: int, clock: Clock, pace: Pace, delete: Callable[[Sequence[Any]], None]
+    ) -> Iterator[int]:
         """Delete the records of a job beyond its newest."""
         numbered = {"job_id": job_id, "nominal": {"$type": "number"}}
         newest = self._server.runs.find(numbered, {"nominal": 1}).sort("nominal", DESCENDING)
@@ -206,16 +213,10 @@ class History:
             with self._server.translated():
                 some = self._server.runs.find(beyond, {"_id": 1}).sort("nominal", 1).limit(size + COUNTED)
                 keys = [found["_id"] for found in some]
-                self._delete(keys[:size])
+                delete(keys[:size])
             pace.note(len(keys[:size]), clock.monotonic() - began)
             left = max(len(keys) - size, 0)
             yield left
-
-    def _delete(self, keys: Sequence[Any]) -> None:
-        if keys:
-            of_these = {"_id": {"$in": keys}}
-            self._server.parts.delete_many(of_these)  # first: without their records nobody would find them
-            self._server.runs.delete_many(of_these)
 
 
 def _ended_before(finished: Any, instant: int) -> bool:

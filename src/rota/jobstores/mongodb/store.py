@@ -382,7 +382,7 @@ class MongoDBJobStore(DurableJobStore):
             yield 0
         yield from self._beside.count_hours(now, self.clock)
         yield from self._beside.look_over(now, self.clock)
-        yield from self._history.prune(now, self.clock)
+        yield from self._history.prune(now, self.clock, self._beside.delete)
         self._leases.prune(now)
         self._waiting.forget(now)
 
@@ -465,11 +465,11 @@ class MongoDBJobStore(DurableJobStore):
         self._check_started()
         return self._beside.durations(job_id)
 
-    def write_parts(self, parts: Sequence[RunParts]) -> None:
+    def write_parts(self, parts: Sequence[RunParts], owner: str | None = None) -> None:
         """Keep texts beside the records of some runs; see the port."""
         self._check_started()
         if parts:
-            self._beside.write_parts(parts)
+            self._beside.write_parts(parts, owner)
 
     def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
         """Return what is kept beside the records of some runs."""

@@ -18,7 +18,7 @@ from ...core.nodes import text_of as text_of_node
 from ...core.states import QUARANTINED
 from ...core.waiting import KEY_HOLDS
 from ..retention import NODES_KEPT
-from .forms import is_id, kept_text, number_of, padded, revision_of, time_of_score
+from .forms import is_id, kept_text, number_of, owned, padded, revision_of, time_of_score
 from .server import texts
 
 TYPE_CHECKING = False
@@ -58,7 +58,7 @@ class Beside:
 
     # -- parts of runs -------------------------------------------------------------------------------------------
 
-    def write_parts(self, parts: Sequence[RunParts]) -> None:
+    def write_parts(self, parts: Sequence[RunParts], owner: str | None) -> None:
         """Keep texts beside the records of some runs, in one step; see the port."""
         fields: list[str] = []
         for job_id, nominal, kept in parts:
@@ -67,7 +67,7 @@ class Beside:
                 for name, text in kept.items():
                     fields += (kept_text(name), "" if text is None else "1", kept_text(text or ""))
         if fields:
-            self._run("write_parts", *fields)
+            self._run("write_parts", "" if owner is None else owned(owner), *fields)
 
     def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
         """Return what is kept beside some records; see the port."""

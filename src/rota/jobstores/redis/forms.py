@@ -321,6 +321,11 @@ def fence(attempt: int, owner: str | None) -> str:
     return f'{{"status":"claimed","attempt":{attempt},"owner":{_quoted(owner or "")}'
 
 
+def owned(owner: str) -> str:
+    """Return how the document of a run names its owner, after its status and its attempt."""
+    return f'"owner":{_quoted(owner)},'
+
+
 def record_of(run: Run) -> str:
     """Return the document of a run: JSON; what is None, or follows from its key, is left out."""
     text = (

@@ -422,9 +422,9 @@ class RedisJobStore(DurableJobStore):
         """Return how long the runs of a job took that have succeeded; see the port."""
         return self._beside.durations(job_id)
 
-    def write_parts(self, parts: Sequence[RunParts]) -> None:
+    def write_parts(self, parts: Sequence[RunParts], owner: str | None = None) -> None:
         """Keep texts beside the records of some runs, in one step; see the port."""
-        self._beside.write_parts(parts)
+        self._beside.write_parts(parts, owner)
 
     def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
         """Return what is kept beside the records of some runs."""

@@ -50,8 +50,11 @@ class Beside:
 
     # -- parts of runs -------------------------------------------------------------------------------------------
 
-    def write_parts(self, conn: Connection, parts: Sequence[RunParts]) -> None:
+    def write_parts(self, conn: Connection, parts: Sequence[RunParts], owner: str | None) -> None:
         """Keep parts of runs; see the port."""
+        if owner is not None:
+            mine = self._owned_by(conn, owner, [part[:2] for part in parts])
+            parts = [part for part in parts if part[:2] in mine]
         rows = [
             {
                 "b_job": job_id,
@@ -69,6 +72,18 @@ class Beside:
         for row in rows:
             if row["b_content"] is not None:
                 conn.execute(self._add_part, row)
+
+    def _owned_by(
+        self, conn: Connection, owner: str, keys: Collection[tuple[str, int]]
+    ) -> set[tuple[str, int]]:
+        """Return those of the keys whose records name a node; they are locked, so that no other one takes them meanwhile."""
+        runs, wanted = self._tables.runs.c, sorted(keys)
+        found: set[tuple[str, int]] = set()
+        for start in range(0, len(wanted), PAIRS):
+            some = [and_(runs.job_id == id, runs.nominal == at) for id, at in wanted[start : start + PAIRS]]
+            mine = select(runs.job_id, runs.nominal).where(or_(*some), runs.owner == owner)
+            found.update((id, at) for id, at in conn.execute(mine.with_for_update(read=True)))
+        return found
 
     def parts_of(
         self, conn: Connection, keys: Collection[tuple[str, int]]

@@ -59,8 +59,10 @@ class Counts:
         hours = self._tables.hours
         first, end = hour_of(since), hour_of(until)
         found = HourCounts()
-        edge = _edge_of(conn.scalar(self._edge))
-        if edge is not None:
+        text = conn.scalar(self._edge)
+        edge = _edge_of(text)
+        if edge is not None or text == NONE_COUNTED:
+            # Records may have been deleted before any were counted.
             some = select(hours).where(hours.c.hour >= first, hours.c.hour < end)
             for hour, status, number in conn.execute(some):
                 if type(number) is int and number > 0 and type(status) is str:
@@ -186,11 +188,8 @@ class Counts:
         :param records: job id, nominal time and status of each
         """
         edge = self._locked_edge(conn)
-        if edge is not None:
-            self._count(
-                conn,
-                Counter((hour_of(nominal), status) for _, nominal, status in records if nominal >= edge),
-            )
+        new = (record for record in records if edge is None or record[1] >= edge)
+        self._count(conn, Counter((hour_of(nominal), status) for _, nominal, status in new))
 
     def _count(self, conn: Connection, numbers: Mapping[tuple[int, str], int]) -> None:
         for (hour, status), number in sorted(numbers.items()):

@@ -147,9 +147,9 @@ class SearchedTables(Searchable):
 
     # -- what is kept beside -------------------------------------------------------------------------------------
 
-    def write_parts(self, parts: Sequence[RunParts]) -> None:
+    def write_parts(self, parts: Sequence[RunParts], owner: str | None = None) -> None:
         """Keep texts beside the records of some runs."""
-        self._transactions.write(partial(self._beside.write_parts, parts=parts))
+        self._transactions.write(partial(self._beside.write_parts, parts=parts, owner=owner))
 
     def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
         """Return what is kept beside the records of some runs."""

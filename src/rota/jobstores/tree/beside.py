@@ -65,7 +65,7 @@ class Beside:
 
     # -- parts of runs -------------------------------------------------------------------------------------------
 
-    def write_parts(self, parts: Sequence[RunParts]) -> None:
+    def write_parts(self, parts: Sequence[RunParts], owner: str | None) -> None:
         """Keep texts beside records; see the port."""
         pending = list(parts)
         for _ in tries():
@@ -81,7 +81,7 @@ class Beside:
             for number, each in enumerate(pending):
                 records = range(number, 3 * len(pending), len(pending))
                 there = next((place for place in records if entries[place].value is not None), None)
-                if there is not None:
+                if there is not None and (owner is None or _is_of(owner, entries[there])):
                     kept = entries[number + 3 * len(pending)]
                     steps.append(_parts_step(each, places[there], entries[there], kept))
             pending = [step.about for step in carry_out(steps, self._tree)]
@@ -183,6 +183,12 @@ class Beside:
             if run is not None and run.status == CLAIMED and run.owner is not None:
                 counts[run.owner] = counts.get(run.owner, 0) + 1
         return counts
+
+
+def _is_of(owner: str, record: Entry) -> bool:
+    """Whether a record names a node."""
+    run = run_in(record)
+    return run is not None and run.owner == owner
 
 
 def _parts_step(parts: RunParts, record: str, found: Entry, kept: Entry) -> Step:

@@ -437,10 +437,10 @@ class TreeJobStore(DurableJobStore):
         self._check_started()
         return self._counts.durations(job_id)
 
-    def write_parts(self, parts: Sequence[RunParts]) -> None:
+    def write_parts(self, parts: Sequence[RunParts], owner: str | None = None) -> None:
         """Keep texts beside the records of some runs; see the port."""
         self._check_started()
-        self._beside.write_parts(parts)
+        self._beside.write_parts(parts, owner)
 
     def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
         """Return what is kept beside the records of some runs."""

@@ -49,6 +49,31 @@ class BesideContract:
         assert store.parts_of([]) == {}
         store.write_parts([])
 
+    def test_parts_of_a_node_are_kept_only_of_runs_that_it_has(self, store: BaseJobStore) -> None:
+        store.add_jobs([make_job("a"), make_job("b")])
+        runs = claim(store)
+        store.write_parts([("a", START, {"note": "taken over"})])
+        key = [("a", START), ("b", START)]
+        if store.durable:
+            store.write_parts([("a", START, {"note": "late"}), ("b", START, {"note": "late"})], OTHER)
+            assert store.parts_of(key) == {("a", START): {"note": "taken over"}}
+        store.write_parts([("a", START, {"note": "begun"}), ("b", START, {"progress": "0.5"})], NODE)
+        assert store.parts_of(key) == {("a", START): {"note": "begun"}, ("b", START): {"progress": "0.5"}}
+        assert finish(store, runs) == []
+        if store.durable:
+            store.write_parts([("a", START, {"note": "late"})], OTHER)
+        store.write_parts([("b", START, {"log": "done\n"}), ("c", START, {"note": "no record"})], NODE)
+        assert store.parts_of([*key, ("c", START)])["a", START] == {"note": "begun"}
+        assert store.parts_of(key)["b", START] == {"progress": "0.5", "log": "done\n"}
+
+    def test_parts_with_characters_that_no_file_takes_hurt_nobody(self, store: BaseJobStore) -> None:
+        store.add_job(make_job())
+        claim(store)
+        store.write_parts([("job", START, {"note": "a\0b\ud800c", "log": "x\0\udfff\n" * 100})])
+        kept = store.parts_of([("job", START)])["job", START]
+        assert kept["note"][0] == "a" and kept["note"][-1] == "c"
+        assert kept["log"].count("\n") == 100
+
     def test_a_record_comes_with_its_parts(self, store: BaseJobStore) -> None:
         store.add_job(make_job())
         runs = claim(store)

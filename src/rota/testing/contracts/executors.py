@@ -49,6 +49,7 @@ from .executor_jobs import (
 from .hostile import HostileJobsContract
 from .middleware import MiddlewareContract
 from .permission import PermissionContract
+from .saying import SayingContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from ...executors.base import BaseExecutor
 
 
-class ExecutorContract(HostileJobsContract, MiddlewareContract, PermissionContract):
+class ExecutorContract(HostileJobsContract, MiddlewareContract, PermissionContract, SayingContract):
     """The invariants of :class:`~rota.executors.base.BaseExecutor`."""
 
     #: whether submit() carries the runs out before it returns

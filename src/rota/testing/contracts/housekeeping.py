@@ -9,10 +9,12 @@ from itertools import pairwise
 
 import pytest
 
-from ...clock import DAY, MINUTE, SECOND
-from ...core.states import QUARANTINED
+from ...clock import DAY, HOUR, MINUTE, SECOND
+from ...core.run import fail
+from ...core.states import FAILED, QUARANTINED, SUCCEEDED
 from ...engine.housekeeping import in_steps
 from ...jobstores.base import COUNTED, BaseJobStore
+from ...jobstores.durable import DurableJobStore
 from ..growth import grown
 from .store_jobs import START, claim, finish, make_job
 
@@ -83,6 +85,37 @@ class HousekeepingContract:
         if type(store).prune_in_steps is not BaseJobStore.prune_in_steps:
             assert max(before - after for before, after in pairwise(there)) <= self.largest_step
             assert 0 < max(told) <= COUNTED
+
+    def test_records_that_are_forgotten_before_their_hour_is_counted_are_in_the_counts_all_the_same(
+        self, store: BaseJobStore
+    ) -> None:
+        """A job that runs often has few of its records left when the hour is over."""
+        assert isinstance(store, DurableJobStore)
+        store._bounds.keep = 3
+        expected = {}
+        for first in (
+            START,
+            START + HOUR,
+            START + 12 * HOUR,
+        ):  # none is counted; the hour that is counted next; long after
+            id, now = f"job{first}", first
+            store.add_job(make_job(id, first, every=60))
+            for minute in range(20):
+                now = first + minute * MINUTE
+                runs = claim(store, now)
+                assert [run.job_id for run in runs] == [id]
+                if minute % 4 == 0:
+                    fail(runs[0], ValueError("no"), "", now)
+                    store.finish(runs, now)
+                else:
+                    finish(store, runs, now)
+            expected[first] = {SUCCEEDED: 15, FAILED: 5}
+            for later in (now, now + MINUTE, now + 2 * HOUR + MINUTE, now + 2 * HOUR + 2 * MINUTE):
+                store.prune(later)
+                store._bounds.end(0)  # all records are looked at again
+                assert store.run_counts(START, later + HOUR) == expected
+            assert len(store.get_runs(id)) == 3
+            store.remove_job(id)
 
     def test_of_very_many_due_jobs_a_thousand_are_counted(self, store: BaseJobStore) -> None:
         store.add_jobs([make_job(f"job{number}", executor="elsewhere") for number in range(COUNTED + 5)])

@@ -12,8 +12,9 @@ from ...clock import SECOND
 from ...core.extras import Extra
 from ...core.plan import once_more
 from ...core.states import CANCELLED, CLAIMED, LOST, QUARANTINED
+from .orders import asked_for
 from .store_jobs import LEASE, NODE, OTHER, START, claim, due_ids, make_job, running, statuses
-from .waiting import asked_for, take
+from .waiting import take
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

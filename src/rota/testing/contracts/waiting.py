@@ -1,25 +1,22 @@
-"""Runs that wait for a time of their own, cancelling, and what nodes are asked, in every store; for pytest.
+"""Runs that wait for a time of their own, and cancelling, in every store; for pytest.
 
 Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how to use it.
 """
 
 from __future__ import annotations
 
-import pytest
-
 from ...clock import SECOND
 from ...core.extras import RETRY, SNOOZED, Extra
-from ...core.orders import LONGEST_ANSWER, REQUESTS_KEPT
 from ...core.run import Run
 from ...core.states import CANCELLED, CLAIMED, ENDED, MANUAL, SKIPPED, SUCCEEDED, WAITING
 from ...core.waiting import KEY_HOLDS
+from .orders import EARLY, KEY, OrdersContract, asked_for
 from .store_jobs import (
     LEASE,
     MARGIN,
     NODE,
     OTHER,
     START,
-    WORST,
     claim,
     decide,
     due_ids,
@@ -31,25 +28,7 @@ from .store_jobs import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from ...jobstores.base import BaseJobStore
-
-#: before the first time of the tests' jobs
-EARLY = START - 1000 * SECOND
-#: no time of any of them
-KEY = EARLY + 7
-
-
-def asked_for(job_id: str = "job", not_before: int = EARLY, nominal: int = KEY, **extra: Any) -> Run:
-    """Return a run that somebody asks for."""
-    run = Run(job_id, nominal, not_before)
-    run.status, run.attempt = WAITING, 0
-    run.extra = Extra(MANUAL)
-    run.extra.waiting_for, run.extra.not_before = MANUAL, not_before
-    for name, value in extra.items():
-        setattr(run.extra, name, value)
-    return run
 
 
 def take(
@@ -61,7 +40,7 @@ def take(
     return taken
 
 
-class WaitingContract:
+class WaitingContract(OrdersContract):
     """What every store must do with runs that wait."""
 
     # -- opening and taking --------------------------------------------------------------------------------------
@@ -205,7 +184,7 @@ class WaitingContract:
     def test_r5_a_run_that_was_given_back_is_taken_with_a_higher_attempt(self, store: BaseJobStore) -> None:
         store.add_job(make_job())
         (run,) = claim(store)
-        _wait_for(run, SNOOZED, START + 60 * SECOND)
+        wait_for(run, SNOOZED, START + 60 * SECOND)
         assert store.give_back([run], START) == []
         (record,) = store.get_runs()
         assert (record.status, record.waiting_for, record.attempt, record.owner) == (
@@ -224,8 +203,8 @@ class WaitingContract:
     def test_a_waiting_retry_keeps_its_place_and_others_do_not(self, store: BaseJobStore) -> None:
         store.add_jobs([make_job("retry"), make_job("later")])
         first, second = sorted(claim(store), key=lambda run: run.job_id, reverse=True)
-        _wait_for(first, RETRY, START + 90 * SECOND, tries=1)
-        _wait_for(second, MANUAL, START + 90 * SECOND)
+        wait_for(first, RETRY, START + 90 * SECOND, tries=1)
+        wait_for(second, MANUAL, START + 90 * SECOND)
         assert store.give_back([first, second], START) == []
         assert (running(store, "retry"), running(store, "later")) == (1, 0)
         until_done(lambda: store.renew(NODE, START + 60 * SECOND, LEASE))
@@ -256,7 +235,7 @@ class WaitingContract:
     def test_a_cancelled_retry_gives_up_its_place(self, store: BaseJobStore) -> None:
         store.add_job(make_job())
         (run,) = claim(store)
-        _wait_for(run, RETRY, START + 90 * SECOND)
+        wait_for(run, RETRY, START + 90 * SECOND)
         store.give_back([run], START)
         assert running(store) == 1
         store.cancel_run("job", START, "no", START)
@@ -322,59 +301,6 @@ class WaitingContract:
         assert finish(store, [run], START + 60 * SECOND) == []
         assert store.lookup_job("job") is None
 
-    # -- what nodes are asked ------------------------------------------------------------------------------------
-
-    def test_a_node_answers_what_it_is_asked(self, store: BaseJobStore) -> None:
-        store.renew(NODE, START, LEASE)
-        store.describe(NODE, {}, START)
-        id = store.request(NODE, "stack", START, ("job ü", START))
-        second = store.request(NODE, "stack", START)
-        asked = sorted(store.orders(NODE, START).requests, key=lambda request: request.subject is None)
-        assert [(request.id, request.kind, request.subject) for request in asked] == [
-            (id, "stack", ("job ü", START)),
-            (second, "stack", None),
-        ]
-        assert list(store.orders(OTHER, START).requests) == []
-        assert store.answer_to(id, START) is None
-        store.answer(id, "x" * 70_000, START)
-        assert store.answer_to(id, START) == "x" * 65_536
-        assert [request.id for request in store.orders(NODE, START).requests] == [second]
-        later = START + REQUESTS_KEPT
-        assert (store.answer_to(id, later), list(store.orders(NODE, later).requests)) == (None, [])
-        store.answer(second, "too late", later)
-        store.answer("nothing", "nobody asked", START)
-        assert store.answer_to(second, later) is None
-
-    @pytest.mark.parametrize("worst", WORST, ids=ascii)
-    def test_a_long_answer_comes_back_whole_whatever_it_is_made_of(
-        self, store: BaseJobStore, worst: str
-    ) -> None:
-        store.renew(NODE, START, LEASE)
-        id = store.request(NODE, "stack", START)
-        text = worst * (LONGEST_ANSWER // len(worst.encode()))
-        store.answer(id, text, START)
-        assert store.answer_to(id, START) == text
-
-    def test_a_node_is_told_to_drain_and_to_claim_again(self, store: BaseJobStore) -> None:
-        assert not store.drain(NODE, True, START)
-        store.renew(NODE, START, LEASE)
-        store.describe(NODE, {}, START)
-        for draining in (True, True, False):
-            assert store.drain(NODE, draining, START)
-            assert store.orders(NODE, START).draining is draining
-            assert store.orders(OTHER, START).draining is False
-            assert [node.draining for node in store.nodes(START)] == [draining]
-            store.renew(NODE, START, LEASE)
-
-    def test_a_node_is_told_when_the_next_run_waits(self, store: BaseJobStore) -> None:
-        store.add_job(make_job())
-        assert store.orders(NODE, EARLY).next_waiting is None
-        store.open_runs(
-            [asked_for(not_before=EARLY + 5), asked_for(not_before=EARLY + 3, nominal=KEY + 1)], EARLY
-        )
-        orders = store.orders(NODE, EARLY)
-        assert (orders.next_waiting, orders.outdated) == (EARLY + 3, False)
-
 
 class SharedWaitingContract:
     """The same where several nodes share a store."""
@@ -422,7 +348,7 @@ class SharedWaitingContract:
         later = START + LEASE + MARGIN
         other.renew(OTHER, later, LEASE)
         (rescued,) = other.rescue(OTHER, later)
-        _wait_for(run, SNOOZED, later)
+        wait_for(run, SNOOZED, later)
         assert store.give_back([run], later) == [run]
         assert [(record.status, record.owner) for record in store.get_runs()] == [(CLAIMED, OTHER)]
         assert finish(other, [rescued], later) == []
@@ -464,6 +390,7 @@ class SharedWaitingContract:
         assert [run.status for run in store.get_runs()] == [WAITING]
 
 
-def _wait_for(run: Run, what: str, not_before: int, tries: int = 0) -> None:
+def wait_for(run: Run, what: str, not_before: int, tries: int = 0) -> None:
+    """Have a claimed run say what it is to wait for, before it is given back."""
     extra = run.extra = Extra(run.origin)
     extra.waiting_for, extra.not_before, extra.tries = what, not_before, tries

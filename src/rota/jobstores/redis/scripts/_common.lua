@@ -28,7 +28,8 @@
 -- DURATIONS    hash by job id: how long its runs took
 -- PARTS        hash of what is kept beside records: by the key of a run the names of its parts, each ended by a NUL; by this key,
 --              a NUL and such a name what the part says
--- HOURS        sorted set of how many records there were, "hour status count", by hour
+-- HOURS        sorted set of how many records there were, "hour status count", by hour; of hours that are not counted yet, how many
+--              are forgotten, "+hour status count"
 -- WAITING      sorted set of the runs that wait, sorted by text: "id NUL class NUL not_before NUL nominal"; class 0 keeps its place
 --              among the runs of its job, class 1 was asked for and starts while its job is paused, class 2 is the rest
 -- WAITING_JOBS sorted set of "class id" by the earliest not_before of such runs

@@ -1,5 +1,30 @@
 -- Delete records.
 
+-- include _hours
+
+-- Keep how many of some records that are about to be forgotten there were in hours that are not counted yet.
+local function count_forgotten(status, keys)
+  local mark, numbers = counted_until(math.huge), {}
+  for _, key in ipairs(keys) do
+    local nominal = tonumber(call('ZSCORE', STATUS .. status, key) or '')
+    if nominal and nominal >= mark then
+      local hour = hour_of(nominal)
+      numbers[hour] = (numbers[hour] or 0) + 1
+    end
+  end
+  for hour, number in pairs(numbers) do
+    local text = string.format('%.0f', hour)
+    for _, row in ipairs(call('ZRANGEBYSCORE', HOURS, text, text)) do
+      local of_status, before = forgotten_in(row)
+      if of_status == status then
+        number = number + before
+        call('ZREM', HOURS, row)
+      end
+    end
+    call('ZADD', HOURS, text, '+' .. text .. ' ' .. status .. ' ' .. number)
+  end
+end
+
 -- Delete what is kept beside some records.
 local function delete_parts(keys)
   local names, gone = get(PARTS, keys), {}
@@ -13,6 +38,7 @@ local function delete_parts(keys)
 end
 
 local function delete(status, keys)
+  count_forgotten(status, keys)
   each('ZREM', STATUS .. status, keys)
   each('ZREM', BY_JOB, keys)
   delete_parts(keys)

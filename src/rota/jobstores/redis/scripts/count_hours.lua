@@ -10,7 +10,10 @@ local f = fields(ARGV[1])
 local now, to, oldest, most = tonumber(f[1]), tonumber(f[2]), tonumber(f[3]), tonumber(f[4])
 local mark = counted_until(now)
 if mark == -math.huge then  -- nothing was counted, or nobody knows up to where
-  local last = call('ZREVRANGEBYSCORE', HOURS, '(' .. f[1], '-inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+  local rows, last = call('ZREVRANGEBYSCORE', HOURS, '(' .. f[1], '-inf', 'WITHSCORES', 'LIMIT', 0, PART), nil
+  for i = 1, #rows, 2 do
+    if not forgotten_in(rows[i]) then last = last or rows[i + 1] end
+  end
   mark = last and hour_of(tonumber(last)) + HOUR or oldest
 end
 mark = math.max(mark, oldest)
@@ -21,8 +24,9 @@ for _ = 1, most do
     mark, left = math.max(mark, to), 0
     break
   end
+  local numbers = numbers_of(hour)
   call('ZREMRANGEBYSCORE', HOURS, string.format('%.0f', hour), '(' .. string.format('%.0f', hour + HOUR))
-  for status, number in pairs(numbers_of(hour)) do
+  for status, number in pairs(numbers) do
     local text = string.format('%.0f', hour)
     call('ZADD', HOURS, text, text .. ' ' .. status .. ' ' .. number)
   end

@@ -1,15 +1,22 @@
--- Keep texts beside the records of some runs; those of a run that has no record are not kept.
+-- Keep texts beside the records of some runs; those of a run that has no record, or that another node has, are not kept.
 --
 -- KEYS[1]  the hash of the jobs
--- ARGV[1]  for each run id, nominal time, number of its parts, and for each of these its name, whether it is kept (empty: it goes)
+-- ARGV[1]  how a document names the node whose runs they are (empty: anybody's); for each run id, nominal time, number of its parts, and for each of these its name, whether it is kept (empty: it goes)
 --          and its text
--- Returns  how many runs have a record
+-- Returns  how many runs they are kept of
+
+-- Whether a document names an owner.
+local function is_of(owner, document)
+  local head = match(document, '^{"status":"[%a_]+","attempt":%d+,')
+  return head and starts(sub(document, #head + 1), owner)
+end
 
 local f, n = fields(ARGV[1])
-local i, kept = 1, 0
+local owner, i, kept = f[1], 2, 0
 while i <= n do
   local key, parts = f[i] .. '\0' .. f[i + 1], tonumber(f[i + 2])
-  if call('HEXISTS', CLAIMED, key) == 1 or call('HEXISTS', RUNS, key) == 1 then
+  local document = call('HGET', CLAIMED, key) or call('HGET', RUNS, key)
+  if document and (owner == '' or is_of(owner, document)) then
     local names, known = fields(call('HGET', PARTS, key) or ''), {}
     for _, name in ipairs(names) do known[name] = true end
     local written, gone = {}, {}
