@@ -248,6 +248,24 @@ def test_a_run_under_way_is_asked_to_stop():
     scheduler.advance(minutes=1, seconds=1)
     (run,) = scheduler.get_runs("job")
     assert (seen, run.status, run.reason) == ([True], "cancelled", "too long")
+
+
+def test_a_run_that_returns_though_it_was_asked_to_stop_has_succeeded_and_says_so():
+    scheduler = ManualScheduler(timezone="UTC")
+
+    def returns() -> None:
+        run = current_run()
+        scheduler.cancel_run("returns", run.scheduled_run_time, "too long")
+        run.heartbeat(note="page 4")
+
+    scheduler.start()
+    scheduler.add_job(
+        returns, "date", run_date=scheduler.clock.datetime() + timedelta(seconds=1), id="returns"
+    )
+    scheduler.advance(seconds=2)
+    (run,) = scheduler.get_runs("returns")
+    assert run.status == "succeeded"
+    assert scheduler.get_run("returns", run.scheduled_run_time).note == "cancel was requested"
     scheduler.shutdown()
 
 

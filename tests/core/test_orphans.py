@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rota.codec.unrestored import UnrestoredArgs, can_run
+from rota.core.extras import extra_of
 from rota.core.orphans import Search, by_job, linked, sort_out
 from rota.core.run import Run
 from rota.core.states import CANCELLED, CLAIMED, LOST, SUCCEEDED, succeed
@@ -41,6 +42,23 @@ def test_the_run_of_a_dead_node_is_tried_once_more():
     assert sorted_out([run], job) == [run]
     assert told(run) == (CLAIMED, None, "me", 2)
     assert (run.job, run.claimed_at, run.started_at) == (job, NOW, None)
+
+
+@pytest.mark.parametrize("owner", ["dead", None, "me"])
+@pytest.mark.parametrize("options", [{}, {"on_lost": "lost"}, {"max_attempts": 1}])
+def test_a_run_that_somebody_has_asked_to_stop_is_cancelled(owner, options):
+    run, job = orphan(owner=owner), job_of(**options)
+    extra_of(run).cancel = "not needed"
+    assert sorted_out([run], job) == [run]
+    assert told(run) == (CANCELLED, "not needed", owner, 1)
+    assert (run.finished_at, run.job) == (NOW, job)
+
+
+def test_a_run_that_somebody_has_asked_to_stop_needs_no_job_for_that():
+    run = orphan()
+    extra_of(run).cancel = "not needed"
+    assert sorted_out([run]) == [run]
+    assert told(run) == (CANCELLED, "not needed", "dead", 1)
 
 
 @pytest.mark.parametrize("owner", [None, "me"])

@@ -113,7 +113,7 @@ def test_a_seed_gives_the_same_events_every_time():
 # ------------------------------------------------------------------- the simulation finds what it is meant to find
 
 
-def first_failure(monkeypatch, store_class, method, broken, seeds=range(300)):
+def first_failure(monkeypatch, store_class, method, broken, seeds=range(1500)):
     """Return the message of the first seed that fails with a method of a store replaced by a broken one."""
     monkeypatch.setattr(store_class, method, broken)
     arena = "memory" if store_class is MemoryJobStore else "tree"
@@ -222,4 +222,4 @@ def test_the_command_tells_how_it_went(capsys):
 def test_the_command_fails_with_a_failing_seed(capsys, monkeypatch):
     monkeypatch.setattr(MemoryJobStore, "get_runs", lambda *args, **kwargs: [])
     assert main(["--seeds", "3", "--store", "memory"]) == 1
-    assert "seed 0:" in capsys.readouterr().out
+    assert "seed 1:" in capsys.readouterr().out

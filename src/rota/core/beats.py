@@ -36,6 +36,9 @@ if TYPE_CHECKING:
             """Return who listens to a run; None: nobody."""
 
 
+#: The note of a run that somebody has asked to stop, and that goes on, or has returned all the same.
+CANCEL_REQUESTED = "cancel was requested"
+
 #: Held while what is made once is made.
 _lock = allocate_lock()
 

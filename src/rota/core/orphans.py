@@ -110,7 +110,8 @@ def sort_out(
 ) -> list[Run]:
     """Decide which orphaned runs a node takes and which have ended; return those, changed accordingly.
 
-    Runs are left as they are if their job cannot be restored here or needs a resource that is not here, if living nodes have as
+    Runs that somebody has asked to stop are cancelled.
+    Others are left as they are if their job cannot be restored here or needs a resource that is not here, if living nodes have as
     many of its runs under way as it may have (R2), or if the executor has no room. The runs of a job are taken together or not at
     all: a node that has lost its lease and does not know it yet goes on with those that were not taken, beside those that were.
     No runs are taken of a job of which ``node`` has one in hand that another node has taken over.
@@ -135,6 +136,12 @@ def sort_out(
         if run.job_id in in_hand:
             continue
         job = jobs.get(run.job_id)
+        cancel = _why_cancelled(run)
+        if cancel is not None:
+            end(run, CANCELLED, cancel, now)
+            run.job = job
+            changed.append(run)
+            continue
         reason = _why_lost(run, job, node)
         if reason is None and (job is None or not can_run(job) or lacking(job)):
             continue
@@ -203,6 +210,12 @@ def _is_open(run: Run, job: Job, orphaned: int, left: dict[str, int] | None) -> 
 def _why_refused(run: Run, refusal: Callable[[Run], str | None] | None) -> str | None:
     reason = None if refusal is None else refusal(run)
     return None if reason is None else f"it is not trusted: {reason}"
+
+
+def _why_cancelled(run: Run) -> str | None:
+    """Return why somebody has asked a run to stop, None if nobody has: with its node gone, it has stopped."""
+    extra = getattr(run, "extra", None)
+    return None if extra is None else extra.cancel
 
 
 def _why_lost(run: Run, job: Job | None, node: str) -> str | None:

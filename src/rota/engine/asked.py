@@ -147,13 +147,15 @@ def _drain(outlet: Outlet, state: StoreState, orders: Orders) -> None:
 
 def stop(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:
     """Ask a run that is under way here to stop, once."""
-    from ..core.extras import extra_of  # rare
+    from ..core.beats import CANCEL_REQUESTED  # rare
+    from ..core.extras import extra_of
 
     extra = extra_of(run)
     if run.cancelled or run.status != CLAIMED:
         return
     extra.cancel = reason
     run.cancelled = True
+    run.heartbeat(note=CANCEL_REQUESTED)
     executor = outlet.executors.get(run.executor)
     if executor is not None:
         executor.cancel_run(run)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections import deque
 
 from ..clock import SECOND
+from ..core.beats import CANCEL_REQUESTED
 from ..core.run import GONE
+from ..core.states import SUCCEEDED
 from ..interrupts import is_interrupt
 from ..texts import error_text
 from .native import Lock
@@ -131,6 +133,8 @@ class Beats:
         for run in runs:
             said = getattr(run, "said", None)
             if said is not None:
+                if run.status == SUCCEEDED and run.cancelled:
+                    said.note = CANCEL_REQUESTED
                 parts = said.last_words(self._instant_of, self._store.longest_log)
                 del run.said
                 if parts:

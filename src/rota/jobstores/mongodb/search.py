@@ -45,6 +45,8 @@ _OF_RUN = {"traceback": 0, "result": 0}
 _OF_UNFINISHED = dict.fromkeys(LISTS, 1)
 #: Only texts are compared with a text, and ids are texts.
 _TEXT = {"$gte": ""}
+#: A comparison of an array is one of its elements, to MongoDB; one that holds times is damage.
+_NO_ARRAY = {"$not": {"$type": "array"}}
 
 
 class Seen(NamedTuple):
@@ -204,11 +206,11 @@ class Searching:
         jobs = self._server.jobs
 
         def between(first: int, last: int, most: int) -> list[dict[str, Any]]:
-            times = {"next_due": {"$gte": first, "$lte": last}, "_id": _TEXT}
+            times = {"next_due": {"$gte": first, "$lte": last, **_NO_ARRAY}, "_id": _TEXT}
             return list(jobs.find({**of_these, **times}, _OF_JOB).sort("next_due", ASCENDING).limit(most))
 
         def at(due: int, id: str, most: int) -> list[dict[str, Any]]:
-            same = {**of_these, "next_due": due, "_id": {"$gt": id}}
+            same = {**of_these, "next_due": {"$eq": due, **_NO_ARRAY}, "_id": {"$gt": id}}
             return list(jobs.find(same, _OF_JOB).sort("_id", ASCENDING).limit(most))
 
         _, due, id = after or (0, EARLIEST - 1, "")
@@ -227,7 +229,9 @@ class Searching:
             is_timed = pair[0][0] == 0  # of a damaged one the time may not be believed
             found.append(pair if is_timed else ((0, int(document["next_due"]), document["_id"]), None))
         # Few jobs wait for their own runs.
-        held = _keyed(jobs.find({**of_these, "next_due": HELD, "_id": _TEXT}, _OF_JOB), BY_DUE)
+        held = _keyed(
+            jobs.find({**of_these, "next_due": {"$eq": HELD, **_NO_ARRAY}, "_id": _TEXT}, _OF_JOB), BY_DUE
+        )
         found += [pair for pair in held if pair[0][0] == 0 and (after is None or pair[0] > after)]
         found.sort(key=itemgetter(0))
         return found[:count]
@@ -328,11 +332,11 @@ class Searching:
         found: list[dict[str, Any]] = []
 
         def before(end: int, most: int) -> list[dict[str, Any]]:
-            among = {**condition, "nominal": {"$gte": first, "$lt": end}}
+            among = {"job_id": _TEXT, **condition, "nominal": {"$gte": first, "$lt": end, **_NO_ARRAY}}
             return list(self._server.runs.find(among, fields).sort("nominal", DESCENDING).limit(most))
 
         def at(nominal: int, job_id: str, most: int) -> list[dict[str, Any]]:
-            same = {**condition, "nominal": nominal, "job_id": {"$gt": job_id}}
+            same = {**condition, "nominal": {"$eq": nominal, **_NO_ARRAY}, "job_id": {"$gt": job_id}}
             return list(self._server.runs.find(same, fields).sort("job_id", ASCENDING).limit(most))
 
         is_of_job = "job_id" in condition
@@ -352,8 +356,7 @@ class Searching:
                 older = [document for document in older if document["nominal"] != last]
                 older += at(last, "", count - len(found) - len(older))
             found += older
-        keyed = [(_key_of(document), document) for document in found if isinstance(document["job_id"], str)]
-        return sorted(keyed, key=itemgetter(0))
+        return sorted(((_key_of(document), document) for document in found), key=itemgetter(0))
 
     def count_runs(self, query: RunQuery) -> Count | None:
         """Return how many records match, if the server can tell by an index; None if they have to be looked at."""

@@ -234,6 +234,21 @@ class OrphanContract(LeaseContract):
         assert finish(store, runs) == runs
         assert finish(other, [run]) == []
 
+    def test_a_run_that_somebody_has_asked_to_stop_is_cancelled_when_its_node_dies(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        store.add_job(make_job())
+        (run,) = claim(store)
+        other.cancel_run("job", START, "not needed", START)
+        later = START + LEASE + MARGIN
+        other.renew(OTHER, later, LEASE)
+        (ended,) = other.rescue(OTHER, later)
+        assert (ended.status, ended.reason, ended.attempt) == (CANCELLED, "not needed", 1)
+        (record,) = store.get_runs()
+        assert (record.status, record.reason, record.finished_at) == (CANCELLED, "not needed", later)
+        assert finish(store, [run], later) == [run]
+        assert running(store) == 0
+
     @pytest.mark.parametrize("due", [START + 5 * SECOND, None])
     def test_a_run_that_was_asked_for_leaves_the_schedule_as_it_is(
         self, store: BaseJobStore, due: int | None

@@ -11,6 +11,7 @@ from ...core.states import ACTIVE, CANCELLED, END_STATES, ENDED, FAILED, PAUSED,
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from random import Random
     from typing import Any
 
     from ...core.plan import Decision
@@ -76,6 +77,10 @@ class Audit:
         self.durable = observer.durable
         #: runs that have not ended: owner and attempt, the fence
         self.claimed: dict[Key, tuple[str | None, int]] = {}
+        #: runs that wait for a time of their own: the attempt, and that time
+        self.waiting: dict[Key, tuple[int, int]] = {}
+        #: those that somebody has asked for: no times of any schedule
+        self.by_hand: set[Key] = set()
         #: ended runs: owner, attempt, status, end
         self.ended: dict[Key, tuple[str | None, int, str, int | None]] = {}
         #: returns until when each node's lease lasts, if the observer can tell
@@ -199,6 +204,59 @@ class Audit:
                 self.count("left out while it was paused", record.count)
             else:
                 self.count("recorded late")
+
+    # -- runs that wait ------------------------------------------------------------------------------------------
+
+    def some_run(self, job_id: str, rng: Random) -> int | None:
+        """Return the nominal time of a run of a job that waits or is under way, None if there is none."""
+        found = sorted(nominal for id, nominal in (*self.waiting, *self.claimed) if id == job_id)
+        return rng.choice(found) if found else None
+
+    def opened(self, runs: Iterable[Run]) -> None:
+        """Check runs that somebody has asked for."""
+        for run in runs:
+            key = (run.job_id, run.nominal)
+            self.require(
+                key not in self.claimed and key not in self.ended and key not in self.waiting,
+                f"{name(key)} was asked for beside another run",
+            )
+            self.waiting[key] = (run.attempt, run.extra.not_before or 0)
+            self.by_hand.add(key)
+            self.count("asked for")
+
+    def taken(self, before: dict[str, Snapshot | None], runs: Iterable[Run], node: str, now: int) -> None:
+        """Check the waiting runs that a node has taken, and those that have ended instead."""
+        beside = {job_id: 0 if seen is None else seen.running for job_id, seen in before.items()}
+        for run in runs:
+            key = (run.job_id, run.nominal)
+            self.require(key in self.waiting, f"{name(key)} was taken though it did not wait")
+            attempt, not_before = self.waiting.pop(key)
+            self.require(not_before <= now, f"{name(key)} was taken {(not_before - now) / 1e6} s too early")
+            if run.ended:
+                self.ended[key] = (run.owner, run.attempt, run.status, run.finished_at)
+                self.count(run.status)
+                continue
+            self.require(run.attempt == attempt + 1, f"{name(key)} has attempt {run.attempt} after {attempt}")
+            self.require(run.owner == node, f"{name(key)} belongs to {run.owner}, not to {node}")
+            seen = before[run.job_id]
+            self.require(
+                seen is not None and beside[run.job_id] < seen.max_instances,
+                f"{name(key)} was taken beside {beside[run.job_id]} others",
+            )
+            beside[run.job_id] += 1
+            self.claimed[key] = (node, run.attempt)
+            self.count("taken")
+
+    def cancelled(self, runs: Iterable[Run]) -> None:
+        """Check waiting runs that were cancelled by a user, or went with their job."""
+        for run in runs:
+            key = (run.job_id, run.nominal)
+            self.require(run.status == CANCELLED, f"{run!r} was not cancelled")
+            self.require(
+                self.waiting.pop(key, None) is not None, f"{name(key)} was cancelled; it did not wait"
+            )
+            self.ended[key] = (run.owner, run.attempt, run.status, run.finished_at)
+            self.count("cancelled while it waited")
 
     def finish(self, runs: Sequence[Run], refused: Collection[Run]) -> None:
         """Check outcomes that were stored, and those that were refused."""
@@ -377,7 +435,9 @@ class Audit:
                     self.ended.get(key) == written,
                     f"{name(key)} is recorded as {written}, not as {self.ended.get(key)}",
                 )
-            covered = {record.nominal: record for record in records}
+            covered = {
+                record.nominal: record for record in records if (job_id, record.nominal) not in self.by_hand
+            }
             for segment in sorted(segments, key=lambda segment: segment.first):
                 self._walk(job_id, segment, covered, records)
             self.require(

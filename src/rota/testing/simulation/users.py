@@ -41,6 +41,9 @@ KINDS = (
     "run at",
     "set back",
     "replace",
+    "ask for a run of",
+    "ask for a run of",
+    "cancel a run of",
 )
 
 WORK = "rota.testing.simulation.nodes:work"
@@ -98,11 +101,21 @@ class Users:
             when = (node.now // SECOND + rng.randint(5, 20)) * SECOND + self._ticks_of_phase
             scheduler.modify_job(job_id, next_run_time=moment(when))
         elif kind == "set back":
-            earlier = self._earlier(job_id)
-            if earlier is not None:
-                self._set_back(node, job_id, earlier)
+            self._set_back(node, job_id)
+        elif kind.endswith("a run of"):
+            self._govern(kind, node, job_id)
         else:
             self._bring_back(kind, node, number, job_id)
+
+    def _govern(self, kind: str, node: Node, job_id: str) -> None:
+        rng = self._rng
+        nominal = self._audit.some_run(job_id, rng)
+        if kind == "cancel a run of":
+            if nominal is not None:
+                node.scheduler.cancel_run(job_id, moment(nominal), reason="cancelled by a user")
+        elif self._audit.durable:  # else it is claimed at once, as no pass plans it
+            later = moment(node.now + rng.randint(1, 20) * SECOND)
+            node.scheduler.run_job(job_id, not_before=later if rng.random() < 0.5 else None)
 
     def _bring_back(self, kind: str, node: Node, number: int, job_id: str) -> None:
         trigger = self._latest_trigger(number)
@@ -155,8 +168,11 @@ class Users:
         before: int = job.next_nominal - self._rng.randint(1, 8) * job.trigger.microseconds
         return before
 
-    def _set_back(self, node: Node, job_id: str, when: int) -> None:
+    def _set_back(self, node: Node, job_id: str) -> None:
         """Set a job's next time back. That it is not within a record of several times, the scheduler sees, and no claim."""
+        when = self._earlier(job_id)
+        if when is None:
+            return
         blind = vars(node.store).pop("recorded", None)
         try:
             node.scheduler.modify_job(job_id, next_run_time=moment(when))

@@ -75,15 +75,10 @@ class Witnesses:
             # A pass that is under way when its scheduler is paused may still claim; here none ever is.
             running = node.scheduler.state == STATE_RUNNING or not node.alive
             return lambda won: audit.claim(before, won, owner, now, running)
-        if method in ("add_job", "save_job", "remove_job"):
-            job_id = args[0] if method == "remove_job" else args[0].id
-            seen = audit.look(job_id)
-            return lambda result: (
-                None if result is False else audit.changed(job_id, seen, audit.look(job_id), method)
-            )
-        if method == "remove_all_jobs":
-            all_before = {job_id: audit.look(job_id) for job_id in audit.segments}
-            return lambda result: audit.removed(all_before)
+        if method in ("add_job", "save_job", "remove_job", "remove_all_jobs"):
+            return self._look_at_jobs(method, args)
+        if method in ("open_runs", "take_waiting", "cancel_run"):
+            return self._look_at_waiting(method, args)
         if method == "finish":
             return lambda refused: audit.finish(args[0], refused)
         if method == "renew":
@@ -93,6 +88,39 @@ class Witnesses:
         if method == "leave":
             return lambda result: audit.leave(args[0], args[1])
         return _see_nothing
+
+    def _look_at_jobs(self, method: str, args: tuple[Any, ...]) -> Note:
+        audit = self._audit
+        if method == "remove_all_jobs":
+            all_before = {job_id: audit.look(job_id) for job_id in audit.segments}
+
+            def removed(result: Any) -> None:
+                audit.removed(all_before)
+                audit.cancelled(result or ())
+
+            return removed
+        job_id = args[0] if method == "remove_job" else args[0].id
+        seen = audit.look(job_id)
+
+        def changed(result: Any) -> None:
+            if result is not False:
+                audit.changed(job_id, seen, audit.look(job_id), method)
+            if method == "remove_job":
+                audit.cancelled(result or ())
+
+        return changed
+
+    def _look_at_waiting(self, method: str, args: tuple[Any, ...]) -> Note:
+        audit = self._audit
+        if method == "open_runs":
+            return audit.opened
+        if method == "take_waiting":
+            before = {job_id: audit.look(job_id) for job_id, _ in audit.waiting}
+            return lambda runs: audit.taken(before, runs, args[0], args[1])
+        key = args[0], args[1]
+        return lambda run: (
+            audit.cancelled([run]) if run is not None and key in audit.waiting and run.ended else None
+        )
 
 
 def _see_nothing(result: Any) -> None:

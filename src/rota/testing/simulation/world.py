@@ -9,7 +9,7 @@ import random
 from contextlib import suppress
 from functools import partial
 
-from ...clock import SECOND
+from ...clock import SECOND, moment
 from ...core.states import ACTIVE
 from ...schedulers.base import STATE_PAUSED, STATE_RUNNING
 from ..clock import VirtualClock
@@ -44,20 +44,23 @@ PAUSES = 0.15
 #: The store's methods in which something may go wrong, or somebody may come in between.
 WATCHED = (
     "add_job",
+    "cancel_run",
     "claim",
     "due",
     "finish",
     "leave",
     "lookup_job",
     "next_due",
+    "open_runs",
     "remove_all_jobs",
     "remove_job",
     "renew",
     "rescue",
     "save_job",
+    "take_waiting",
 )
 #: Those among them that depend on what was read before; others like to come in between.
-CONDITIONAL = ("claim", "rescue", "save_job")
+CONDITIONAL = ("cancel_run", "claim", "rescue", "save_job", "take_waiting")
 #: What happens how often.
 WEIGHTS = {
     "tick": 40,
@@ -398,7 +401,10 @@ class World:
             seen = self.audit.look(job_id)
             if seen is not None and seen.state == ACTIVE:
                 self.nodes[0].scheduler.pause_job(job_id)
-        self._rest_until(lambda: not self.audit.claimed, "the last runs")
+        for (job_id, nominal), (_, not_before) in sorted(self.audit.waiting.items()):
+            if not_before > earliest:  # a clock was set back, or its time is not far
+                self.nodes[0].scheduler.cancel_run(job_id, moment(nominal))
+        self._rest_until(lambda: not self.audit.claimed and not self.audit.waiting, "the last runs")
         self.audit.balance()
 
     def _rest_until(self, reached: Callable[[], bool], what: str) -> None:
@@ -409,7 +415,9 @@ class World:
             if reached():
                 return
             self._pass_time(2.5)
-        self.audit.require(False, f"{what} never ended: {[name(key) for key in self.audit.claimed]}")
+        self.audit.require(
+            False, f"{what} never ended: {list(map(name, (*self.audit.claimed, *self.audit.waiting)))}"
+        )
 
     def _drain(self) -> None:
         """Let all nodes do what they can do at this moment."""
