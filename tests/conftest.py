@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -72,6 +73,12 @@ def pytest_collection_modifyitems(items):
         parameters = item.callspec.id if hasattr(item, "callspec") else ""
         if SERVERS.intersection(item.fixturenames) or _NAMED.search(parameters):
             item.add_marker("server")
+
+
+def pytest_collection_finish():
+    """Leave the thousands of tests themselves out of each collection of garbage: some tests ask for one, and it took seconds."""
+    gc.collect()
+    gc.freeze()
 
 
 #: Tests that take long and share nothing: each goes to whatever worker is free. As a file of few tests they would begin last,

@@ -136,19 +136,12 @@ def sort_out(
         if run.job_id in in_hand:
             continue
         job = jobs.get(run.job_id)
-        cancel = _why_cancelled(run)
-        if cancel is not None:
-            end(run, CANCELLED, cancel, now)
-            run.job = job
-            changed.append(run)
-            continue
-        reason = _why_lost(run, job, node)
+        reason = _why_ended(run, job, node)
         if reason is None and (job is None or not can_run(job) or lacking(job)):
             continue
         reason = reason or _why_refused(run, refusal)
         if reason is not None or job is None:
-            # A run that had not started is not lost when its job is removed.
-            end(run, LOST if job is not None or run.owner not in (None, node) else CANCELLED, reason, now)
+            end(run, _status_of_end(run, job, node), reason, now)
         else:
             if left is not None and run.executor not in left:
                 # What is stored with the run is damaged, or the job has another executor since its claim.
@@ -218,8 +211,17 @@ def _why_cancelled(run: Run) -> str | None:
     return None if extra is None else extra.cancel
 
 
-def _why_lost(run: Run, job: Job | None, node: str) -> str | None:
+def _status_of_end(run: Run, job: Job | None, node: str) -> str:
+    """Return how a run ends that is not executed again: one that had not started is not lost when its job is removed."""
+    had_started = job is not None or run.owner not in (None, node)
+    return LOST if had_started and _why_cancelled(run) is None else CANCELLED
+
+
+def _why_ended(run: Run, job: Job | None, node: str) -> str | None:
     """Return why a run is not executed again, or None."""
+    cancel = _why_cancelled(run)
+    if cancel is not None:
+        return cancel
     if run.owner in (None, node):  # it was never started
         return "its job was removed before it started" if job is None else None
     if job is None:
