@@ -77,12 +77,12 @@ def test_the_pictures_are_well_formed(report: dict[str, Any]) -> None:
 
 def test_the_page_keeps_what_is_not_generated(report: dict[str, Any], tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
+    page.write_text(f"before\n{BEGIN}\nfigures of before\n{END}\nafter\n", encoding="utf-8")
     update_page(page, report)
     text = page.read_text(encoding="utf-8")
     assert text.startswith("before\n")
     assert text.endswith("after\n")
-    assert "old" not in text
+    assert "figures of before" not in text
     assert rows.CASES[0].rows[0].title in text
 
 
