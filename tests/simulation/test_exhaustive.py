@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rota.testing.simulation import simulate_seeds
+from rota.testing.simulation import simulate_seeds, users
 from rota.testing.simulation.__main__ import main
 from rota.testing.simulation.exhaustive import search
 from rota.testing.simulation.rules import MUTANTS
@@ -20,7 +20,7 @@ DEPTH = 4
 #: How deep a rule that is taken out is missed at the latest, and in how many seeds from one on that is near.
 MISSED = 5
 SEEDS = 3000
-NEAR = {"R1": 200, "R4": 200, "R5": 1130, "counters": 2430}
+NEAR = {"R1": 110, "R5": 1130, "counters": 2430}
 
 
 @pytest.mark.slow
@@ -38,7 +38,10 @@ def test_a_rule_that_is_taken_out_is_missed_by_the_search(rule):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", list(MUTANTS))
-def test_a_rule_that_is_taken_out_is_missed_by_the_seeds(rule):
+def test_a_rule_that_is_taken_out_is_missed_by_the_seeds(rule, monkeypatch):
+    monkeypatch.setattr(
+        users, "KINDS", users.OF_SCHEDULES
+    )  # all of these rules are about schedules, and some are missed rarely
     for seed in range(NEAR.get(rule, 0), SEEDS):
         failures, _ = simulate_seeds("snapshots", [seed], rules=MUTANTS[rule])
         if failures:

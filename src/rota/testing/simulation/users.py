@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 #: How many jobs there are at most.
 JOBS = 3
 
-#: What they do, some things more often than others.
-KINDS = (
+#: What they do with schedules, some things more often than others.
+OF_SCHEDULES = (
     "add",
     "add",
     "add again",
@@ -41,10 +41,9 @@ KINDS = (
     "run at",
     "set back",
     "replace",
-    "ask for a run of",
-    "ask for a run of",
-    "cancel a run of",
 )
+#: All that they do.
+KINDS = (*OF_SCHEDULES, "ask for a run of", "ask for a run of", "cancel a run of")
 
 WORK = "rota.testing.simulation.nodes:work"
 
