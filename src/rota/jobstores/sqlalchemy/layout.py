@@ -96,6 +96,10 @@ class Tables:
             if not inspector.has_table(table.name, conn.schema_for_object(table))
         ]
 
+    def is_incomplete(self, conn: Connection) -> bool:
+        """Whether the database lacks the table that is created last: what there is to do for a store that is opened first."""
+        return not inspect(conn).has_table(self.all[-1].name, conn.schema_for_object(self.all[-1]))
+
     def prepare(self, conn: Connection, create: bool, unfinished: bool = False) -> str:
         """Create or migrate the tables, inside the caller's transaction; return the identity of the store.
 

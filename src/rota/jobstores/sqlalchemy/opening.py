@@ -31,7 +31,7 @@ def open_tables(server: Server, tables: Tables, create: bool) -> str:
         with database.alone(conn, tables.meta.fullname):
             return tables.prepare(conn, create, not database.transactional_ddl)
 
-    if server.read(tables.missing):
+    if server.read(tables.is_incomplete):
         try:
             server.write(prepare)
         except StoreError as exc:
