@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..clock import SECOND
 from ..events import EVENT_JOB_RESTORED, JobEvent
+from ..job.rare import Rare
 from ..jobstores.base import BaseJobStore
 from .announcements import EVENT_OF_STATUS, announce
 
@@ -150,7 +151,8 @@ class Housekeeping:
                 self._outlet.dispatch(JobEvent(EVENT_JOB_RESTORED, job.id, self._alias))
             yield None
         self.to_heal = 0
-        if type(self._store).claim is not BaseJobStore.claim:  # a store of eight methods keeps no pauses
+        # A store of eight methods keeps no pauses, and in memory there are only those of this process.
+        if (self._store.durable or Rare.some_paused) and type(self._store).claim is not BaseJobStore.claim:
             from .pauses_over import over  # import time
 
             for paused in over(self._store):

@@ -8,13 +8,15 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, ClassVar
 
 
 class Rare:
     """What most jobs have not, in one slot of a job: a slot for each would be 16 bytes of every job. It is never changed."""
 
     __slots__ = ("error", "kwargs", "metadata", "new_id", "paused", "revision", "sealed", "tags")
+    #: whether any job of this process was paused, so that somebody has to look for pauses that are over
+    some_paused: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -36,12 +38,16 @@ class Rare:
         self.metadata = metadata
         self.revision = revision
         self.paused = paused
+        if paused is not None:
+            Rare.some_paused = True
 
     def but(self, **values: Any) -> Rare:
         """Return the same with some other values."""
         twin = Rare.__new__(Rare)
         for name in Rare.__slots__:
             setattr(twin, name, values[name] if name in values else getattr(self, name))
+        if twin.paused is not None:
+            Rare.some_paused = True
         return twin
 
 
