@@ -67,6 +67,7 @@ def test_a_heartbeat_outside_of_a_run_has_no_run():
         current_run().heartbeat(0.5)
 
 
+@pytest.mark.thorough
 def test_a_tight_loop_is_written_once_a_second():
     store = Store()
     scheduler, gate = started(store)
@@ -378,6 +379,7 @@ def test_the_log_is_kept_with_the_run():
     scheduler.shutdown()
 
 
+@pytest.mark.thorough
 def test_the_log_survives_a_store(tmp_path):
     need("sqlalchemy", "sqlalchemy")
     url = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
@@ -575,6 +577,7 @@ def test_what_jobs_of_executors_of_others_say_is_heard(make_store):
 # ------------------------------------------------------------------------------------------------- worker processes
 
 
+@pytest.mark.thorough
 def test_a_worker_sends_no_more_than_once_a_pause(monkeypatch):
     """A million beats, and as many pauses as the test allows."""
     sent, pauses, go = [], [], threading.Semaphore(0)

@@ -265,6 +265,7 @@ def test_each_of_several_runs_is_told(scheduler):
     assert len({run.nominal for run in told}) == len(told) == 3
 
 
+@pytest.mark.thorough
 def test_it_is_called_in_the_executor_of_the_job(tmp_path):
     path = tmp_path / "told.txt"
     ended = threading.Event()
@@ -275,6 +276,7 @@ def test_it_is_called_in_the_executor_of_the_job(tmp_path):
     assert path.read_text() == "j failed ValueError\n"  # the shutdown has waited for it
 
 
+@pytest.mark.thorough
 def test_the_node_that_records_the_run_of_a_dead_one_as_lost_calls_it(tmp_path):
     need("sqlalchemy", "sql")
     scheduler = ManualScheduler(jobstores={"default": f"sqlite:///{tmp_path}/jobs.db"}, lease=15)

@@ -189,6 +189,7 @@ def test_an_annotation_that_cannot_be_read_costs_its_own_runs(scheduler):
     assert scheduler.health()["stores"]["default"]["ok"]
 
 
+@pytest.mark.thorough
 def test_a_job_stores_nothing_of_it_and_finds_it_where_it_runs(tmp_path):
     scheduler = durable(tmp_path)
     scheduler.resources["bot"] = Bot("first")
@@ -307,6 +308,7 @@ def test_a_scheduler_that_only_adds_leaves_it_to_the_nodes(tmp_path):
 # --------------------------------------------------------------------------------------------------- who lacks it
 
 
+@pytest.mark.thorough
 def test_a_node_that_lacks_it_does_not_take_the_run_and_says_so_after_a_minute(tmp_path, caplog):
     adding = durable(tmp_path, runs_jobs=False)
     adding.start()
@@ -335,6 +337,7 @@ def test_a_node_that_lacks_it_does_not_take_the_run_and_says_so_after_a_minute(t
         assert node.health()["stores"]["default"]["lacking"] == {}
 
 
+@pytest.mark.thorough
 def test_a_job_that_another_node_runs_meanwhile_is_not_reported(tmp_path):
     lacks, has = durable(tmp_path), durable(tmp_path)
     has.clock = lacks.clock
@@ -354,6 +357,7 @@ def test_a_job_that_another_node_runs_meanwhile_is_not_reported(tmp_path):
     has.shutdown()
 
 
+@pytest.mark.thorough
 def test_a_run_that_is_asked_for_goes_to_a_node_that_can(tmp_path):
     adding = durable(tmp_path, runs_jobs=False)
     adding.start()
@@ -376,6 +380,7 @@ def test_a_run_by_hand_of_a_memory_store_is_refused_where_the_resource_is_gone(s
         scheduler.run_job("j")
 
 
+@pytest.mark.thorough
 def test_many_jobs_that_lack_something_do_not_hold_up_the_others(scheduler):
     for number in range(1500):
         scheduler.add_job(greet, args=["Lan"], id=f"lacking {number}")
@@ -413,6 +418,7 @@ def run_in_workers(scheduler, *funcs):
     return found
 
 
+@pytest.mark.thorough
 def test_a_worker_process_makes_its_own_resource_once():
     with BackgroundScheduler(executors={"default": ProcessPoolExecutor(1)}) as scheduler:
         scheduler.resources["bot"] = Bot("of the program")

@@ -76,6 +76,7 @@ def test_a_result_is_what_the_job_returned(scheduler, func):
     assert run.result() == run.result(0)
 
 
+@pytest.mark.thorough
 def test_a_result_is_the_object_itself_as_long_as_somebody_holds_the_run(scheduler):
     run = asked(scheduler, make_thing)
     thing = run.result(LONG)
@@ -91,6 +92,7 @@ def test_a_result_is_the_object_itself_as_long_as_somebody_holds_the_run(schedul
     assert alive() is None
 
 
+@pytest.mark.thorough
 def test_nothing_is_kept_for_whoever_does_not_ask(scheduler):
     run = asked(scheduler, make_thing)
     assert run.wait(LONG)
@@ -189,6 +191,7 @@ def two(tmp_path):
         yield asks, runs
 
 
+@pytest.mark.thorough
 def test_a_process_that_runs_no_jobs_gets_the_stored_value(two):
     asks, _ = two
     run = asked(asks, answer)
@@ -196,6 +199,7 @@ def test_a_process_that_runs_no_jobs_gets_the_stored_value(two):
     assert (run.status, run.owner is not None) == ("succeeded", True)
 
 
+@pytest.mark.thorough
 def test_a_failure_elsewhere_is_an_error_with_type_and_text(two):
     asks, _ = two
     run = asked(asks, boom)
@@ -257,6 +261,7 @@ def test_a_wait_on_a_loop_is_refused_and_the_coroutine_waits(scheduler):
     asyncio.run(main())
 
 
+@pytest.mark.thorough
 def test_a_hundred_coroutines_wait_and_keep_no_thread_busy(scheduler):
     async def main():
         scheduler.pause()
