@@ -15,6 +15,9 @@ from rota.testing import ManualScheduler
 from tests.core.engine_kit import Gate, outcomes, started
 from tests.core.test_eight_methods import EightMethods
 
+# Most of it in a file of SQLite as well.
+pytestmark = pytest.mark.thorough
+
 
 def work():
     """Be a job."""

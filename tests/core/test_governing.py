@@ -12,6 +12,9 @@ from rota.clock import moment
 from rota.errors import JobLookupError, JobTypeError, JobValueError, OptionTypeError, QueryError
 from rota.testing import ManualScheduler
 
+# Most of it in a file of SQLite as well.
+pytestmark = pytest.mark.thorough
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
