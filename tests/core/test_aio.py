@@ -12,7 +12,8 @@ import pytest
 from rota import AsyncIOScheduler, BackgroundScheduler
 from rota.errors import ConflictingIdError, JobLookupError, NoEventLoopError
 from rota.jobstores.memory import MemoryJobStore
-from rota.schedulers.base import Aio, BaseScheduler
+from rota.schedulers.aio import Aio
+from rota.schedulers.base import BaseScheduler
 
 #: Public methods that are no coroutines there, and why.
 EXEMPT = {

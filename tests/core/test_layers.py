@@ -64,6 +64,7 @@ UP = {
 }
 #: Arrows that may close a circle, and why.
 CIRCLES = {
+    "rota.schedulers.base -> rota.schedulers.aio": "every scheduler has its methods as coroutines",
     "rota.triggers.algebra.operators -> rota.triggers.**": "the fluent algebra: methods of every trigger make others",
     "rota.triggers.base -> rota.triggers.explain.describe": "every trigger explains itself",
     "rota.triggers.base -> rota.triggers.lint": "every trigger checks itself",

@@ -51,6 +51,7 @@ LOADED_LATE = (
     "rota.jobstores.eight_methods",
     "rota.jobstores.requests_in_memory",
     "rota.jobstores.searching",
+    "rota.schedulers.aio",
     "rota.schedulers.around",
     "rota.schedulers.bulk",
     "rota.schedulers.changes",

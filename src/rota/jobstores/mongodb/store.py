@@ -15,6 +15,7 @@ from ...compat.absent import only_read
 from ...core.orphans import Search
 from ...errors import MissingExtraError
 from ...util import maybe_ref
+from ..asked_nodes import AsksNodes
 from ..base import ConflictingIdError, JobLookupError
 from ..documents import ordered
 from ..durable import DurableJobStore
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 __all__ = ("ConflictingIdError", "JobLookupError", "MongoDBJobStore")
 
 
-class MongoDBJobStore(DurableJobStore):
+class MongoDBJobStore(AsksNodes, DurableJobStore):
     """Keeps jobs and ledger in MongoDB (4.2 or later); any number of schedulers and processes may share it. Alias: ``mongodb``.
 
     The first four parameters and ``connect_args`` are APScheduler's. Other processes' changes are noticed by a look every
@@ -539,25 +540,10 @@ class MongoDBJobStore(DurableJobStore):
         self._check_started()
         return self._waiting.orders(node, now)
 
-    def drain(self, node: str, draining: bool, now: int) -> bool:
-        """Have a node claim nothing more, or claim again; see the port."""
+    @property
+    def _asked(self) -> Waiting:
         self._check_started()
-        return self._waiting.drain(node, draining, now)
-
-    def request(self, node: str, kind: str, now: int, subject: tuple[str, int] | None = None) -> str:
-        """Ask a node for something that only it knows; return the id of the request."""
-        self._check_started()
-        return self._waiting.request(node, kind, now, subject)
-
-    def answer(self, id: str, text: str, now: int) -> None:
-        """Answer a request."""
-        self._check_started()
-        self._waiting.answer(id, text, now)
-
-    def answer_to(self, id: str, now: int) -> str | None:
-        """Return the answer to a request, None if there is none."""
-        self._check_started()
-        return self._waiting.answer_to(id, now)
+        return self._waiting
 
     # -- helpers -------------------------------------------------------------------------------------------------
 

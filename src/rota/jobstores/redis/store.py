@@ -15,6 +15,7 @@ from ...compat.absent import only_read
 from ...core.orphans import Search
 from ...errors import MissingExtraError, StoreError
 from ...util import maybe_ref
+from ..asked_nodes import AsksNodes
 from ..base import ConflictingIdError, JobLookupError
 from ..documents import ordered, parts_of
 from ..durable import DurableJobStore
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 __all__ = ("ConflictingIdError", "JobLookupError", "RedisJobStore")
 
 
-class RedisJobStore(DurableJobStore):
+class RedisJobStore(AsksNodes, DurableJobStore):
     """Keeps jobs and ledger in a Redis or Valkey server; any number of schedulers and processes may share it. Alias: ``redis``.
 
     The first four parameters and ``connect_args`` are APScheduler's. Other processes are woken up through a channel when something
@@ -472,21 +473,10 @@ class RedisJobStore(DurableJobStore):
         """Return what others ask of a node."""
         return self._orders.of(node, now)
 
-    def drain(self, node: str, draining: bool, now: int) -> bool:
-        """Have a node claim nothing more, or claim again; return False if there is no such node."""
-        return self._orders.drain(node, draining, now)
-
-    def request(self, node: str, kind: str, now: int, subject: tuple[str, int] | None = None) -> str:
-        """Ask a node for something that only it knows; return the id of the request."""
-        return self._orders.request(node, kind, now, subject)
-
-    def answer(self, id: str, text: str, now: int) -> None:
-        """Answer a request; one that is gone is forgotten."""
-        self._orders.answer(id, text, now)
-
-    def answer_to(self, id: str, now: int) -> str | None:
-        """Return the answer to a request, None: there is none yet, or it is gone."""
-        return self._orders.answer_to(id, now)
+    @property
+    def _asked(self) -> OrderBook:
+        self._check_started()
+        return self._orders
 
     # -- helpers -------------------------------------------------------------------------------------------------
 

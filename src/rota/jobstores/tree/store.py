@@ -12,6 +12,7 @@ from ...codec.unrestored import can_run
 from ...core.hours import HourCounts, hour_of
 from ...core.orphans import Search
 from ...core.queries import Count
+from ..asked_nodes import AsksNodes
 from ..documents import label_all
 from ..durable import DurableJobStore
 from .beside import Beside
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from .port import Tree
 
 
-class TreeJobStore(DurableJobStore):
+class TreeJobStore(AsksNodes, DurableJobStore):
     """What EtcdJobStore and ZooKeeperJobStore share.
 
     :param server: the server
@@ -510,25 +511,10 @@ class TreeJobStore(DurableJobStore):
         self._check_started()
         return self._orders.of(node, now, self._waiting.next())
 
-    def drain(self, node: str, draining: bool, now: int) -> bool:
-        """Have a node claim nothing more, or claim again; see the port."""
+    @property
+    def _asked(self) -> NodeOrders:
         self._check_started()
-        return self._orders.drain(node, draining, now)
-
-    def request(self, node: str, kind: str, now: int, subject: tuple[str, int] | None = None) -> str:
-        """Ask a node for something that only it knows; return the id of the request."""
-        self._check_started()
-        return self._orders.request(node, kind, now, subject)
-
-    def answer(self, id: str, text: str, now: int) -> None:
-        """Answer a request; see the port."""
-        self._check_started()
-        self._orders.answer(id, text, now)
-
-    def answer_to(self, id: str, now: int) -> str | None:
-        """Return the answer to a request, None: there is none yet, or it is gone."""
-        self._check_started()
-        return self._orders.answer_to(id, now)
+        return self._orders
 
     # -- helpers -------------------------------------------------------------------------------------------------
 
