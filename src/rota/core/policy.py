@@ -92,7 +92,7 @@ class Policy:
 #: The policies of a job that sets none.
 DEFAULT_POLICY = Policy()
 
-#: The public option names, as add_job() and job_defaults take them.
+#: The public option names, in the order in which add_job() has them.
 OPTION_NAMES = (
     "misfire_grace_time",
     "coalesce",

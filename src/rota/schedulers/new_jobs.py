@@ -43,22 +43,11 @@ LATE = MINUTE
 EXACT = SECOND // 1000
 #: For how many callables a scheduler warns that their jobs have no ids.
 _MOST_COPIED = 100
-_OPTION_ORDER = (
-    "misfire_grace_time",
-    "coalesce",
-    "max_instances",
-    "expires",
-    "on_lost",
-    "max_attempts",
-    "keep_log",
-    "on_failure",
-)
-assert set(_OPTION_ORDER) == set(OPTION_NAMES)
 #: The names of the parameters of add_job(), for suggestions.
 PARAMETERS = (
     *("trigger", "args", "kwargs", "id", "name", "next_run_time", "jobstore", "executor", "replace_existing"),
     *("tags", "metadata"),
-    *_OPTION_ORDER,
+    *OPTION_NAMES,
 )
 #: What add_jobs() takes once for all jobs.
 _OF_ALL = frozenset(("jobstore", "replace_existing", "connection"))
@@ -337,7 +326,7 @@ def names_a_zone(expr: Any) -> bool:
 
 def _options_of(given: Sequence[Any]) -> dict[str, Any]:
     return {
-        option: value for option, value in zip(_OPTION_ORDER, given, strict=True) if value is not undefined
+        option: value for option, value in zip(OPTION_NAMES, given, strict=True) if value is not undefined
     }
 
 

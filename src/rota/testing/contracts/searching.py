@@ -37,7 +37,7 @@ class SearchContract(BesideContract, CrowdContract, WaitingContract):
 
     def test_records_are_found_newest_first_page_by_page(self, store: BaseJobStore) -> None:
         _fill(store)
-        found = _all_runs(store, RunQuery(), limit=3)
+        found = _all(store.find_runs, RunQuery(), limit=3)
         assert [(run.nominal, run.job_id) for run in found] == sorted(
             ((run.nominal, run.job_id) for run in found), key=lambda key: (-key[0], key[1])
         )
@@ -45,7 +45,7 @@ class SearchContract(BesideContract, CrowdContract, WaitingContract):
 
     def test_each_field_of_a_query_leaves_out_what_does_not_fit(self, store: BaseJobStore) -> None:
         _fill(store)
-        every = _all_runs(store, RunQuery())
+        every = _all(store.find_runs, RunQuery())
         for query, fits in (
             (RunQuery(job_ids={"a", "c"}), lambda run: run.job_id in ("a", "c")),
             (RunQuery(statuses={FAILED}), lambda run: run.status == FAILED),
@@ -76,15 +76,17 @@ class SearchContract(BesideContract, CrowdContract, WaitingContract):
         ):
             wanted = [(run.job_id, run.nominal) for run in every if fits(run)]
             for limit in (2, 100):
-                assert [(run.job_id, run.nominal) for run in _all_runs(store, query, limit)] == wanted, query
+                assert [(run.job_id, run.nominal) for run in _all(store.find_runs, query, limit)] == wanted, (
+                    query
+                )
             assert store.count_runs(query) == len(wanted), query
 
     def test_a_page_of_records_stays_right_while_records_come(self, store: BaseJobStore) -> None:
         _fill(store)
-        before = [(run.job_id, run.nominal) for run in _all_runs(store, RunQuery())]
+        before = [(run.job_id, run.nominal) for run in _all(store.find_runs, RunQuery())]
         first = store.find_runs(RunQuery(), 5)
         finish(store, claim(store, START + 600 * SECOND), START + 600 * SECOND)
-        rest = _all_runs(store, RunQuery(), 5, first.cursor)
+        rest = _all(store.find_runs, RunQuery(), 5, first.cursor)
         assert [(run.job_id, run.nominal) for run in [*first.items, *rest]] == before
 
     def test_a_full_page_of_the_last_records_says_that_there_is_nothing_more(
@@ -169,14 +171,18 @@ class SearchContract(BesideContract, CrowdContract, WaitingContract):
             ("due", lambda id: due[id]),
         ):
             for limit in (1, 5, 12, 100):
-                found = _all_jobs(store, JobQuery(sort=sort), limit)
+                found = _all(store.find_jobs, JobQuery(sort=sort), limit)
                 assert [job.id for job in found] == sorted(names, key=key), sort
 
     def test_jobs_without_a_due_time_come_last(self, store: BaseJobStore) -> None:
         store.add_job(make_job("paused", None))
         store.add_job(make_job("late", START + SECOND))
         store.add_job(make_job("early", START))
-        assert [job.id for job in _all_jobs(store, JobQuery(sort="due"), 1)] == ["early", "late", "paused"]
+        assert [job.id for job in _all(store.find_jobs, JobQuery(sort="due"), 1)] == [
+            "early",
+            "late",
+            "paused",
+        ]
 
     def test_each_field_of_a_query_leaves_out_the_jobs_that_do_not_fit(self, store: BaseJobStore) -> None:
         store.add_jobs(
@@ -210,7 +216,7 @@ class SearchContract(BesideContract, CrowdContract, WaitingContract):
             (JobQuery(tags={"blue"}, states=PAUSED), "c"),
         ):
             for limit in (1, 100):
-                found = [job.id for job in _all_jobs(store, query, limit)]
+                found = [job.id for job in _all(store.find_jobs, query, limit)]
                 assert found == [id for id in ("a", "b", "c", "d%") if id in ids.split()], query
             assert store.count_jobs(query) == len(ids.split()), query
 
@@ -227,7 +233,7 @@ class SearchContract(BesideContract, CrowdContract, WaitingContract):
             (JobQuery(last_end_before=moment(START + 200 * SECOND)), "c new"),
             (JobQuery(last_end_before=moment(START + 200 * SECOND), last_status={FAILED}), ""),
         ):
-            assert [job.id for job in _all_jobs(store, query, 2)] == ids.split(), query
+            assert [job.id for job in _all(store.find_jobs, query, 2)] == ids.split(), query
 
     def test_pages_of_jobs_stay_right_while_jobs_come_and_go(self, store: BaseJobStore) -> None:
         for number in range(10):
@@ -237,7 +243,7 @@ class SearchContract(BesideContract, CrowdContract, WaitingContract):
         store.remove_job("job3")
         store.add_job(make_job("job0a"))
         store.add_job(make_job("job5a"))
-        rest = _all_jobs(store, JobQuery(), 4, first.cursor)
+        rest = _all(store.find_jobs, JobQuery(), 4, first.cursor)
         assert [job.id for job in rest] == ["job4", "job5", "job5a", *(f"job{n}" for n in range(6, 10))]
 
     def test_tags_metadata_and_revision_are_kept_and_changed(self, store: BaseJobStore) -> None:
@@ -389,21 +395,13 @@ def _job(store: BaseJobStore) -> Any:
     return job
 
 
-def _all_runs(store: BaseJobStore, query: RunQuery, limit: int = 100, cursor: str | None = None) -> list[Run]:
-    found: list[Run] = []
-    while True:
-        page = store.find_runs(query, limit, cursor)
-        assert len(page.items) <= limit
-        found += page.items
-        cursor = page.cursor
-        if cursor is None:
-            return found
-
-
-def _all_jobs(store: BaseJobStore, query: JobQuery, limit: int = 100, cursor: str | None = None) -> list[Any]:
+def _all(
+    find: Callable[..., Page[Any]], query: Any, limit: int = 100, cursor: str | None = None
+) -> list[Any]:
+    """Return all that a query finds, page by page."""
     found: list[Any] = []
     while True:
-        page = store.find_jobs(query, limit, cursor)
+        page = find(query, limit, cursor)
         assert len(page.items) <= limit
         found += page.items
         cursor = page.cursor
