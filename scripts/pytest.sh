@@ -6,11 +6,9 @@ unset PYTHONDONTWRITEBYTECODE
 
 failed=()
 
-# Many tests wait, for leases, servers and processes: with a worker more than processors these have work meanwhile.
+# Many tests wait, for leases, servers and processes: with two workers more than processors these have work meanwhile.
 processors=$(getconf _NPROCESSORS_ONLN)
-workers=${ROTA_TEST_WORKERS:-$((processors < 4 ? processors + 1 : 4))}
-
-more_workers() { workers=${ROTA_TEST_WORKERS:-$((workers < 4 ? workers + 1 : 4))}; }
+workers=${ROTA_TEST_WORKERS:-$((processors < 3 ? processors + 2 : 4))}
 
 run() { # run WHAT PYTHON PYTEST-ARGUMENTS…
     local what=$1 python=$2 status

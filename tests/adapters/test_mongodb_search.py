@@ -339,7 +339,16 @@ def test_a_waiting_run_that_is_damaged_ends_and_others_start(store: MongoDBJobSt
     assert (record.status, "due must be a time" in (record.reason or "")) == (LOST, True)
 
 
-@pytest.mark.parametrize("damage", [None, "soon", 2**62, 1.5])
+@pytest.mark.parametrize("field", ["not_before", "next_due"])
+def test_times_of_a_job_that_are_an_array_are_nobodys_next_time(store: MongoDBJobStore, field: str) -> None:
+    """To MongoDB an array is whatever its elements are."""
+    store.add_jobs([make_job("damaged"), make_job("sound", due=START + MINUTE)])
+    store.collection.update_one({"_id": "damaged"}, {"$set": {field: [1, START]}})
+    assert store.next_waiting() is None
+    assert store.next_due(["default"]) == (START if field == "not_before" else START + MINUTE)
+
+
+@pytest.mark.parametrize("damage", [None, "soon", 2**62, 1.5, [EARLY + DAY]])
 def test_a_waiting_run_whose_time_is_lost_is_found_by_housekeeping(
     store: MongoDBJobStore, damage: Any
 ) -> None:

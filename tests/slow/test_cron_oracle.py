@@ -17,8 +17,8 @@ pytestmark = pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("part", range(4))
 def test_cron_triggers_fire_when_the_oracle_says(part):
-    fires = sum(check(random_case(f"part {part}:{number}")) for number in range(150))
-    assert fires > 1500
+    fires = sum(check(random_case(f"part {part}:{number}")) for number in range(90))
+    assert fires > 900
 
 
 class Stubborn(Case):
@@ -36,14 +36,14 @@ class Stubborn(Case):
 @pytest.mark.timeout(120)
 def test_the_oracle_notices_a_trigger_of_another_policy():
     noticed = 0
-    for number in range(120):
+    for number in range(60):
         case = random_case(f"another:{number}")
         case.__class__ = Stubborn
         try:
             check(case)
         except AssertionError:
             noticed += 1
-    assert noticed > 10
+    assert noticed > 5
 
 
 @pytest.mark.timeout(120)

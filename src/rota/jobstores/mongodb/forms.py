@@ -31,6 +31,8 @@ REMOVED = "removed"
 OVER = (ENDED, REMOVED)
 #: The lists of runs in a job's document.
 LISTS = ("under_way", "pending")
+#: Part of a condition about a time: a comparison of an array is one of its elements, to MongoDB; one that holds times is damage.
+NO_ARRAY = {"$not": {"$type": "array"}}
 #: What stands in the field ``busy`` of a job of which all unfinished runs wait: others need not look at it.
 ONLY_WAITS = "waits"
 #: How many bytes a job's texts may take. A document has 16 MB at most, and holds the job's unfinished runs too.

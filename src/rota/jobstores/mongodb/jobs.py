@@ -17,7 +17,7 @@ from .. import retention
 from ..base import ALIASES, COUNTED
 from ..documents import heal, new_version
 from ..retention import Pace, parts
-from .forms import OVER, REMOVED, change_to, values_of
+from .forms import NO_ARRAY, OVER, REMOVED, change_to, values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,7 +109,10 @@ class Jobs:
 
     def next_due(self, executor: str | None) -> int | None:
         """Return the earliest due time, of the jobs of an executor or of all."""
-        condition: dict[str, Any] = {"state": ACTIVE, "next_due": {"$gte": _EARLIEST, "$lt": HELD}}
+        condition: dict[str, Any] = {
+            "state": ACTIVE,
+            "next_due": {"$gte": _EARLIEST, "$lt": HELD, **NO_ARRAY},
+        }
         if executor is not None:
             condition["executor"] = executor
         with self._server.translated():

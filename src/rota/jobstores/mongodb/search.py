@@ -17,7 +17,7 @@ from ...codec.damaged import EARLIEST, LATEST, is_time, text_instead
 from ...core.queries import BY_DUE, BY_NAME, Count, Part, key_of_job, key_of_run
 from ...core.states import ACTIVE, CLAIMED, END_STATES, QUARANTINED, WAITING
 from .. import searching
-from .forms import LISTS, collect, entries_of, key_of, numbered
+from .forms import LISTS, NO_ARRAY, collect, entries_of, key_of, numbered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ _OF_RUN = {"traceback": 0, "result": 0}
 _OF_UNFINISHED = dict.fromkeys(LISTS, 1)
 #: Only texts are compared with a text, and ids are texts.
 _TEXT = {"$gte": ""}
-#: A comparison of an array is one of its elements, to MongoDB; one that holds times is damage.
-_NO_ARRAY = {"$not": {"$type": "array"}}
 
 
 class Seen(NamedTuple):
@@ -206,11 +204,11 @@ class Searching:
         jobs = self._server.jobs
 
         def between(first: int, last: int, most: int) -> list[dict[str, Any]]:
-            times = {"next_due": {"$gte": first, "$lte": last, **_NO_ARRAY}, "_id": _TEXT}
+            times = {"next_due": {"$gte": first, "$lte": last, **NO_ARRAY}, "_id": _TEXT}
             return list(jobs.find({**of_these, **times}, _OF_JOB).sort("next_due", ASCENDING).limit(most))
 
         def at(due: int, id: str, most: int) -> list[dict[str, Any]]:
-            same = {**of_these, "next_due": {"$eq": due, **_NO_ARRAY}, "_id": {"$gt": id}}
+            same = {**of_these, "next_due": {"$eq": due, **NO_ARRAY}, "_id": {"$gt": id}}
             return list(jobs.find(same, _OF_JOB).sort("_id", ASCENDING).limit(most))
 
         _, due, id = after or (0, EARLIEST - 1, "")
@@ -230,7 +228,7 @@ class Searching:
             found.append(pair if is_timed else ((0, int(document["next_due"]), document["_id"]), None))
         # Few jobs wait for their own runs.
         held = _keyed(
-            jobs.find({**of_these, "next_due": {"$eq": HELD, **_NO_ARRAY}, "_id": _TEXT}, _OF_JOB), BY_DUE
+            jobs.find({**of_these, "next_due": {"$eq": HELD, **NO_ARRAY}, "_id": _TEXT}, _OF_JOB), BY_DUE
         )
         found += [pair for pair in held if pair[0][0] == 0 and (after is None or pair[0] > after)]
         found.sort(key=itemgetter(0))
@@ -332,11 +330,11 @@ class Searching:
         found: list[dict[str, Any]] = []
 
         def before(end: int, most: int) -> list[dict[str, Any]]:
-            among = {"job_id": _TEXT, **condition, "nominal": {"$gte": first, "$lt": end, **_NO_ARRAY}}
+            among = {"job_id": _TEXT, **condition, "nominal": {"$gte": first, "$lt": end, **NO_ARRAY}}
             return list(self._server.runs.find(among, fields).sort("nominal", DESCENDING).limit(most))
 
         def at(nominal: int, job_id: str, most: int) -> list[dict[str, Any]]:
-            same = {**condition, "nominal": {"$eq": nominal, **_NO_ARRAY}, "job_id": {"$gt": job_id}}
+            same = {**condition, "nominal": {"$eq": nominal, **NO_ARRAY}, "job_id": {"$gt": job_id}}
             return list(self._server.runs.find(same, fields).sort("job_id", ASCENDING).limit(most))
 
         is_of_job = "job_id" in condition

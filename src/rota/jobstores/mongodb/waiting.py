@@ -25,6 +25,7 @@ from ...util import new_node_id
 from ..documents import mended_fields, run_of, whole
 from .forms import (
     LISTS,
+    NO_ARRAY,
     OVER,
     REMOVED,
     earliest,
@@ -200,7 +201,9 @@ class Waiting:
     def next_waiting(self) -> int | None:
         """Return the earliest time of all waiting runs."""
         with self._server.translated():
-            waits = {"not_before": {"$type": "number"}}
+            waits = {
+                "not_before": {"$type": "number", **NO_ARRAY}
+            }  # an array is of the type of each of its elements
             found = self._server.jobs.find(waits, {"not_before": 1}).sort("not_before", ASCENDING).limit(1)
             for document in found:
                 return int(document["not_before"])
