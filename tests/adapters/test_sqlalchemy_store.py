@@ -314,6 +314,27 @@ def test_due_jobs_are_found_by_an_index(open_store: Callable[..., SQLAlchemyJobS
     ]
 
 
+def test_stores_with_the_same_names_share_what_describes_their_tables_and_nothing_else(
+    open_store: Callable[..., SQLAlchemyJobStore], tmp_path: Path
+) -> None:
+    one = open_store()
+    two = open_store(f"sqlite:///{tmp_path / 'two.sqlite'}")
+    assert two.jobs_t is one.jobs_t
+    assert two._tables.once(JobStatements) is one._tables.once(JobStatements)
+    one.add_job(make_job("one"))
+    two.add_job(make_job("two"))
+    assert [job.id for job in (*one.get_all_jobs(), *two.get_all_jobs())] == ["one", "two"]
+    own = MetaData()
+    others = [
+        open_store(metadata=own),
+        open_store(tablename="other_jobs"),
+        open_store(tableschema="main"),
+    ]
+    assert others[0].jobs_t is own.tables["rota_jobs"]
+    assert len({id(store.jobs_t) for store in (one, *others)}) == 4
+    assert len({id(store._tables.once(JobStatements)) for store in (one, *others)}) == 4
+
+
 def test_without_leave_to_create_tables_they_must_exist(
     open_store: Callable[..., SQLAlchemyJobStore],
 ) -> None:

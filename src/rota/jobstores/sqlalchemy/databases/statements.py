@@ -5,6 +5,7 @@ A database that can do better than one execution for each row has a class for th
 
 from __future__ import annotations
 
+from functools import cached_property
 from operator import itemgetter
 
 from sqlalchemy import Insert, bindparam, insert, select
@@ -71,9 +72,13 @@ class Template:
         self.names = names
         self.writes_out = writes_out
         self.alike = alike
-        self.statement = make(Values())
         #: what each driver has made of it: an application's own connections may have another one
-        self.statements: dict[tuple[str, str, str], Statement] = {}
+        self.statements: dict[tuple[Any, ...], Statement] = {}
+
+    @cached_property
+    def statement(self) -> UpdateBase:
+        """The statement for one row whose values are parameters; most stores never need most of theirs."""
+        return self.make(Values())
 
 
 class Statement:
