@@ -293,6 +293,8 @@ def _identify(conn: Connection, tables: Tables) -> None:
 def _make_searchable(conn: Connection, tables: Tables) -> None:
     """Add what is kept beside jobs, runs and nodes: columns that are empty at first, tables, and their indexes."""
     _add_columns(conn, tables.jobs, "revision", "paused", "durations", "failures", "horizon", "parent")
+    if "name_key" in tables.jobs.c:
+        _add_columns(conn, tables.jobs, "name_key")
     _add_columns(conn, tables.runs, "origin", "not_before", "cancel", "extra")
     _add_columns(conn, tables.nodes, "about", "draining")
     tables.metadata.create_all(conn, tables=list(tables.later))

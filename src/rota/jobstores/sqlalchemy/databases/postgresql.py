@@ -12,6 +12,7 @@ from operator import itemgetter
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Index,
     Integer,
     Text,
     bindparam,
@@ -25,15 +26,15 @@ from sqlalchemy import (
 )
 
 from ..direct import is_watched, translated
-from .base import CONNECT_TIMEOUT, Database, atomic
-from .statements import Statement, Values
+from .base import CONNECT_TIMEOUT, KEYED, Database, atomic
+from .statements import Statement, Values, starting_with
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from typing import Any
 
-    from sqlalchemy import ColumnElement, Connection, Dialect, Engine
+    from sqlalchemy import Column, ColumnElement, Connection, Dialect, Engine
     from sqlalchemy.engine import URL
     from sqlalchemy.exc import DBAPIError
 
@@ -218,6 +219,25 @@ class PostgreSQL(Database):
     def beginning_of(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return what an index has of a column of long texts: an entry may not be longer than a third of a page."""
         return func.substr(column, literal_column("1"), literal_column("100"))
+
+    def by_name(self, table: str, name: Column[Any], ref: Column[Any]) -> list[Any]:
+        """Return the indexes of jobs by names that are not too long, and by the beginnings of their callables."""
+        return [
+            Index(f"ix_{table}_name", self.name_key(None), "id"),
+            Index(f"ix_{table}_func", self._beginning(ref)),
+        ]
+
+    def name_key(self, columns: Any) -> ColumnElement[Any]:
+        """Return what the index of names has: of an entry that is too long the server takes none."""
+        key = f'(CASE WHEN char_length(name) <= {KEYED} THEN name COLLATE "C" END)'
+        return literal_column(key, Text())
+
+    def begins(self, ref: ColumnElement[Any], beginning: str) -> ColumnElement[bool]:
+        """Return a condition that is true of all callables that begin so."""
+        return starting_with(self._beginning(ref), beginning[:100])
+
+    def _beginning(self, ref: ColumnElement[Any]) -> ColumnElement[Any]:
+        return self.beginning_of(self.exact(ref))
 
     def exact_text(self, length: int | None) -> str | None:
         """Return the declaration of a column whose texts are compared byte by byte."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cached_property
 from operator import itemgetter
 
-from sqlalchemy import Insert, bindparam, insert, select
+from sqlalchemy import Insert, and_, bindparam, insert, select
 
 from ..direct import execute_directly
 
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sqlalchemy import ColumnElement, Connection, CursorResult, Dialect, Table, UpdateBase
+
+
+def starting_with(column: ColumnElement[Any], beginning: str) -> ColumnElement[bool]:
+    """Return the condition that a text begins so, as the range of an index that compares by code points."""
+    from ....core.queries import end_of_beginning  # import time
+
+    end = end_of_beginning(beginning)
+    return column >= beginning if end is None else and_(column >= beginning, column < end)
 
 
 class Values:
