@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, event
 
 from rota.clock import MINUTE, SECOND, SYSTEM_CLOCK, Clock, moment
 from rota.codec import register_type
-from rota.core.queries import JobQuery
+from rota.core.queries import JobQuery, RunQuery
 from rota.core.run import fail
 from rota.core.states import ENDED, FAILED, SUCCEEDED, succeed
 from rota.errors import ConflictingIdError, JobValueError, SerializationError, StoreUnavailableError
@@ -142,6 +142,35 @@ def test_jobs_are_found_by_name_and_by_the_beginning_of_their_callable_through_a
             plan = str(conn.exec_driver_sql(f"EXPLAIN {statement}", parameters).all())
             index = "ix_rota_jobs_name" if "ORDER BY" in statement else "ix_rota_jobs_func"
             assert index in plan, (statement, plan)
+
+
+def test_the_newest_records_of_many_jobs_are_one_statement_on_postgresql_that_an_index_leads(
+    postgresql_url: str,
+) -> None:
+    store = SQLAlchemyJobStore(postgresql_url)
+    store.start(None, "default")
+    store.add_jobs([make_job(f"job{number:03}", every=60) for number in range(120)])
+    for minute in range(3):
+        finish(store, claim(store, START + minute * MINUTE), START + minute * MINUTE)
+    read: list[tuple[str, Any]] = []
+
+    def note(conn: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        read.append((statement, parameters))
+
+    event.listen(store._server.engine, "before_cursor_execute", note)
+    ids = {f"job{number:03}" for number in range(120)}
+    assert len(store.find_jobs(JobQuery(last_status=SUCCEEDED), 120).items) == 120
+    assert len(store.find_runs(RunQuery(job_ids=ids, statuses=SUCCEEDED), 200).items) == 200
+    assert {len(runs) for runs in store.last_runs(ids, 2).values()} == {2}
+    asked = [pair for pair in read if "FROM rota_runs" in pair[0] or "JOIN rota_runs" in pair[0]]
+    assert len(asked) < 12
+    assert [statement for statement, _ in asked if "UNION" in statement] == []
+    with store.engine.connect() as conn:
+        conn.exec_driver_sql("SET enable_seqscan = off")
+        for statement, parameters in asked:
+            plan = str(conn.exec_driver_sql(f"EXPLAIN {statement}", parameters).all())
+            assert "pk_rota_runs" in plan, (statement, plan)
+    store.shutdown()
 
 
 def test_many_long_texts_are_recorded_together(open_store: Callable[..., SQLAlchemyJobStore]) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any, Protocol
 
-    from sqlalchemy import Column, ColumnElement, Connection, Dialect, Engine, Table, TextClause
+    from sqlalchemy import Column, ColumnElement, Connection, Dialect, Engine, FromClause, Table, TextClause
     from sqlalchemy.engine import URL
     from sqlalchemy.exc import DBAPIError
 
@@ -229,6 +229,13 @@ class Database:
         """Cut texts into values of the parameter of :meth:`is_one_of`, one for each statement."""
         for start in range(0, len(texts), BATCH):
             yield texts[start : start + BATCH]
+
+    def given(self, *names: str) -> FromClause | None:
+        """Return a set of rows that is given by arrays; None if statements take none.
+
+        :param names: of the arrays, which are parameters, and of the columns; ``time`` has integers, the others have texts
+        """
+        return None
 
     @contextmanager
     def pipelined(self, conn: Connection) -> Iterator[None]:

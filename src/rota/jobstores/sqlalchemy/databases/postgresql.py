@@ -31,10 +31,10 @@ from .statements import Statement, Values, starting_with
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import Any
 
-    from sqlalchemy import Column, ColumnElement, Connection, Dialect, Engine
+    from sqlalchemy import Column, ColumnElement, Connection, Dialect, Engine, FromClause, TableValuedAlias
     from sqlalchemy.engine import URL
     from sqlalchemy.exc import DBAPIError
 
@@ -168,9 +168,7 @@ class PostgreSQL(Database):
             name: BigInteger() if isinstance(single.binds[name].type, Integer) else Text()
             for name in template.names
         }
-        arrays = [bindparam(name, type_=ARRAY(types[name])) for name in several]
-        rows = func.unnest(*arrays).table_valued(*(column(name, types[name]) for name in several))
-        columns = rows.alias("given").render_derived().c
+        columns = _unnested({name: types[name] for name in several}).c
         values = Values({column.name: column for column in columns}, types, returns=True)
         compiled: Any = template.make(values).compile(dialect=self.dialect)
         constants = {name: value for name, value in compiled.params.items() if name not in types}
@@ -195,6 +193,13 @@ class PostgreSQL(Database):
         if not self.takes_arrays:
             return super().in_parameters(texts)
         return iter((array_literal(texts),))
+
+    def given(self, *names: str) -> FromClause | None:
+        """Return a set of rows from arrays that are parameters."""
+        if not self.takes_arrays:
+            return None
+        types = {name: BigInteger() if name == "time" else Text() for name in names}
+        return _unnested(types)
 
     @contextmanager
     def pipelined(self, conn: Connection) -> Iterator[None]:
@@ -359,6 +364,16 @@ def _escaped(text: str) -> str:
 def _array_of_numbers(values: Sequence[int | None]) -> str:
     text = ",".join(map(str, values))
     return "{" + (text.replace("None", "NULL") if None in values else text) + "}"
+
+
+def _unnested(types: Mapping[str, Any]) -> TableValuedAlias:
+    """Return the set of rows that is made of arrays, which are parameters.
+
+    :param types: the types of the values, by the names of the parameters and columns
+    """
+    arrays = [bindparam(name, type_=ARRAY(type)) for name, type in types.items()]
+    rows = func.unnest(*arrays).table_valued(*(column(name, type) for name, type in types.items()))
+    return rows.alias("given").render_derived()
 
 
 def _state(exc: DBAPIError) -> str | None:
