@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from rota.clock import SECOND
+from rota.clock import SECOND, moment
 from rota.core.beats import Log
 from rota.core.details import BEAT, NOTE, PROGRESS
 from rota.core.policy import LONGEST_LOG
@@ -371,6 +371,7 @@ def test_the_log_is_kept_with_the_run():
     kept, failed, other = (scheduler.get_runs(id)[0] for id in ("kept", "failed", "not"))
     run = scheduler.get_run("kept", kept.scheduled_run_time)
     assert run.log.endswith(" INFO tests.beats: hello\n")
+    assert run.last_heartbeat is not None
     assert (run.progress, run.note) == (0.5, "half")
     failed = scheduler.get_run("failed", failed.scheduled_run_time)
     assert failed.status == "failed"
@@ -642,3 +643,13 @@ def test_what_a_worker_writes_wrongly_is_not_heard():
     assert not hasattr(run, "said")
     worker_beats.hear(run, b"l\xff\x00ok")
     assert said_by(run).log.text().endswith("ok")
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1" + 20 * "0", "9" * 30, None])
+def test_a_damaged_time_of_a_heartbeat_says_nothing(text):
+    run = Run("job", 0, 0)
+    assert run.last_heartbeat is None
+    run.parts = {"beat": text}
+    assert run.last_heartbeat is None
+    run.parts = {"beat": "1000000"}
+    assert run.last_heartbeat == moment(1_000_000)
