@@ -77,7 +77,7 @@ def test_one_run_is_shown_with_all_that_is_known_of_it(ask):
     assert "traceback:\n" in shown
     assert "ValueError: no such file: broken" in shown
     assert run["last_heartbeat"].endswith("+00:00")
-    assert f"heartbeat: {run['last_heartbeat'][:19]}+00:00" in shown
+    assert f"heartbeat: {run['last_heartbeat']}" in shown
     assert "has no record of 2020" in ask("run-info", "broken", "2020-01-01T00:00", code=1)
 
 
