@@ -266,7 +266,7 @@ def test_an_older_rota_leaves_a_newer_layout_alone_and_says_what_to_do(
 
 @pytest.mark.parametrize("version", [1, 2, 3])
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mariadb"])
-def test_migrated_tables_have_the_columns_of_new_ones(
+def test_migrated_tables_have_the_columns_and_indexes_of_new_ones(
     kind: str, version: int, request: pytest.FixtureRequest
 ) -> None:
     from sqlalchemy import inspect
@@ -285,5 +285,16 @@ def test_migrated_tables_have_the_columns_of_new_ones(
         )
         if kind == "sqlite":  # its columns of integers have always taken 64 bits, whatever they are called
             old = {(name, text.replace("INTEGER", "BIGINT"), nullable) for name, text, nullable in old}
+        assert old == new
+        new, old = (
+            {
+                (
+                    str(index["name"]).replace(prefix, ""),
+                    repr(index.get("expressions", index["column_names"])),
+                )
+                for index in found.get_indexes(f"{prefix}_{table}")
+            }
+            for prefix in ("two", "rota")
+        )
         assert old == new
     place.close()

@@ -186,6 +186,7 @@ def test_a_job_that_comes_after_one_that_is_over_has_nothing_of_it(store: MongoD
         ("runs", {"job_id": "a", "nominal": {"$gte": 0, "$lt": START}}, "nominal"),
         ("runs", {"nominal": {"$gte": 0, "$lt": START}}, "nominal"),
         ("jobs", {"name": {"$gt": "a"}}, "name"),
+        ("jobs", {"func": {"$gte": "package.module:", "$lt": "package.module;"}}, "func"),
         ("jobs", {"state": "active", "executor": "default", "next_due": {"$gte": 0}}, "next_due"),
     ],
 )

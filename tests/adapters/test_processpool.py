@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import pickle
@@ -16,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from rota.core.run import said_by
 from rota.core.states import CANCELLED, FAILED, LOST, SUCCEEDED
 from rota.errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
 from rota.executors import process_handle
@@ -190,6 +192,30 @@ def test_a_killed_worker_costs_its_own_run_and_no_other(pool_of, tmp_path, metho
     assert lost.job.func is tell_pid_and_wait
     assert lost.reason == f"worker process {victim} was killed by SIGKILL (exit code -9)"
     assert [run.status for run in runs if run is not lost] == [SUCCEEDED] * 21
+
+
+def log_and_wait(gate):
+    logging.getLogger("tests.processpool").warning("it has begun")
+    print("and prints")
+    Path(gate).touch()
+    threading.Event().wait(60)
+
+
+def test_what_a_killed_worker_has_logged_is_kept_as_far_as_it_had_come(pool_of, tmp_path):
+    pool, ended = pool_of(1), Ended()
+    run = helper.run_of(log_and_wait, str(tmp_path / "begun"), keep_log=1000)
+    pool.submit([run], ended)
+    helper.wait_until((tmp_path / "begun").exists, "the job has begun")
+    helper.wait_until(
+        lambda: "and prints" in (said_by(run).log_kept(1000).text()), "the log has come to the pool"
+    )
+    (victim,) = [
+        process.pid for process in multiprocessing.active_children() if "rota-worker" in process.name
+    ]
+    os.kill(victim, signal.SIGKILL)
+    helper.wait(ended, 1)
+    assert run.status == LOST
+    assert said_by(run).log.text().endswith(" WARNING tests.processpool: it has begun\nand prints\n")
 
 
 def test_a_worker_that_exits_is_replaced_and_its_run_is_lost_with_the_exit_code(pool_of):

@@ -6,10 +6,11 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 
 from rota.clock import MINUTE, SECOND, SYSTEM_CLOCK, Clock, moment
 from rota.codec import register_type
+from rota.core.queries import JobQuery, RunQuery
 from rota.core.run import fail
 from rota.core.states import ENDED, FAILED, SUCCEEDED, succeed
 from rota.errors import ConflictingIdError, JobValueError, SerializationError, StoreUnavailableError
@@ -23,6 +24,7 @@ from rota.testing.contracts.store_jobs import (
     finish,
     make_job,
     running,
+    task,
 )
 from rota.triggers.interval import IntervalTrigger
 
@@ -97,6 +99,78 @@ def test_texts_may_be_long_and_use_every_plane_of_unicode(
     assert found is not None
     assert tuple(found.args) == (text,)
     assert "💡" in (store.get_runs("job")[0].traceback or "")
+
+
+def test_jobs_are_found_by_name_and_by_the_beginning_of_their_callable_through_an_index(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    store = open_store()
+    long = "x" * 191
+    names = sorted(
+        ["b", "B", "b ", "bé", "💡", long, f"{long}y", f"{long}yz", f"{long}é", "y", *map(str, range(300))]
+    )
+    store.add_jobs([make_job(f"job{number:03}", name=name) for number, name in enumerate(names)])
+    database, read = store._server.database, []
+
+    def note(conn: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if (
+            "rota_jobs.name_key" in statement
+            or "CASE WHEN" in statement
+            or "rota_jobs.func LIKE" in statement
+        ) or "substr(rota_jobs.func" in statement:
+            read.append((statement, parameters))
+
+    event.listen(store._server.engine, "before_cursor_execute", note)
+    found, cursor = [], None
+    while len(found) < len(names):
+        page = store.find_jobs(JobQuery(sort="name"), 25, cursor)
+        found += [job.name for job in page.items]
+        cursor = page.cursor
+    assert found == names
+    assert cursor is None
+    pages = len(read)
+    ref = f"{task.__module__}:{task.__qualname__}"
+    for beginning in (ref, ref[:-1], f"{ref}x", "%", "_"):
+        wanted = len(names) if ref.startswith(beginning) else 0
+        assert store.count_jobs(JobQuery(func=beginning)) == wanted
+    assert len(read) > pages > 12
+    event.remove(store._server.engine, "before_cursor_execute", note)
+    with store.engine.connect() as conn:
+        if database.dialect.name == "postgresql":  # which reads so few jobs from the first to the last
+            conn.exec_driver_sql("SET enable_seqscan = off")
+        for statement, parameters in read:
+            plan = str(conn.exec_driver_sql(f"EXPLAIN {statement}", parameters).all())
+            index = "ix_rota_jobs_name" if "ORDER BY" in statement else "ix_rota_jobs_func"
+            assert index in plan, (statement, plan)
+
+
+def test_the_newest_records_of_many_jobs_are_one_statement_on_postgresql_that_an_index_leads(
+    postgresql_url: str,
+) -> None:
+    store = SQLAlchemyJobStore(postgresql_url)
+    store.start(None, "default")
+    store.add_jobs([make_job(f"job{number:03}", every=60) for number in range(120)])
+    for minute in range(3):
+        finish(store, claim(store, START + minute * MINUTE), START + minute * MINUTE)
+    read: list[tuple[str, Any]] = []
+
+    def note(conn: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        read.append((statement, parameters))
+
+    event.listen(store._server.engine, "before_cursor_execute", note)
+    ids = {f"job{number:03}" for number in range(120)}
+    assert len(store.find_jobs(JobQuery(last_status=SUCCEEDED), 120).items) == 120
+    assert len(store.find_runs(RunQuery(job_ids=ids, statuses=SUCCEEDED), 200).items) == 200
+    assert {len(runs) for runs in store.last_runs(ids, 2).values()} == {2}
+    asked = [pair for pair in read if "FROM rota_runs" in pair[0] or "JOIN rota_runs" in pair[0]]
+    assert len(asked) < 12
+    assert [statement for statement, _ in asked if "UNION" in statement] == []
+    with store.engine.connect() as conn:
+        conn.exec_driver_sql("SET enable_seqscan = off")
+        for statement, parameters in asked:
+            plan = str(conn.exec_driver_sql(f"EXPLAIN {statement}", parameters).all())
+            assert "pk_rota_runs" in plan, (statement, plan)
+    store.shutdown()
 
 
 def test_many_long_texts_are_recorded_together(open_store: Callable[..., SQLAlchemyJobStore]) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import NullPool, StaticPool
 
 from rota.clock import SECOND
+from rota.core.queries import JobQuery
 from rota.core.run import fail
 from rota.core.states import CLAIMED, FAILED, SUCCEEDED, succeed
 from rota.errors import (
@@ -312,6 +313,64 @@ def test_due_jobs_are_found_by_an_index(open_store: Callable[..., SQLAlchemyJobS
     assert [str(step[3]) for step in steps] == [
         "SEARCH rota_jobs USING INDEX ix_rota_jobs_due (state=? AND executor=? AND next_due<?)"
     ]
+
+
+def test_jobs_are_found_by_name_and_by_the_beginning_of_their_callable_through_an_index(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    store = open_store()
+    names = sorted(["b", "B", "bé", "💡", "x" * 500, "x" * 501, *map(str, range(60))])
+    store.add_jobs([make_job(f"job{number:02}", name=name) for number, name in enumerate(names)])
+    read: list[tuple[str, Any]] = []
+    event.listen(
+        store._server.engine,
+        "before_cursor_execute",
+        lambda conn, cursor, statement, parameters, *_: read.append((statement, parameters)),
+    )
+    found, cursor = [], None
+    while len(found) < len(names):
+        page = store.find_jobs(JobQuery(sort="name"), 25, cursor)
+        found += [job.name for job in page.items]
+        cursor = page.cursor
+    assert (found, cursor) == (names, None)
+    by_name = [pair for pair in read if "ORDER BY rota_jobs.name" in pair[0]]
+    read.clear()
+    assert store.count_jobs(JobQuery(func=f"{task.__module__}:")) == len(names)
+    assert store.count_jobs(JobQuery(func=chr(sys.maxunicode))) == 0
+    by_func = [pair for pair in read if "rota_jobs.func >=" in pair[0]]
+    with store.engine.connect() as conn:
+        for statement, parameters in (*by_name, *by_func):
+            steps = [
+                str(step[3]) for step in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            ]
+            index = "ix_rota_jobs_name" if (statement, parameters) in by_name else "ix_rota_jobs_func"
+            assert index in steps[0], steps
+            # No name is NULL, as SQLite knows, so that it looks at none for that.
+            assert steps[0].startswith("SEARCH") or "name IS NULL" in statement, steps
+            assert len(steps) == 1 or "name IS NULL" in statement, steps
+    assert len(by_name) > 6
+    assert len(by_func) == 2
+
+
+def test_stores_with_the_same_names_share_what_describes_their_tables_and_nothing_else(
+    open_store: Callable[..., SQLAlchemyJobStore], tmp_path: Path
+) -> None:
+    one = open_store()
+    two = open_store(f"sqlite:///{tmp_path / 'two.sqlite'}")
+    assert two.jobs_t is one.jobs_t
+    assert two._tables.once(JobStatements) is one._tables.once(JobStatements)
+    one.add_job(make_job("one"))
+    two.add_job(make_job("two"))
+    assert [job.id for job in (*one.get_all_jobs(), *two.get_all_jobs())] == ["one", "two"]
+    own = MetaData()
+    others = [
+        open_store(metadata=own),
+        open_store(tablename="other_jobs"),
+        open_store(tableschema="main"),
+    ]
+    assert others[0].jobs_t is own.tables["rota_jobs"]
+    assert len({id(store.jobs_t) for store in (one, *others)}) == 4
+    assert len({id(store._tables.once(JobStatements)) for store in (one, *others)}) == 4
 
 
 def test_without_leave_to_create_tables_they_must_exist(

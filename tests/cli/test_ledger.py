@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from rota import current_run
 from rota.clock import moment
 from rota.testing import ManualScheduler
 from tests.cli.processes import rota
@@ -18,6 +19,7 @@ need("sqlalchemy", "sql")
 
 
 def work(word):
+    current_run().heartbeat(progress=0.5)
     if word == "broken":
         raise ValueError("no such file: broken")
     return word
@@ -74,6 +76,8 @@ def test_one_run_is_shown_with_all_that_is_known_of_it(ask):
     assert "status:    failed" in shown
     assert "traceback:\n" in shown
     assert "ValueError: no such file: broken" in shown
+    assert run["last_heartbeat"].endswith("+00:00")
+    assert f"heartbeat: {run['last_heartbeat']}" in shown
     assert "has no record of 2020" in ask("run-info", "broken", "2020-01-01T00:00", code=1)
 
 

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from rota.clock import SECOND
+from rota.clock import SECOND, moment
 from rota.core.beats import Log
 from rota.core.details import BEAT, NOTE, PROGRESS
 from rota.core.policy import LONGEST_LOG
@@ -371,6 +371,7 @@ def test_the_log_is_kept_with_the_run():
     kept, failed, other = (scheduler.get_runs(id)[0] for id in ("kept", "failed", "not"))
     run = scheduler.get_run("kept", kept.scheduled_run_time)
     assert run.log.endswith(" INFO tests.beats: hello\n")
+    assert run.last_heartbeat is not None
     assert (run.progress, run.note) == (0.5, "half")
     failed = scheduler.get_run("failed", failed.scheduled_run_time)
     assert failed.status == "failed"
@@ -624,6 +625,57 @@ def test_a_worker_sends_no_more_than_once_a_pause(monkeypatch):
         go.release(100)
 
 
+def test_what_a_worker_logs_is_sent_once_while_it_runs(monkeypatch):
+    sent, pauses, go = [], threading.Semaphore(0), threading.Semaphore(0)
+
+    def pause(seconds):
+        pauses.release()
+        go.acquire(timeout=20)
+
+    monkeypatch.setattr(worker_beats, "sleep", pause)
+    speaker = worker_beats.Speaker(sent.append)
+    from rota.core import run as run_module
+
+    class Listeners:
+        def listener_of(self, run):
+            return speaker
+
+    run, there = run_with_log(), run_with_log()
+    listeners = run_module.heard[None] = Listeners()
+    try:
+        said = said_by(run)
+        said.pass_log_on(1000)
+        assert pauses.acquire(timeout=20)
+        said.log.add("one\n")
+        said.log.add("two\n")
+        go.release()
+        assert pauses.acquire(timeout=20)
+        assert sent == [b"lone\ntwo\n"]
+        go.release()
+        assert pauses.acquire(timeout=20)
+        said.log.add("three\n")
+        speaker.finish()
+        assert sent[1:] == [b"lthree\n"]
+    finally:
+        del run_module.heard[None]
+        del listeners
+        go.release(100)
+    for message in sent:
+        worker_beats.hear(there, message)
+    assert said_by(there).log.text() == "one\ntwo\nthree\n"
+
+
+def test_of_a_log_that_nobody_takes_the_newest_is_kept():
+    log = Log(100)
+    log.pass_on()
+    for number in range(10_000):
+        log.add(f"{number:09}\n")
+    assert log.taken() == "".join(f"{number:09}\n" for number in range(9990, 10_000))
+    assert log.taken() == ""
+    log.add("é" * 200)
+    assert log.taken() == "é" * 50
+
+
 def test_what_a_worker_writes_wrongly_is_not_heard():
     run = run_with_log()
     for message in (
@@ -642,3 +694,13 @@ def test_what_a_worker_writes_wrongly_is_not_heard():
     assert not hasattr(run, "said")
     worker_beats.hear(run, b"l\xff\x00ok")
     assert said_by(run).log.text().endswith("ok")
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1" + 20 * "0", "9" * 30, None])
+def test_a_damaged_time_of_a_heartbeat_says_nothing(text):
+    run = Run("job", 0, 0)
+    assert run.last_heartbeat is None
+    run.parts = {"beat": text}
+    assert run.last_heartbeat is None
+    run.parts = {"beat": "1000000"}
+    assert run.last_heartbeat == moment(1_000_000)

@@ -352,3 +352,39 @@ def test_a_waiting_run_that_is_cancelled_is_told_where_that_was_asked_for_and_on
     scheduler.advance(seconds=1)
     scheduler.cancel_run("job", run.scheduled_run_time, reason="no")
     assert [(event.job_id, event.run.reason) for event in told] == [("job", "no")]
+
+
+def test_waiting_runs_that_go_with_their_job_are_told_where_one_that_is_over_replaced_it(scheduler):
+    from rota.events import EVENT_JOB_CANCELLED, EVENT_JOB_REMOVED
+
+    start = now(scheduler) + timedelta(seconds=10)
+    scheduler.add_job(note, "date", run_date=start, id="once", args=("once",))
+    scheduler.advance(seconds=20)
+    scheduler.add_job(note, "interval", minutes=1, id="once", args=("once",))
+    run = scheduler.run_job("once", not_before=now(scheduler) + timedelta(hours=1))
+    told = []
+    scheduler.add_listener(told.append, EVENT_JOB_CANCELLED | EVENT_JOB_REMOVED)
+    scheduler.add_job(note, "date", run_date=start, id="once", args=("once",), replace_existing=True)
+    assert [(event.code, event.job_id) for event in told] == [
+        (EVENT_JOB_CANCELLED, "once"),
+        (EVENT_JOB_REMOVED, "once"),
+    ]
+    assert told[0].run.reason == "job removed"
+    assert run.wait(0)
+    assert scheduler.get_jobs() == []
+
+
+def test_a_time_to_come_that_is_cancelled_is_told_once(scheduler):
+    from rota.events import EVENT_JOB_CANCELLED
+
+    told = []
+    scheduler.add_listener(told.append, EVENT_JOB_CANCELLED)
+    add(scheduler)
+    following = scheduler.get_job("job").next_run_time
+    scheduler.cancel_run("job", following)
+    scheduler.advance(seconds=1)
+    scheduler.cancel_run("job", following)
+    scheduler.advance(minutes=2)
+    assert [(event.job_id, event.scheduled_run_time, event.run.reason) for event in told] == [
+        ("job", following, "skipped ahead")
+    ]

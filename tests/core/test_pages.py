@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rota.core.queries import DURATION, LOOKED_AT, Part, RunQuery
+from rota.core.queries import DURATION, LOOKED_AT, Part, RunQuery, end_of_beginning
 from rota.jobstores import searching
 from rota.jobstores.memory import MemoryJobStore
 
@@ -55,3 +55,20 @@ def test_a_page_whose_first_step_has_taken_its_time_ends_there() -> None:
     store = Slow(40_000, 0)
     assert store.find_runs(RunQuery(text="x"), 60).looked_at == 60
     assert store.steps == [60]
+
+
+@pytest.mark.parametrize(
+    ("beginning", "end"),
+    [
+        ("a", "b"),
+        ("module:", "module;"),
+        ("é\ud7ff", "é\ue000"),
+        ("a\U0010ffff\U0010ffff", "b"),
+        ("\U0010ffff", None),
+        ("", None),
+    ],
+)
+def test_what_begins_alike_is_one_range_of_texts(beginning: str, end: str | None) -> None:
+    assert end_of_beginning(beginning) == end
+    if end is not None:
+        assert beginning <= f"{beginning}\U0010ffff" < end

@@ -11,6 +11,7 @@ import pytest
 
 from rota import BackgroundScheduler, Inject, ProcessPoolExecutor, ThreadPoolExecutor
 from rota.callables import needs_of
+from rota.clock import DAY, moment
 from rota.errors import (
     ArgumentMismatchError,
     ConfigurationError,
@@ -358,7 +359,7 @@ def test_a_job_that_another_node_runs_meanwhile_is_not_reported(tmp_path):
 
 
 @pytest.mark.thorough
-def test_a_run_that_is_asked_for_goes_to_a_node_that_can(tmp_path):
+def test_a_run_that_is_asked_for_goes_to_a_node_that_can(tmp_path, caplog):
     adding = durable(tmp_path, runs_jobs=False)
     adding.start()
     adding.add_job(greet, "interval", days=1, args=["Lan"], id="j")
@@ -367,6 +368,41 @@ def test_a_run_that_is_asked_for_goes_to_a_node_that_can(tmp_path):
     with durable(tmp_path) as lacks:
         lacks.advance(seconds=30)
         assert [run.status for run in lacks.get_runs("j")] == ["waiting"]
+        assert lacks.health()["stores"]["default"]["lacking"] == {}
+        lacks.advance(seconds=60)
+        why = lacks.get_job("j").lacks
+        assert "a run of it waits since 2029-01-01" in why
+        assert "no living node has the resource 'bot' that it needs" in why
+        assert lacks.health()["stores"]["default"]["lacking"] == {"j": why}
+        assert caplog.text.count('Job "j" does not run: a run of it waits since') == 1
+        with durable(tmp_path) as able:
+            able.clock = lacks.clock
+            able.resources["bot"] = Bot("able")
+            able.advance(seconds=5)
+            assert [run.retval for run in able.get_runs("j")] == ["able greets Lan"]
+        lacks.advance(seconds=60)
+        assert lacks.health()["stores"]["default"]["lacking"] == {}
+
+
+@pytest.mark.thorough
+def test_a_run_that_waits_for_its_time_lacks_nothing(tmp_path):
+    adding = durable(tmp_path, runs_jobs=False)
+    adding.start()
+    adding.add_job(greet, "interval", days=1, args=["Lan"], id="j")
+    adding.run_job("j", not_before=moment(adding.clock.now() + 2 * DAY))
+    adding.shutdown()
+    with durable(tmp_path) as lacks:
+        lacks.advance(seconds=120)
+        assert lacks.health()["stores"]["default"]["lacking"] == {}
+
+
+@pytest.mark.thorough
+def test_a_run_that_is_asked_for_goes_to_a_node_that_can_later(tmp_path):
+    adding = durable(tmp_path, runs_jobs=False)
+    adding.start()
+    adding.add_job(greet, "interval", days=1, args=["Lan"], id="j")
+    adding.run_job("j")
+    adding.shutdown()
     with durable(tmp_path) as has:
         has.resources["bot"] = Bot("able")
         has.advance(seconds=30)

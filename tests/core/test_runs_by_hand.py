@@ -7,7 +7,6 @@ import pytest
 from rota.errors import (
     JobLookupError,
     JobValueError,
-    MaxInstancesReachedError,
     RunNotInHandError,
     UnknownAliasError,
 )
@@ -55,8 +54,6 @@ def test_it_counts_as_one_of_the_runs_that_may_be_under_way(stores):
     scheduler, _ = started(executors={"default": gate}, **stores)
     scheduler.add_job(int, "interval", minutes=1, id="j")
     scheduler.run_job("j")
-    with pytest.raises(MaxInstancesReachedError, match="j"):
-        scheduler.run_job("j")
     scheduler.advance(minutes=1)
     assert len(gate.held) == 1
     gate.release()
@@ -64,6 +61,27 @@ def test_it_counts_as_one_of_the_runs_that_may_be_under_way(stores):
     scheduler.run_pending()
     assert len(gate.held) == 1
     assert outcomes(scheduler)[:2] == [("succeeded", None, 1), ("skipped", "max_instances", 1)]
+
+
+@pytest.mark.parametrize("options", [{}, {"kwargs": {}}])
+def test_one_of_a_job_that_runs_as_often_as_it_may_waits_for_a_place(stores, options):
+    gate = Gate()
+    scheduler, log = started(executors={"default": gate}, **stores)
+    scheduler.add_job(int, "interval", minutes=10, id="j")
+    first = scheduler.run_job("j")
+    scheduler.run_pending()
+    second = scheduler.run_job("j", **options)
+    assert second.status == "waiting"
+    scheduler.advance(minutes=1)
+    assert len(gate.held) == 1
+    gate.release()
+    scheduler.advance(seconds=1)
+    assert len(gate.held) == 1
+    gate.release()
+    scheduler.run_pending()
+    assert outcomes(scheduler) == [("succeeded", None, 1), ("succeeded", None, 1)]
+    assert (first.wait(0), second.wait(0)) == (True, True)
+    assert names(log).count("JOB_EXECUTED") == 2
 
 
 def test_a_paused_job_runs_and_stays_paused(stores):

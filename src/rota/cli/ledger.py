@@ -117,6 +117,7 @@ def show_run(url: str | None, tablename: str, job_id: str, nominal: str, zone: t
     """Print all that is known of one run: its record, attempts, progress, log and traceback."""
     with opened(url, tablename) as (guest, _):
         run = _run(guest, job_id, nominal, zone)
+    beat = _beat_of(run, zone)
     if as_json:
         print_json(
             {
@@ -125,6 +126,7 @@ def show_run(url: str | None, tablename: str, job_id: str, nominal: str, zone: t
                 "attempts": [attempt.to_dict() for attempt in run.attempts],
                 "progress": run.progress,
                 "note": run.note,
+                "last_heartbeat": beat,
                 "log": run.log,
             }
         )
@@ -144,6 +146,7 @@ def show_run(url: str | None, tablename: str, job_id: str, nominal: str, zone: t
         ("took", "" if run.duration is None else duration(run.duration * SECOND)),
         ("progress", "" if run.progress is None else f"{run.progress:.0%}"),
         ("note", run.note or ""),
+        ("heartbeat", beat or ""),
     ]
     for name, value in lines:
         if value:
@@ -157,6 +160,11 @@ def show_run(url: str | None, tablename: str, job_id: str, nominal: str, zone: t
     for title, text in (("traceback", run.traceback), ("log", run.log)):
         if text:
             say(f"{title}:\n" + "\n".join(f"  {escaped(line)}" for line in text.rstrip().split("\n")))
+
+
+def _beat_of(run: Run, zone: tzinfo) -> str | None:
+    beat = run.last_heartbeat
+    return None if beat is None else iso(instant(beat), zone)
 
 
 def show_failures(

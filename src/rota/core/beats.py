@@ -6,6 +6,7 @@ Pure: the newest of it in memory. Who keeps it in a store is handed in; nothing 
 from __future__ import annotations
 
 from _thread import allocate_lock
+from collections import deque
 
 from ..errors import HeartbeatError
 from ..texts import repr_of, shortened, type_name
@@ -92,6 +93,15 @@ class Said:
                     self.log = Log(most)
         return self.log
 
+    def pass_log_on(self, most: int) -> None:
+        """Have the listener know what the run logs while it is under way, and not only at its end.
+
+        :param most: how much of it is kept (bytes)
+        """
+        if self._add is not None:
+            self.log_kept(most).pass_on()
+            self._add(self)
+
     def parts(self, instant_of: Callable[[int], int]) -> dict[str, str]:
         """Return what it has said as the parts that a store keeps.
 
@@ -139,18 +149,41 @@ class Log:
     :param most: how much is kept (bytes as UTF-8)
     """
 
-    __slots__ = ("_data", "_most")
+    __slots__ = ("_data", "_most", "_new", "_waits")
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._data = bytearray()
+        #: what nobody has taken yet, and about how many bytes that are; None: nobody will
+        self._new: deque[bytes] | None = None
+        self._waits = 0
 
     def add(self, text: str) -> None:
         """Add an exact text; of a long one only the end is looked at."""
-        data = self._data
-        data.extend(text[-self._most :].replace("\0", "\\0").encode("utf-8", "backslashreplace"))
+        data, added = self._data, text[-self._most :].replace("\0", "\\0").encode("utf-8", "backslashreplace")
+        data.extend(added)
+        if self._new is not None:
+            self._pass(self._new, added)
         if len(data) > 4 * self._most:  # seldom, as the rest is moved by that
             del data[: -self._most]
+
+    def pass_on(self) -> None:
+        """Keep what is added from now on for :meth:`taken`, too."""
+        self._new = deque()
+
+    def _pass(self, new: deque[bytes], added: bytes) -> None:
+        new.append(added)
+        self._waits += len(added)  # of several threads one may be left out: it is a bound, not a count
+        while self._waits > 4 * self._most and len(new) > 1:
+            self._waits -= len(new.popleft())
+
+    def taken(self) -> str:
+        """Return what has been added since the last call, its newest part if that is much."""
+        new, found = self._new, []
+        while new:
+            found.append(new.popleft())
+        self._waits = 0
+        return b"".join(found)[-self._most :].decode("utf-8", "ignore")
 
     @property
     def size(self) -> int:

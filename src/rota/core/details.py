@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from json import dumps, loads
 
-from ..clock import moment
+from ..clock import FIRST_SHOWN, LAST_SHOWN, moment
 from ..texts import shortened
 from .states import CLAIMED, SUCCEEDED
 
@@ -124,6 +124,15 @@ def progress_of(parts: Mapping[str, str]) -> float | None:
     except (KeyError, TypeError, ValueError):
         return None
     return progress if 0 <= progress <= 1 else None
+
+
+def beat_of(parts: Mapping[str, str]) -> int | None:
+    """Return when a run gave its last sign of life (instant); None: nothing sound is known."""
+    try:
+        at = int(parts[BEAT])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return at if FIRST_SHOWN <= at <= LAST_SHOWN else None
 
 
 def cut(text: str, most: int) -> str:

@@ -5,6 +5,7 @@ Pure: checks what is asked for, compares jobs and records with it, and writes cu
 
 from __future__ import annotations
 
+import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -278,6 +279,17 @@ def due_of(job: Job) -> int | None:
     """Return when an active job is due (instant), None if that is not known."""
     due = job.next_due
     return None if due is None or job.state != ACTIVE else job.next_nominal if due == HELD else due
+
+
+def end_of_beginning(beginning: str) -> str | None:
+    """Return the first text after all those that begin so, by code points; None: there is none."""
+    rest = beginning.rstrip(chr(sys.maxunicode))
+    if not rest:
+        return None
+    following = ord(rest[-1]) + 1
+    return rest[:-1] + chr(
+        0xE000 if 0xD800 <= following < 0xE000 else following
+    )  # surrogates are no characters
 
 
 def key_of_job(job: Job, sort: str) -> tuple[Any, ...]:

@@ -215,6 +215,14 @@ class Run:
         return progress_of(getattr(self, "parts", {}))
 
     @property
+    def last_heartbeat(self) -> datetime | None:
+        """When the job called ``heartbeat()`` last, as far as that is stored (aware datetime); None: it has not called it."""
+        from .details import beat_of  # rare
+
+        at = beat_of(getattr(self, "parts", {}))
+        return None if at is None else self._shown(at)
+
+    @property
     def deadline(self) -> datetime | None:
         """The time after which the run would not be started any more (``expires``), or None."""
         expires = self.job.policy.expires if self.job is not None else None

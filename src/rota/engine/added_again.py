@@ -16,6 +16,7 @@ from .announcements import local
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from ..core.recorded import Recorded
     from ..job.handle import Job
@@ -66,25 +67,24 @@ def pass_over(
     return over
 
 
-def leave_out(job: Job, store: BaseJobStore, replace: bool, explicit: bool) -> tuple[bool, bool]:
+def leave_out(job: Job, store: BaseJobStore, replace: bool, explicit: bool) -> tuple[bool, Any]:
     """Make a job whose last time has a record one that has ended and is in no store, as it would be after its claim.
 
     :param replace: whether it replaces a job of its id
     :param explicit: whether its times were given, so that it does not go on in the schedule of that
-    :return: whether it is left out, and whether a job that it replaces was removed
+    :return: whether it is left out, and what the store returned of a job that it replaces and that was removed; False: of none
     :raises ConflictingIdError: if there is a job of its id that it does not replace
     """
     store.check_job(job)
     existing = store.lookup_job(job.id)
-    removed = False
+    removed: Any = False
     if existing is not None:
         if not replace:
             raise ConflictingIdError(job.id)
         if not explicit and existing.error is None and job.trigger.same_schedule(existing.trigger):
             return False, False
         with suppress(JobLookupError):
-            store.remove_job(job.id)
-            removed = True
+            removed = store.remove_job(job.id) or None
     job.set_next(None)
     set_job_state(job, ENDED)
     return True, removed

@@ -5,6 +5,7 @@ It asks the store now and then, and carries out what it answers; it plans nothin
 
 from __future__ import annotations
 
+from ..callables import ASKED
 from ..clock import SECOND
 from ..core.states import CLAIMED
 from ..events import EVENT_JOB_CANCEL_REQUESTED, JobCancelRequestedEvent
@@ -112,6 +113,8 @@ def _take(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int])
     following = asked.next_waiting
     if following is not None and following <= store.now():  # there is no room, or their jobs are busy
         asked.again_at = outlet.clock.monotonic() + AGAIN
+        if ASKED:
+            state.lacking_of(outlet).look_at_waiting()
     return runs
 
 

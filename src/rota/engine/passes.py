@@ -206,12 +206,7 @@ class StorePass:
 
     def _with_resources(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """Return the due jobs without those for which this node lacks a resource."""
-        state = self._state
-        if state.lacking is None:
-            from .lacking import Lacking  # most programs have no resources
-
-            state.lacking = Lacking(self._outlet, state.unclaimed)
-        return state.lacking.without(jobs)
+        return self._state.lacking_of(self._outlet).without(jobs)
 
     def _wait(self, open_to: Mapping[str, int], in_vain: int | None = None) -> float | None:
         """Return the seconds until the store's next due time, or until it has to be looked at anyway.

@@ -122,6 +122,17 @@ class StoreState:
         #: how many passes in a row found the store's next time due, and nothing to do
         self.unmoved = 0
 
+    def lacking_of(self, outlet: Outlet) -> Lacking:
+        """Return what is known of jobs for which this node lacks a resource.
+
+        :param outlet: the scheduler, as its engine sees it
+        """
+        if self.lacking is None:
+            from .lacking import Lacking  # most programs have no resources
+
+            self.lacking = Lacking(outlet, self.store, self.unclaimed, lambda: self.asked.next_waiting)
+        return self.lacking
+
     def doubt_lease(self) -> None:
         """Renew this node's lease at once, and give the others time to do so: after a jump of the clock, all of them look over."""
         if self.lease is not None:

@@ -132,8 +132,12 @@ class Printed:
         keep_logs()
         job = self._run.job
         self._before = sys.stdout
-        if job is not None and sys.stdout is not None:
-            self._output = sys.stdout = _Output(sys.stdout, said_by(self._run).log_kept(job.policy.keep_log))
+        if job is None:
+            return
+        said = said_by(self._run)
+        said.pass_log_on(job.policy.keep_log)
+        if sys.stdout is not None:
+            self._output = sys.stdout = _Output(sys.stdout, said.log_kept(job.policy.keep_log))
 
     def __exit__(self, *_: object) -> None:
         if self._output is not None:

@@ -1,6 +1,6 @@
 """What a run in a worker process says of itself, on its way to the pool: the newest once a second, the rest before the outcome.
 
-A run that says nothing sends nothing. The thread that sends is started by the first run that says something.
+A run that says nothing sends nothing. The thread that sends is started by the first run that says something, or whose log is kept.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Speaker:
                 pass
 
     def finish(self) -> None:
-        """Send what the run has said last, and its log, before its outcome.
+        """Send what the run has said last, and the rest of its log, before its outcome.
 
         :raises OSError: if the pool is gone
         """
@@ -68,8 +68,6 @@ class Speaker:
             if said is not None:
                 said.is_over = True
                 self._tell(said)
-                if said.log is not None:
-                    self._send(LOG + said.log.text().encode("utf-8", "backslashreplace"))
 
     def _main(self) -> None:
         try:
@@ -79,6 +77,8 @@ class Speaker:
                     said = None if self._run is None else getattr(self._run, "said", None)
                     if said is not None:
                         self._tell(said)
+                        if said.log is not None:  # it may log more
+                            self._has_news.set()
                 sleep(PAUSE)
         except OSError:
             pass  # the pool is gone
@@ -87,6 +87,9 @@ class Speaker:
         if said.is_noted:
             said.is_noted = False  # before it is read: what is said from now on is new
             self._send(BEAT + json.dumps((said.progress, said.note)).encode())
+        logged = "" if said.log is None else said.log.taken()
+        if logged:
+            self._send(LOG + logged.encode("utf-8", "backslashreplace"))
 
 
 def hear(run: Run, message: bytes) -> None:

@@ -715,8 +715,9 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
     ) -> Run:
         """Have a job run once, now or later, apart from its schedule, which stays as it is.
 
-        The run is one like any other: it counts as one of the job's ``max_instances``, and it is recorded (its ``origin`` is
-        "manual"), with its events; what ran already is repeated. A paused job runs, too. A scheduler that is paused starts the
+        The run is one like any other: it counts as one of the job's ``max_instances`` (if so many are under way, it waits for
+        a place, and for what is due), and it is recorded (its ``origin`` is "manual"), with its events; what ran already is
+        repeated. A paused job runs, too. A scheduler that is paused starts the
         run when it is resumed. In a durable store, any node that knows the job's executor may take the run: this one at once,
         others when they renew their leases (every five seconds, unless ``lease`` says otherwise).
 
@@ -728,7 +729,6 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
             ``cancel()`` cancels it. It shows what this process knows of it: in a durable store it may have been started by
             another node and still show "waiting"; :meth:`get_run` returns the record as it is
         :raises JobLookupError: if there is no such job
-        :raises MaxInstancesReachedError: if it runs as often as it may already
         :raises JobValueError: if it is quarantined; or signed, and this store has no key
         :raises UnknownAliasError: if nobody has its executor
         :raises RuntimeError: if the scheduler was not started

@@ -277,6 +277,8 @@ class JobBook:
         with AskedBy(self.scheduler):
             left_out, removed = leave_out(job, store, replace, explicit)
         if removed:
+            self._tell_of_ends(alias, removed)
+        if removed is not False:
             tell(self.scheduler, JobEvent(EVENT_JOB_REMOVED, job.id, alias), self.log)
         if left_out:
             job._home = self.home(alias)

@@ -100,6 +100,7 @@ def _leave_out(book: JobBook, alias: str, store: BaseJobStore, job_id: str, nomi
                 decision.next_nominal, decision.next_due = after, due_time(job, after)
     if not write(store, decision) or record not in decision.records:
         return None
+    tell_of_ends(book.scheduler, book.engine, book.listening.mask, alias, [record], book.log)
     book.wake_host()
     return record
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..core.plan import once_more
 from ..core.states import QUARANTINED
 from ..engine.requests import open_run, request
-from ..errors import JobValueError, MaxInstancesReachedError, SchedulerNotRunningError
+from ..errors import JobValueError, SchedulerNotRunningError
 from ..texts import repr_of
 from ..triggers.base import AskedBy
 from .book import TRIES, changed_all_the_time
@@ -57,23 +57,21 @@ def run_now(
         if waits:
             _fill(run, job, args, kwargs, key, not_before)
         mine = asked(book, state, run, is_new=True)  # before anybody may end it
-        if waits:
+        if waits or job.running >= job.max_instances:
             opened = open_run(state, run)
             if opened:
                 book.wake_host()
                 return mine if opened[0] is run else asked(book, state, opened[0], is_new=False)
             continue
-        if job.running < job.max_instances and _request(book, alias, decision):
+        if _request(book, alias, decision):
             book.log.debug('A run of job "%s" was asked for', job_id)
             if decision.runs[0] is not run:
                 mine = asked(book, state, decision.runs[0], is_new=False)
             if scheduler._lookup_jobstore(alias).durable:
                 run.job = None  # whoever takes the run has an object of its own
             return mine
-        if not decision.runs:  # somebody took its key meanwhile: another one is chosen
-            continue
-        if job.running >= job.max_instances:
-            raise MaxInstancesReachedError(job)
+        # Without runs somebody took its key meanwhile: another one is chosen. Else it may run as often as it may (R2).
+        waits = bool(decision.runs)
     raise changed_all_the_time(job_id)
 
 

@@ -25,8 +25,8 @@ SCHEMA_VERSION = 4
 #: The step from a version to the one after it; others may be at it at the same time, and it may be cut off and done again.
 #: 2: records have the name and the callable of jobs that are gone, and results of more kinds; what is there stays as it is, but
 #: older versions must not read it. 3: the store has an identity, leases have a count of their renewals, and records of some runs
-#: a signature. 4: jobs can be found by name and tag, and records page by page; there are parts of runs, edits and counts by hour,
-#: and records whose status older versions do not know.
+#: a signature. 4: jobs can be found by name, callable and tag, and records page by page; there are parts of runs, edits and counts
+#: by hour, and records whose status older versions do not know.
 MIGRATIONS: dict[int, Callable[[Server], None]] = {
     1: lambda server: None,
     2: lambda server: None,
@@ -85,6 +85,7 @@ def _make_indexes(server: Server) -> None:
     # Only jobs with runs that wait have this one: the earliest time of those.
     server.jobs.create_index([("not_before", ASCENDING)], sparse=True)
     server.jobs.create_index([("name", ASCENDING), ("_id", ASCENDING)])
+    server.jobs.create_index([("func", ASCENDING)])
     of_tagged = {"tags": {"$exists": True}}
     server.jobs.create_index([("tags", ASCENDING), ("_id", ASCENDING)], partialFilterExpression=of_tagged)
     server.runs.create_index([("job_id", ASCENDING), newest])

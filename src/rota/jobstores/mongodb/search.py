@@ -14,7 +14,7 @@ from pymongo import ASCENDING, DESCENDING
 
 from ...clock import HELD, instant
 from ...codec.damaged import EARLIEST, LATEST, is_time, text_instead
-from ...core.queries import BY_DUE, BY_NAME, Count, Part, key_of_job, key_of_run
+from ...core.queries import BY_DUE, BY_NAME, Count, Part, end_of_beginning, key_of_job, key_of_run
 from ...core.states import ACTIVE, CLAIMED, END_STATES, QUARANTINED, WAITING
 from .. import searching
 from .forms import LISTS, NO_ARRAY, collect, entries_of, key_of, numbered
@@ -148,6 +148,9 @@ class Searching:
         """Return conditions that indexes answer, which the jobs that are wanted meet one of; None: there are none."""
         if query.tags:
             return [{"tags": {"$all": sorted(query.tags)}}]
+        if query.func:
+            end = end_of_beginning(query.func)
+            return [{"func": {"$gte": query.func} if end is None else {"$gte": query.func, "$lt": end}}]
         due: dict[str, Any] = {}
         if query.due_after is not None:
             due["$gte"] = instant(query.due_after)

@@ -24,10 +24,11 @@ TAG_LENGTH = 100
 
 def of_jobs(name: str, database: Database) -> list[Any]:
     """Return the columns of jobs."""
+    named, ref = Column("name", Long(), nullable=False), Column("func", Long(), nullable=False)
     return [
         Column("id", Exact(ID_LENGTH), primary_key=True),
-        Column("name", Long(), nullable=False),
-        Column("func", Long(), nullable=False),
+        named,
+        ref,
         # trigger, args, kwargs, options: JSON
         Column("trigger_spec", Long(), nullable=False),
         Column("args", Long(), nullable=False),
@@ -54,6 +55,7 @@ def of_jobs(name: str, database: Database) -> list[Any]:
         Column("horizon", BigInteger),
         Column("parent", Exact(ID_LENGTH)),
         Index(f"ix_{name}_parent", "parent", **database.only_where("parent IS NOT NULL")),
+        *database.by_name(name, named, ref),
     ]
 
 

@@ -1,7 +1,7 @@
 """Searching the jobs: those that match among the next ones after a key, by id, name or due time.
 
-Each method is one step inside a transaction of the caller. It reads bounded ranges of keys; only by name, for which there is no
-index, the database looks at all jobs.
+Each method is one step inside a transaction of the caller. It reads bounded ranges of keys; only by name, where the database has no
+index for that, it looks at all jobs.
 """
 
 from __future__ import annotations
@@ -107,6 +107,11 @@ class JobSearch:
             if ids is not None:
                 return ids
         c = self._jobs.c
+        begins = self._database.begins(c.func, query.func) if query.func else None
+        if begins is not None:
+            ids = self._ids(conn, [select(c.id).where(begins)])
+            if ids is not None:
+                return ids
         states = c.state.in_(sorted(query.wanted_states))
         if query.due_before is not None or query.due_after is not None:
             executors = query.executors if query.executors is not None else self._executors(conn)
@@ -169,16 +174,34 @@ class JobSearch:
         return list(conn.execute(rows.limit(limit)))
 
     def _by_name(self, conn: Connection, query: JobQuery, after: Key | None, limit: int) -> list[Row]:
-        """Return the next rows by name; as the database looks at all of them, it leaves out those that are not wanted."""
+        """Return the next rows by name, as an index leads to them; those of very long names are sorted."""
         c, name = self._jobs.c, self._database.exact(self._jobs.c.name)
-        rows = self._looked_at("name").where(c.state.in_(sorted(query.wanted_states)))
+        key = self._database.name_key(c)
+        rows = self._looked_at("name")
+        found: list[Row] = []
+        rest = rows
+        if key is None:  # the database looks at all of them, and leaves out those that are not wanted
+            rest = self._wanted(rows, query)
+        else:
+            in_order = rows.order_by(key, c.id)
+            rest = rows.where(key.is_(None))
+            first, id = after or ("", "")
+            for led in (in_order.where(key == first, c.id > id), in_order.where(key > first)):
+                if len(found) < limit:
+                    found += conn.execute(led.limit(limit - len(found)))
+        if after is not None:
+            rest = rest.where(or_(name > after[0], and_(name == after[0], c.id > after[1])))
+        found += conn.execute(rest.order_by(name, c.id).limit(limit))
+        return sorted(found, key=lambda row: _key_of(row, BY_NAME))[:limit]
+
+    def _wanted(self, rows: Select, query: JobQuery) -> Select:
+        c = self._jobs.c
+        rows = rows.where(c.state.in_(sorted(query.wanted_states)))
         if query.func is not None:
             rows = rows.where(self._database.exact(func.substr(c.func, 1, len(query.func))) == query.func)
         if query.tags:
             rows = rows.where(*(self._has_tag(tag) for tag in query.tags))
-        if after is not None:
-            rows = rows.where(or_(name > after[0], and_(name == after[0], c.id > after[1])))
-        return list(conn.execute(rows.order_by(name, c.id).limit(limit)))
+        return rows
 
     def _by_due(self, conn: Connection, query: JobQuery, after: Key | None, limit: int) -> list[Row]:
         rows: list[Row] = []

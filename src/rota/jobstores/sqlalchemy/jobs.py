@@ -38,7 +38,7 @@ class Jobs:
     def __init__(self, tables: Tables) -> None:
         self._database = tables.database
         self._table = tables.jobs
-        self._sql = JobStatements(tables)
+        self._sql = tables.once(JobStatements)
         #: the columns that make a job, with what only some jobs have
         self.columns = self._sql.all_columns
 

@@ -28,11 +28,13 @@ from .databases.lookup import of_dialect
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
+    from typing import Any, TypeVar
 
     from sqlalchemy import Connection
 
     from .databases.base import Database
+
+    Made = TypeVar("Made")
 
 SCHEMA_VERSION = 4
 VERSION_KEY = "schema"
@@ -44,10 +46,54 @@ COUNTED_KEY = "counted"
 NONE_COUNTED = "none"
 
 
+#: How many descriptions of tables are kept for the stores to come.
+_KEPT = 16
+
+
+class _Described:
+    """The description of the tables of one or more stores, and what was made for them."""
+
+    def __init__(self, metadata: MetaData, jobs: str, schema: str | None, database: Database) -> None:
+        prefix = jobs.removesuffix("jobs") if jobs.endswith("jobs") else f"{jobs}_"
+        named = {
+            jobs: columns.of_jobs,
+            f"{prefix}runs": columns.of_runs,
+            f"{prefix}nodes": columns.of_nodes,
+            f"{prefix}meta": columns.of_meta,
+            f"{prefix}parts": columns.of_parts,
+            f"{prefix}edits": columns.of_edits,
+            f"{prefix}tags": columns.of_tags,
+            f"{prefix}hours": columns.of_hours,
+            f"{prefix}keys": columns.of_keys,
+            f"{prefix}requests": columns.of_requests,
+        }
+        self.metadata = metadata
+        self.tables = [_described(name, metadata, schema, database, of) for name, of in named.items()]
+        self.made: dict[Callable[[Tables], Any], Any] = {}
+
+
+def _described(
+    name: str,
+    metadata: MetaData,
+    schema: str | None,
+    database: Database,
+    of: Callable[[str, Database], list[Any]],
+) -> Table:
+    known = metadata.tables.get(f"{schema}.{name}" if schema else name)
+    if known is not None:
+        return known
+    return Table(name, metadata, *of(name, database), schema=schema, **database.table_options)
+
+
+#: Descriptions by the names of the tables, the kind of database and the driver. They cost more time than a file that is opened.
+_DESCRIBED: dict[tuple[Any, ...], _Described] = {}
+
+
 class Tables:
     """The tables of one store: jobs, runs, nodes and meta, and what is kept beside these.
 
-    :param metadata: where the tables are registered (so that e.g. Alembic knows them)
+    :param metadata: where the tables are registered (so that e.g. Alembic knows them); None: where other stores of this process
+        with the same names, database and driver have theirs
     :param jobs: name of the jobs table; the others take its prefix: ``rota_jobs`` gives ``rota_runs``, ``tasks`` gives
         ``tasks_runs``
     :param schema: database schema, None for the default one
@@ -55,37 +101,31 @@ class Tables:
         for PostgreSQL, which takes a third of the time of a start on SQLite
     """
 
-    def __init__(self, metadata: MetaData, jobs: str, schema: str | None, database: Database) -> None:
+    def __init__(self, metadata: MetaData | None, jobs: str, schema: str | None, database: Database) -> None:
         self.database = database
-        prefix = jobs.removesuffix("jobs") if jobs.endswith("jobs") else f"{jobs}_"
-        self.metadata = metadata
-        self.jobs = self._table(jobs, schema, columns.of_jobs)
-        self.runs = self._table(f"{prefix}runs", schema, columns.of_runs)
-        self.nodes = self._table(f"{prefix}nodes", schema, columns.of_nodes)
-        self.meta = self._table(f"{prefix}meta", schema, columns.of_meta)
-        self.parts = self._table(f"{prefix}parts", schema, columns.of_parts)
-        self.edits = self._table(f"{prefix}edits", schema, columns.of_edits)
-        self.tags = self._table(f"{prefix}tags", schema, columns.of_tags)
-        self.hours = self._table(f"{prefix}hours", schema, columns.of_hours)
-        self.keys = self._table(f"{prefix}keys", schema, columns.of_keys)
-        self.requests = self._table(f"{prefix}requests", schema, columns.of_requests)
+        dialect = database.dialect
+        key = jobs, schema, type(database), dialect.name, dialect.driver, dialect.paramstyle
+        described = _DESCRIBED.get(key) if metadata is None else None
+        if described is None:  # two threads may come here at once, and each has its own
+            described = _Described(metadata or MetaData(), jobs, schema, database)
+            if metadata is None and len(_DESCRIBED) < _KEPT:
+                _DESCRIBED[key] = described
+        self.metadata = described.metadata
+        self.jobs, self.runs, self.nodes, self.meta, *later = described.tables
+        self.parts, self.edits, self.tags, self.hours, self.keys, self.requests = later
         #: those that layouts before version 4 do not have
-        self.later = (self.parts, self.edits, self.tags, self.hours, self.keys, self.requests)
-        self.all = (self.jobs, self.runs, self.nodes, self.meta, *self.later)
+        self.later = tuple(later)
+        self.all = tuple(described.tables)
+        self._made = described.made
         #: whether this store has created them
         self.are_new = False
 
-    def _table(
-        self,
-        name: str,
-        schema: str | None,
-        columns_of: Callable[[str, Database], list[Any]],
-    ) -> Table:
-        known = self.metadata.tables.get(f"{schema}.{name}" if schema else name)
-        if known is not None:
-            return known
-        columns = columns_of(name, self.database)
-        return Table(name, self.metadata, *columns, schema=schema, **self.database.table_options)
+    def once(self, make: Callable[[Tables], Made]) -> Made:
+        """Return what ``make(self)`` makes of the tables, made once for all stores that share their description."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        made: Made = self._made[make]
+        return made
 
     def missing(self, conn: Connection) -> list[str]:
         """Return the names of the tables that the database does not have."""
@@ -253,6 +293,8 @@ def _identify(conn: Connection, tables: Tables) -> None:
 def _make_searchable(conn: Connection, tables: Tables) -> None:
     """Add what is kept beside jobs, runs and nodes: columns that are empty at first, tables, and their indexes."""
     _add_columns(conn, tables.jobs, "revision", "paused", "durations", "failures", "horizon", "parent")
+    if "name_key" in tables.jobs.c:
+        _add_columns(conn, tables.jobs, "name_key")
     _add_columns(conn, tables.runs, "origin", "not_before", "cancel", "extra")
     _add_columns(conn, tables.nodes, "about", "draining")
     tables.metadata.create_all(conn, tables=list(tables.later))

@@ -33,7 +33,7 @@ def open_tables(server: Server, tables: Tables, create: bool) -> str:
 
     if server.read(tables.is_incomplete):
         try:
-            server.write(prepare)
+            return server.write(prepare)
         except StoreError as exc:
             # Another process may have created them at the same moment, where creating is no part of a transaction.
             if not isinstance(exc.__cause__, DBAPIError):

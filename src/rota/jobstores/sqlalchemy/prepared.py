@@ -36,7 +36,7 @@ class Prepared(Template):
 
     def compile(self, dialect: Dialect) -> Statement:
         """Return the statement as a driver takes it; to translate it takes two milliseconds, the first time."""
-        key = (dialect.name, dialect.driver, dialect.paramstyle)
+        key = (dialect.name, dialect.driver, dialect.paramstyle, dialect.server_version_info)
         statement = self.statements.get(key)
         if statement is None:
             statement = self.statements[key] = of_dialect(dialect).statement(self)

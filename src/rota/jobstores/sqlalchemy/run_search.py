@@ -9,7 +9,7 @@ from functools import partial
 from math import ceil
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, func, not_, select, union_all
+from sqlalchemy import and_, bindparam, func, not_, select, true, union_all
 
 from ...codec.damaged import EARLIEST, LATEST, text_instead
 from ...core.extras import ORIGINS, SCHEDULE
@@ -104,9 +104,9 @@ class RunSearch:
         if statuses is not None:
             values["statuses"] = list(statuses)
         found: list[Run] = []
-        for some, size in _portions(sorted(set(ids))):
+        for some, size in self._portions(sorted(set(ids))):
             statement = self._cached((*key, size), partial(self._last, size, statuses is not None))
-            found += map(run_of, conn.execute(statement, {**values, **_named("job", some)}))
+            found += map(run_of, conn.execute(statement, {**values, **_named("job", some, size)}))
         self._history.label(conn, found)
         by_job: dict[str, list[Run]] = {}
         for run in sorted(found, key=key_of_run):
@@ -117,9 +117,9 @@ class RunSearch:
         """Return how and when the last ``n`` runs of some jobs that tell how the job is have ended, newest first."""
         values = {"n": n, "statuses": list(OUTCOMES)}
         found: dict[str, list[Any]] = {}
-        for some, size in _portions(sorted(ids)):
+        for some, size in self._portions(sorted(ids)):
             statement = self._cached(("ends", size), partial(self._last, size, True, _ENDS))
-            for row in conn.execute(statement, {**values, **_named("job", some)}):
+            for row in conn.execute(statement, {**values, **_named("job", some, size)}):
                 if type(row.nominal) is int:  # else it is damaged
                     found.setdefault(row.job_id, []).append(row)
         return {
@@ -136,11 +136,22 @@ class RunSearch:
         newest = columns.order_by(runs.nominal.desc()).limit(bindparam("n"))
         if by_status:
             newest = newest.where(runs.status.in_(bindparam("statuses", expanding=True)))
-        return _united(newest.where(runs.job_id == bindparam(f"job{number}")) for number in range(size))
+        return self._of_each(size, ("job",), lambda job: newest.where(runs.job_id == job))
 
     def _whole(self, conn: Connection, keys: Sequence[tuple[str, int]]) -> list[Run]:
         """Return the records of some keys, in their order; those that are gone are left out."""
         runs = self._runs.c
+        given = self._database.given("job", "time")
+        found: dict[tuple[str, int], Run] = {}
+        if given is not None:
+            named = and_(runs.job_id == given.c.job, runs.nominal == given.c.time)
+            statement = self._cached(
+                ("whole",), lambda: select(self._runs).join_from(given, self._runs, named)
+            )
+            values = {"job": [id for id, _ in keys], "time": [nominal for _, nominal in keys]}
+            for row in conn.execute(statement, values) if keys else ():
+                found[row.job_id, row.nominal] = run_of(row)
+            return [found[key] for key in keys if key in found]
         statement = self._cached(
             ("whole",),
             lambda: select(self._runs).where(
@@ -148,7 +159,6 @@ class RunSearch:
                 runs.nominal.in_(bindparam("times", expanding=True)),
             ),
         )
-        found: dict[tuple[str, int], Run] = {}
         for start in range(0, len(keys), KEYS):
             some = keys[start : start + KEYS]
             values = {"ids": list({id for id, _ in some}), "times": list({nominal for _, nominal in some})}
@@ -170,11 +180,12 @@ class RunSearch:
         first, end = bounds_of(query)
         errors = query.error_types
         if errors is not None and self._database.partial_indexes and len(errors) <= BRANCHES:
-            branches, values = "error", _named("branch", [type[:100] for type in sorted(errors)])
+            branches, wanted_ones = "error", [type[:100] for type in sorted(errors)]
         else:
-            branches, values = "status", _named("branch", statuses_of(query))
-        if not values or first >= end:
+            branches, wanted_ones = "status", statuses_of(query)
+        if not wanted_ones or first >= end:
             return [], False
+        values = _named("branch", wanted_ones, len(wanted_ones))
 
         def same(nominal: int, id: str, limit: int) -> list[Row]:
             statement = self._cached(
@@ -256,10 +267,15 @@ class RunSearch:
         # Of many jobs, together twice as many as are wanted. What may come after the last of one of them is left to the next part.
         most = count + 1 if len(ids) <= 5 else min(count + 1, max(ceil(count / len(ids)) * 2, 8))
         found: list[list[Row]] = []
-        for some, size in _portions(ids):
+        for some, size in self._portions(ids):
             statement = self._cached(("jobs", size, names), partial(self._newest_of_jobs, size, names))
             before = [_end_for(id, after, end) for id in some]
-            values = {**_named("job", some), **_named("before", before, end), "first": first, "n": most}
+            values = {
+                **_named("job", some, size),
+                **_named("time", before, size, end),
+                "first": first,
+                "n": most,
+            }
             by_job: dict[str, list[Row]] = {}
             for row in conn.execute(statement, values).all():
                 by_job.setdefault(row[0], []).append(row)
@@ -280,11 +296,8 @@ class RunSearch:
             .order_by(runs.nominal.desc())
             .limit(bindparam("n"))
         )
-        return _united(
-            newest.where(
-                runs.job_id == bindparam(f"job{number}"), runs.nominal < bindparam(f"before{number}")
-            )
-            for number in range(size)
+        return self._of_each(
+            size, ("job", "time"), lambda job, before: newest.where(runs.job_id == job, runs.nominal < before)
         )
 
     # -- statements ------------------------------------------------------------------------------------------------
@@ -294,6 +307,30 @@ class RunSearch:
         if self._database.keeps_any_type:
             found = found.where(not_(self._database.is_no_text(self._runs.c.job_id)))
         return found
+
+    def _portions(self, ids: Sequence[str]) -> Iterable[tuple[Sequence[str], int]]:
+        """Return ids in portions, each with the size of the statement for it; 0: it takes arrays."""
+        if self._database.takes_arrays:
+            yield ids, 0
+            return
+        for start in range(0, len(ids), BRANCHES):
+            some = ids[start : start + BRANCHES]
+            yield some, next(size for size in _SIZES if size >= len(some))
+
+    def _of_each(self, size: int, names: tuple[str, ...], newest: Callable[..., Select]) -> Select:
+        """Return the statement that finds the newest records for each of some sets of values.
+
+        :param size: how many sets; 0: arrays of them are given
+        :param names: the names of the values
+        :param newest: makes the statement for one set
+        """
+        given = self._database.given(*names) if not size else None
+        if given is None:
+            parts = (newest(*(bindparam(f"{name}{number}") for name in names)) for number in range(size))
+            return select(union_all(*(select(part.subquery()) for part in parts)).subquery())
+        # Fifty branches are planned fifty times.
+        found = newest(*(given.c[name] for name in names)).lateral()
+        return select(found).select_from(given.join(found, true()))
 
     def _cached(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         """Return a statement that is made once: to put fifty branches together takes longer than to carry them out."""
@@ -415,19 +452,9 @@ def _text(value: Any) -> str | None:
     return value if value is None or type(value) is str else text_instead(value)
 
 
-def _portions(ids: Sequence[str]) -> Iterable[tuple[Sequence[str], int]]:
-    """Return ids in portions, each with the size of the statement for it."""
-    for start in range(0, len(ids), BRANCHES):
-        some = ids[start : start + BRANCHES]
-        yield some, next(size for size in _SIZES if size >= len(some))
-
-
-def _named(name: str, values: Sequence[Any], rest: Any = "") -> dict[str, Any]:
-    """Return parameters with numbers; a statement with more of them gets ``rest`` for the others, which no row has."""
-    size = next((size for size in _SIZES if size >= len(values)), len(values)) if name != "branch" else 0
+def _named(name: str, values: Sequence[Any], size: int, rest: Any = "") -> dict[str, Any]:
+    """Return parameters with numbers, those without a value get ``rest``, which no row has; or an array if there is no size."""
+    if not size:
+        return {name: list(values)}
     padded = [*values, *[rest] * (size - len(values))]
     return {f"{name}{number}": value for number, value in enumerate(padded)}
-
-
-def _united(parts: Iterable[Select]) -> Select:
-    return select(union_all(*(select(part.subquery()) for part in parts)).subquery())

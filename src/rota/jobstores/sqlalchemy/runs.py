@@ -54,7 +54,7 @@ class Runs:
         self._format = format
         self._database = tables.database
         self._jobs = jobs
-        self.sql = RunStatements(tables)
+        self.sql = tables.once(RunStatements)
 
     def warm_up(self, dialect: Dialect) -> None:
         """Compile the statements that every run needs, so that the first runs do not wait for it."""

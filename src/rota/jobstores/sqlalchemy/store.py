@@ -17,7 +17,7 @@ from ..base import ConflictingIdError, JobLookupError
 from ..documents import ordered
 
 try:
-    from sqlalchemy import MetaData
+    import sqlalchemy  # noqa: F401  # a message that says what to install
 except ImportError as exc:
     raise MissingExtraError("SQLAlchemyJobStore", "sql") from exc
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from sqlalchemy import Engine, Table
+    from sqlalchemy import Engine, MetaData, Table
 
     from ...core.plan import Decision
     from ...core.recorded import Recorded
@@ -102,7 +102,7 @@ class SQLAlchemyJobStore(HousekeptTables):
         super().__init__(format, keep_runs, keep_days, create_tables)
         self._server = Server(url, maybe_ref(engine) if engine else None, engine_options)
         database = self._server.database
-        metadata = maybe_ref(metadata) or MetaData()
+        metadata = maybe_ref(metadata) if metadata else None
         self._tables = Tables(metadata, tablename, tableschema, database)
         self._server.repair = partial(database.make_readable, tables=self._tables.all)
         self.has_clock = self.has_clock or database.clock is not None
@@ -120,8 +120,8 @@ class SQLAlchemyJobStore(HousekeptTables):
         self._wakeups = Wakeups(server, tables.jobs.fullname, self._is_soon)
         self._jobs = Jobs(tables)
         self._runs = Runs(tables, self._jobs, format)
-        self._nodes = Nodes(tables)
-        self._history = History(tables)
+        self._nodes = tables.once(Nodes)
+        self._history = tables.once(History)
         self._damage = Damage(tables, self._jobs)
         self._job_writes = JobWrites(self._transactions, self._jobs, format, self._wakeups)
         self._run_writes = RunWrites(

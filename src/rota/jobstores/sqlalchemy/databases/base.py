@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any, Protocol
 
-    from sqlalchemy import ColumnElement, Connection, Dialect, Engine, Table, TextClause
+    from sqlalchemy import Column, ColumnElement, Connection, Dialect, Engine, FromClause, Table, TextClause
     from sqlalchemy.engine import URL
     from sqlalchemy.exc import DBAPIError
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 #: How many keys one statement names; every database takes more.
 BATCH = 500
+#: The longest name (characters) that is in the index of names; every database that has one takes that.
+KEYED = 191
 #: How long a connection may take to come about, and how long an answer may take, in seconds.
 CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 60
@@ -228,6 +230,13 @@ class Database:
         for start in range(0, len(texts), BATCH):
             yield texts[start : start + BATCH]
 
+    def given(self, *names: str) -> FromClause | None:
+        """Return a set of rows that is given by arrays; None if statements take none.
+
+        :param names: of the arrays, which are parameters, and of the columns; ``time`` has integers, the others have texts
+        """
+        return None
+
     @contextmanager
     def pipelined(self, conn: Connection) -> Iterator[None]:
         """Send statements without waiting for the answers to earlier ones, where the driver can; they count no rows.
@@ -249,6 +258,24 @@ class Database:
     def beginning_of(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return what an index has of a column of long texts."""
         return column
+
+    def by_name(self, table: str, name: Column[Any], ref: Column[Any]) -> list[Any]:
+        """Return the indexes of jobs by their names, and by the beginnings of their callables, with the columns that these need.
+
+        :param table: the name of the table
+        """
+        return []
+
+    def name_key(self, columns: Any) -> ColumnElement[Any] | None:
+        """Return what the index of names has of the columns of jobs, as it is compared by code points; None: there is no index.
+
+        That is NULL for names of more than :data:`KEYED` characters.
+        """
+        return None
+
+    def begins(self, ref: ColumnElement[Any], beginning: str) -> ColumnElement[bool] | None:
+        """Return a condition that an index answers, true of all callables that begin so, and maybe of others; None: no index."""
+        return None
 
     def exact(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return a column of long texts as it is compared character by character, by their code points."""

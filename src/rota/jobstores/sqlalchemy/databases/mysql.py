@@ -8,11 +8,12 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from itertools import chain
 
-from sqlalchemy import Integer, column, event, text
+from sqlalchemy import Column, Computed, Index, Integer, column, event, text
 from sqlalchemy.exc import DBAPIError
 
 from ..direct import execute_directly
-from .base import BATCH, CONNECT_TIMEOUT, READ_TIMEOUT, SCHEMA_TIMEOUT, Database, atomic
+from .base import BATCH, CONNECT_TIMEOUT, KEYED, READ_TIMEOUT, SCHEMA_TIMEOUT, Database, atomic
+from .columns import Exact
 from .statements import Statement, Values
 
 TYPE_CHECKING = False
@@ -177,6 +178,25 @@ class MySQL(Database):
     def exact_text(self, length: int | None) -> str | None:
         """Return the declaration of a column whose texts are compared byte by byte."""
         return f"VARCHAR({length}) CHARACTER SET utf8mb4 COLLATE {self._exact_collation}"
+
+    def by_name(self, table: str, name: Column[Any], ref: Column[Any]) -> list[Any]:
+        """Return the indexes of jobs by names that are not too long, in a column of their own, and by callables."""
+        key = Column(
+            "name_key",
+            Exact(KEYED),
+            Computed(f"CASE WHEN char_length(name) <= {KEYED} THEN name END", persisted=True),
+        )
+        beginning = Index(f"ix_{table}_func", ref, mysql_length=KEYED, mariadb_length=KEYED)
+        return [key, Index(f"ix_{table}_name", key, "id"), beginning]
+
+    def name_key(self, columns: Any) -> ColumnElement[Any]:
+        """Return what the index of names has."""
+        key: ColumnElement[Any] = columns.name_key
+        return key
+
+    def begins(self, ref: ColumnElement[Any], beginning: str) -> ColumnElement[bool]:
+        """Return a condition that is true of all callables that begin so."""
+        return ref.startswith(beginning[:KEYED], autoescape=True)
 
     def exact(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return a column of long texts as it is compared by code points, blanks at the end included."""

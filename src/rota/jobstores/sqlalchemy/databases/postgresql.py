@@ -12,6 +12,7 @@ from operator import itemgetter
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Index,
     Integer,
     Text,
     bindparam,
@@ -25,15 +26,15 @@ from sqlalchemy import (
 )
 
 from ..direct import is_watched, translated
-from .base import CONNECT_TIMEOUT, Database, atomic
-from .statements import Statement, Values
+from .base import CONNECT_TIMEOUT, KEYED, Database, atomic
+from .statements import Statement, Values, starting_with
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import Any
 
-    from sqlalchemy import ColumnElement, Connection, Dialect, Engine
+    from sqlalchemy import Column, ColumnElement, Connection, Dialect, Engine, FromClause, TableValuedAlias
     from sqlalchemy.engine import URL
     from sqlalchemy.exc import DBAPIError
 
@@ -167,9 +168,7 @@ class PostgreSQL(Database):
             name: BigInteger() if isinstance(single.binds[name].type, Integer) else Text()
             for name in template.names
         }
-        arrays = [bindparam(name, type_=ARRAY(types[name])) for name in several]
-        rows = func.unnest(*arrays).table_valued(*(column(name, types[name]) for name in several))
-        columns = rows.alias("given").render_derived().c
+        columns = _unnested({name: types[name] for name in several}).c
         values = Values({column.name: column for column in columns}, types, returns=True)
         compiled: Any = template.make(values).compile(dialect=self.dialect)
         constants = {name: value for name, value in compiled.params.items() if name not in types}
@@ -195,6 +194,13 @@ class PostgreSQL(Database):
             return super().in_parameters(texts)
         return iter((array_literal(texts),))
 
+    def given(self, *names: str) -> FromClause | None:
+        """Return a set of rows from arrays that are parameters."""
+        if not self.takes_arrays:
+            return None
+        types = {name: BigInteger() if name == "time" else Text() for name in names}
+        return _unnested(types)
+
     @contextmanager
     def pipelined(self, conn: Connection) -> Iterator[None]:
         """Send statements without waiting for the answers to earlier ones, where the driver can."""
@@ -218,6 +224,25 @@ class PostgreSQL(Database):
     def beginning_of(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return what an index has of a column of long texts: an entry may not be longer than a third of a page."""
         return func.substr(column, literal_column("1"), literal_column("100"))
+
+    def by_name(self, table: str, name: Column[Any], ref: Column[Any]) -> list[Any]:
+        """Return the indexes of jobs by names that are not too long, and by the beginnings of their callables."""
+        return [
+            Index(f"ix_{table}_name", self.name_key(None), "id"),
+            Index(f"ix_{table}_func", self._beginning(ref)),
+        ]
+
+    def name_key(self, columns: Any) -> ColumnElement[Any]:
+        """Return what the index of names has: of an entry that is too long the server takes none."""
+        key = f'(CASE WHEN char_length(name) <= {KEYED} THEN name COLLATE "C" END)'
+        return literal_column(key, Text())
+
+    def begins(self, ref: ColumnElement[Any], beginning: str) -> ColumnElement[bool]:
+        """Return a condition that is true of all callables that begin so."""
+        return starting_with(self._beginning(ref), beginning[:100])
+
+    def _beginning(self, ref: ColumnElement[Any]) -> ColumnElement[Any]:
+        return self.beginning_of(self.exact(ref))
 
     def exact_text(self, length: int | None) -> str | None:
         """Return the declaration of a column whose texts are compared byte by byte."""
@@ -339,6 +364,16 @@ def _escaped(text: str) -> str:
 def _array_of_numbers(values: Sequence[int | None]) -> str:
     text = ",".join(map(str, values))
     return "{" + (text.replace("None", "NULL") if None in values else text) + "}"
+
+
+def _unnested(types: Mapping[str, Any]) -> TableValuedAlias:
+    """Return the set of rows that is made of arrays, which are parameters.
+
+    :param types: the types of the values, by the names of the parameters and columns
+    """
+    arrays = [bindparam(name, type_=ARRAY(type)) for name, type in types.items()]
+    rows = func.unnest(*arrays).table_valued(*(column(name, type) for name, type in types.items()))
+    return rows.alias("given").render_derived()
 
 
 def _state(exc: DBAPIError) -> str | None:

@@ -9,7 +9,7 @@ import os
 from contextlib import contextmanager, suppress
 from itertools import chain
 
-from sqlalchemy import column, event, func, text
+from sqlalchemy import Index, column, event, func, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
@@ -19,14 +19,14 @@ from .sqlite_files import OpenFiles
 from .sqlite_forks import GATE
 from .sqlite_locks import explained, is_locked, may_wait_again
 from .sqlite_texts import make_bytes
-from .statements import ConvertedStatement, Statement, Values
+from .statements import ConvertedStatement, Statement, Values, starting_with
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
-    from sqlalchemy import ColumnElement, Connection, Dialect, Engine, Table
+    from sqlalchemy import Column, ColumnElement, Connection, Dialect, Engine, Table
     from sqlalchemy.engine import URL
 
     from .statements import Template
@@ -210,6 +210,19 @@ class SQLite(Database):
     def only_where(self, condition: str) -> dict[str, Any]:
         """Return the options of an index over the rows of which a condition is true."""
         return {"sqlite_where": text(condition)}
+
+    def by_name(self, table: str, name: Column[Any], ref: Column[Any]) -> list[Any]:
+        """Return the indexes of jobs by names and callables, which may be of any length."""
+        return [Index(f"ix_{table}_name", name, "id"), Index(f"ix_{table}_func", ref)]
+
+    def name_key(self, columns: Any) -> ColumnElement[Any]:
+        """Return what the index of names has."""
+        key: ColumnElement[Any] = columns.name
+        return key
+
+    def begins(self, ref: ColumnElement[Any], beginning: str) -> ColumnElement[bool]:
+        """Return the condition that a callable begins so."""
+        return starting_with(ref, beginning)
 
     def is_no_text(self, column: Any) -> ColumnElement[bool]:
         """Return the condition that a column has something else than a text."""

@@ -5,9 +5,10 @@ A database that can do better than one execution for each row has a class for th
 
 from __future__ import annotations
 
+from functools import cached_property
 from operator import itemgetter
 
-from sqlalchemy import Insert, bindparam, insert, select
+from sqlalchemy import Insert, and_, bindparam, insert, select
 
 from ..direct import execute_directly
 
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sqlalchemy import ColumnElement, Connection, CursorResult, Dialect, Table, UpdateBase
+
+
+def starting_with(column: ColumnElement[Any], beginning: str) -> ColumnElement[bool]:
+    """Return the condition that a text begins so, as the range of an index that compares by code points."""
+    from ....core.queries import end_of_beginning  # import time
+
+    end = end_of_beginning(beginning)
+    return column >= beginning if end is None else and_(column >= beginning, column < end)
 
 
 class Values:
@@ -71,9 +80,13 @@ class Template:
         self.names = names
         self.writes_out = writes_out
         self.alike = alike
-        self.statement = make(Values())
         #: what each driver has made of it: an application's own connections may have another one
-        self.statements: dict[tuple[str, str, str], Statement] = {}
+        self.statements: dict[tuple[Any, ...], Statement] = {}
+
+    @cached_property
+    def statement(self) -> UpdateBase:
+        """The statement for one row whose values are parameters; most stores never need most of theirs."""
+        return self.make(Values())
 
 
 class Statement:
