@@ -139,7 +139,7 @@ def test_a_custom_trigger_is_kept_by_its_class_and_state(cls: type[EveryLeapYear
     assert document["trigger"]["class"] == f"{__name__}:{cls.__name__}"
     found = decode_job(document).trigger
     assert type(found) is cls
-    assert found.month == 2  # type: ignore[attr-defined]
+    assert found.month == 2
     assert getattr(found, "extra", None) == getattr(trigger, "extra", None)
 
 

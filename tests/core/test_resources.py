@@ -55,14 +55,14 @@ def with_default(bot: Annotated[Bot | None, Inject] = None) -> str:
     return "no bot" if bot is None else bot.name
 
 
-def unreadable_beside(bot: Annotated[Bot, Inject], price: OnlyForCheckers = 0) -> str:
+def unreadable_beside(bot: Annotated[Bot, Inject], price: OnlyForCheckers = 0) -> str:  # type: ignore[assignment]
     return bot.name
 
 
 def unreadable(price: Annotated[OnlyForCheckers, Inject]) -> None: ...
 
 
-def unreadable_with_default(price: Annotated[OnlyForCheckers, Inject] = 0) -> None: ...
+def unreadable_with_default(price: Annotated[OnlyForCheckers, Inject] = 0) -> None: ...  # type: ignore[assignment]
 
 
 class Greeter:

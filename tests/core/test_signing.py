@@ -28,12 +28,8 @@ def work(*args, **kwargs):
 
 def job_of(**attributes):
     scheduler = BackgroundScheduler(timezone="UTC")
-    attributes = {
-        "func": work,
-        "trigger": IntervalTrigger(hours=1, timezone="UTC"),
-        "args": (1, "two"),
-    } | attributes
-    return Job(scheduler, "job", **attributes)
+    usual = {"func": work, "trigger": IntervalTrigger(hours=1, timezone="UTC"), "args": (1, "two")}
+    return Job(scheduler, "job", **{**usual, **attributes})
 
 
 def texts_of(format, job):
@@ -270,7 +266,8 @@ def test_an_export_of_a_refused_job_does_not_launder_it():
 
 
 def test_the_first_key_signs_and_all_verify():
-    old, both, new = (JobFormat(signing_key=key) for key in (OTHER, [KEY, OTHER], [KEY]))
+    old = JobFormat(signing_key=OTHER)
+    both, new = JobFormat(signing_key=[KEY, OTHER]), JobFormat(signing_key=[KEY])
     job = job_of()
     found = read(both, texts_of(old, job))
     assert found.error is None

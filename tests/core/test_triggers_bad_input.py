@@ -114,6 +114,7 @@ def test_a_stored_schedule_is_understood_whole_or_refused(fields, crontab, eithe
         trigger = trigger_from_spec(spec)
     except RotaError:
         return
+    assert isinstance(trigger, CronTrigger)
     used(trigger)
 
 
