@@ -28,7 +28,7 @@ def task(*args: Any) -> None:
     """Do nothing."""
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", pytest.param("sqlite", marks=pytest.mark.thorough)])
 def scheduler(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     stores = {} if request.param == "memory" else {"default": f"sqlite:///{tmp_path / 'jobs'}"}
     scheduler = ManualScheduler(clock=VirtualClock(), jobstores=stores)
@@ -208,6 +208,7 @@ def test_passwords_in_texts_are_masked() -> None:
 # ------------------------------------------------------------------------------------------- adding for others to run
 
 
+@pytest.mark.thorough
 def test_a_scheduler_that_only_adds_runs_nothing_and_others_do(tmp_path: Path) -> None:
     url, clock = f"sqlite:///{tmp_path / 'jobs'}", VirtualClock()
     web = ManualScheduler(clock=clock, jobstores={"default": url}, runs_jobs=False)

@@ -294,6 +294,7 @@ def test_a_job_that_waits_for_the_start_is_asked_then():
     scheduler.shutdown()
 
 
+@pytest.mark.thorough
 def test_a_scheduler_that_only_adds_leaves_it_to_the_nodes(tmp_path):
     adding = durable(tmp_path, runs_jobs=False)
     adding.start()

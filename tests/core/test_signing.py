@@ -191,6 +191,7 @@ def test_the_signature_of_a_job_is_none_of_a_run():
     assert "does not fit" in Signer([KEY]).run_refusal(run)
 
 
+@pytest.mark.thorough
 def test_who_has_no_key_cannot_ask_for_a_run_of_a_signed_job(tmp_path):
     need("sqlalchemy", "sql")
     from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
@@ -313,6 +314,7 @@ def test_no_key_is_shown(tmp_path):
     assert not any(KEY in text or OTHER.decode() in text for text in shown)
 
 
+@pytest.mark.thorough
 def test_schedulers_and_stores_run_signed_jobs_and_leave_a_tampered_row_alone(tmp_path):
     need("sqlalchemy", "sql")
     from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
