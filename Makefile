@@ -38,7 +38,7 @@ bench: .venvs/bench/.ready .venvs/bench-apscheduler4/.ready ## measure, side by 
 	@.venvs/bench/bin/python -m benchmarks $(ARGS)
 
 clean: ## remove what the commands above have made
-	rm -rf $(VENV) .venvs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venvs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps: an environment is made again or brought up to date only when pyproject.toml has changed.

@@ -33,8 +33,8 @@ def markdown(report: dict[str, Any]) -> str:
         )  # fmt: skip
         parts.append("Sustained load:\n\n" + _table(head, sustained))
     if others := _others(report):
-        head = ("", "peer", "Rota", "the peer", "Rota is better by")
-        parts.append("Other peers:\n\n" + _table(head, others))
+        of_peers = ("", "peer", "Rota", "the peer", "Rota is better by")
+        parts.append("Other peers:\n\n" + _table(of_peers, others))
     if voids := list(void_answers(report)):
         parts.append("Not measured:\n\n" + "".join(f"- {text}\n" for text in voids))
     return "\n".join(parts)

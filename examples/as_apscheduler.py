@@ -12,7 +12,7 @@ import rota.as_apscheduler  # noqa: F401  # isort: skip  # before everything tha
 import threading
 
 import apscheduler
-from apscheduler.events import EVENT_JOB_EXECUTED
+from apscheduler.events import EVENT_JOB_EXECUTED, JobExecutionEvent
 from apscheduler.job import Job
 from apscheduler.schedulers.background import BackgroundScheduler
 
@@ -25,7 +25,7 @@ def main() -> None:
     ended = threading.Event()
     results: list[str] = []
 
-    def on_end(event) -> None:
+    def on_end(event: JobExecutionEvent) -> None:
         results.append(event.retval)
         ended.set()
 

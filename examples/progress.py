@@ -46,9 +46,9 @@ def main() -> None:
 
     until = time.monotonic() + 20
     while time.monotonic() < until:  # any process that shares the store could look
-        (run,) = scheduler.get_running() or [None]
-        if run is not None and run.note == "page 3 of 7":
-            print("under way:", shown(run))
+        under_way = [run for run in scheduler.get_running() if run.note == "page 3 of 7"]
+        if under_way:
+            print("under way:", shown(under_way[0]))
             break
         time.sleep(0.05)
     seen.set()
@@ -56,8 +56,9 @@ def main() -> None:
 
     scheduler.start(paused=True)
     run = scheduler.get_run("report", scheduler.get_runs("report")[0].scheduled_run_time)
-    print("ended:", shown(run))
-    print(run.log)
+    if run is not None:
+        print("ended:", shown(run))
+        print(run.log)
     scheduler.shutdown()
 
 

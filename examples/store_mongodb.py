@@ -24,9 +24,9 @@ def answer(question: str) -> int:
     return len(question)
 
 
-def scheduler(url: str, **options: bool) -> BackgroundScheduler:
+def scheduler(url: str, runs_jobs: bool = True) -> BackgroundScheduler:
     # A store object for each scheduler.
-    return BackgroundScheduler(jobstores={"default": MongoDBJobStore(url=url)}, **options)
+    return BackgroundScheduler(jobstores={"default": MongoDBJobStore(url=url)}, runs_jobs=runs_jobs)
 
 
 def main(url: str) -> None:

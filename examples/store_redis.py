@@ -24,10 +24,10 @@ def answer(question: str) -> int:
     return len(question)
 
 
-def scheduler(url: str, **options: bool) -> BackgroundScheduler:
+def scheduler(url: str, runs_jobs: bool = True) -> BackgroundScheduler:
     # A store object for each scheduler; the keys of one application begin alike.
     return BackgroundScheduler(
-        jobstores={"default": RedisJobStore(url=url, jobs_key="example.jobs")}, **options
+        jobstores={"default": RedisJobStore(url=url, jobs_key="example.jobs")}, runs_jobs=runs_jobs
     )
 
 

@@ -1,6 +1,7 @@
 """The SQL store on a SQLite file: jobs, their times and the record of every run survive the process.
 
-This program starts its scheduler twice, as if it had been stopped for a second in between.
+This program starts its scheduler twice, as if it had been stopped for a second in between. Each time it is there until it has seen
+what it is about.
 
 Needs:  pip install 'rota[sql]'
 Run:    python examples/store_sqlite.py [FILE]
@@ -23,13 +24,15 @@ def sample(source: str) -> str:
     return f"a value from {source}"
 
 
-def live(file: Path, seconds: float) -> None:
+def live(file: Path, until: str) -> None:
+    """Be there until a run has this status or reason, and show all that there is."""
     store = SQLAlchemyJobStore(url=f"sqlite:///{file}")
     scheduler = BackgroundScheduler(jobstores={"default": store})
     # With a fixed id, and replaced where it exists: an unchanged job goes on where it was.
     scheduler.add_job(sample, "interval", seconds=0.3, args=["sensor 7"], id="sample", replace_existing=True)
     scheduler.start()
-    time.sleep(seconds)
+    while not any(until in (run.status, run.reason) for run in scheduler.get_runs("sample")):
+        time.sleep(0.05)
     for run in reversed(scheduler.get_runs("sample")):
         at = run.scheduled_run_time.strftime("%H:%M:%S.%f")[:-5]
         if run.status == "succeeded":
@@ -41,10 +44,10 @@ def live(file: Path, seconds: float) -> None:
 
 def main(file: Path) -> None:
     print("first life")
-    live(file, 0.8)
-    time.sleep(1)  # nobody is there
+    live(file, "succeeded")
+    time.sleep(1)  # nobody is there; three times pass
     print("second life")
-    live(file, 0.5)
+    live(file, "coalesced")
 
 
 if __name__ == "__main__":

@@ -297,13 +297,13 @@ def on_twisted(options: argparse.Namespace) -> None:
 
     from rota.schedulers.twisted import TwistedScheduler
 
-    threading.Thread(target=reactor.run, args=(False,), daemon=True).start()  # type: ignore[attr-defined]
+    threading.Thread(target=reactor.run, args=(False,), daemon=True).start()
 
     def call(work: Any) -> None:
         def do() -> None:
             work()
 
-        blockingCallFromThread(reactor, do)  # type: ignore[arg-type]
+        blockingCallFromThread(reactor, do)
 
     scheduler = schedule(TwistedScheduler, options, neighbours={"type": "twisted"})
     call(scheduler.start)

@@ -52,7 +52,7 @@ WORDS = [
 def text_of(data: atheris.FuzzedDataProvider) -> str:
     """Return a text, mostly of words that schedules are made of."""
     if data.ConsumeProbability() < 0.2:
-        return data.ConsumeUnicodeNoSurrogates(60)
+        return str(data.ConsumeUnicodeNoSurrogates(60))
     count = data.ConsumeIntInRange(0, 14)
     return "".join(WORDS[data.ConsumeIntInRange(0, len(WORDS) - 1)] for _ in range(count))
 
@@ -113,7 +113,7 @@ def one_input(raw: bytes) -> None:
         elif which == 4:
             flags = {"crontab": data.ConsumeBool(), "day_or_weekday": data.ConsumeBool()}
             stored = {FIELDS[data.ConsumeIntInRange(0, 7)]: text_of(data) for _ in range(3)}
-            use(trigger_from_spec({"type": "cron", "timezone": "Europe/Berlin", **flags, **stored}))  # type: ignore[arg-type]
+            use(trigger_from_spec({"type": "cron", "timezone": "Europe/Berlin", **flags, **stored}))
         elif which == 5:
             rule = ";".join(
                 f"{PARTS[data.ConsumeIntInRange(0, len(PARTS) - 1)]}={text_of(data)}"

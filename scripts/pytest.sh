@@ -5,6 +5,8 @@
 unset PYTHONDONTWRITEBYTECODE
 
 failed=()
+#: what pytest is run by, for example "coverage run -m"
+through=
 
 # Many tests wait, for leases, servers and processes: with two workers more than processors these have work meanwhile.
 processors=$(getconf _NPROCESSORS_ONLN)
@@ -14,7 +16,7 @@ run() { # run WHAT PYTHON PYTEST-ARGUMENTS…
     local what=$1 python=$2 status
     shift 2
     echo "== Python $what"
-    "$python" -m pytest -n "$workers" --dist loadscope "$@"
+    "$python" -m ${through:-} pytest -n "$workers" --dist loadscope "$@"
     status=$?
     # 5: no test was selected, which is right where there is none of that name.
     if [ $status -ne 0 ] && [ $status -ne 5 ]; then failed+=("Python $what"); fi

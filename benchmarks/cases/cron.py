@@ -55,7 +55,7 @@ def _contender(package: str) -> tuple[Reader, Walker]:
 
 
 def _walk_trigger(trigger: Any, start: datetime, steps: int) -> datetime | None:
-    at = trigger.get_next_fire_time(None, start)
+    at: datetime | None = trigger.get_next_fire_time(None, start)
     for _ in range(steps - 1):
         at = trigger.get_next_fire_time(at, at)
     return at

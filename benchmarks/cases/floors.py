@@ -222,11 +222,13 @@ def wake_asyncio(package: str, jobs: int) -> dict[str, Any]:
 
     async def wake_up() -> None:
         loop, tasks = asyncio.get_running_loop(), set()
+
+        def begin(due: float) -> None:
+            tasks.add(loop.create_task(wakeups.async_note(due)))
+
         for index in range(jobs + wakeups.FIRST):
             due = wakeups.ahead(index)
-            loop.call_later(
-                due - time.time(), lambda due=due: tasks.add(loop.create_task(wakeups.async_note(due)))
-            )
+            loop.call_later(due - time.time(), begin, due)
             await wakeups.woken(due)
 
     asyncio.run(wake_up())

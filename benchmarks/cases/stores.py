@@ -238,7 +238,7 @@ def _fill(scheduler: Any, jobs: int, due: bool = True) -> None:
     """Put jobs into a store as fast as the package can; each has its own argument and start."""
     common.expect(jobs)
     moment = past()
-    specs = [
+    specs: list[dict[str, Any]] = [
         {"func": work, "trigger": "interval", "args": [index], "hours": 1, "misfire_grace_time": None}
         for index in range(jobs)
     ]

@@ -18,6 +18,8 @@ needs_files = pytest.mark.skipif(os.name != "posix", reason="here pipes have mes
 class PatchedPoll:
     """What a library puts in the place of select.poll, so that who waits lets others go on."""
 
+    used = 0
+
     def __init__(self):
         self._poll = REAL_POLL()
         PatchedPoll.used = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -127,9 +128,10 @@ def test_a_child_forgets_the_threads_that_are_not_in_it(gate):
 def test_a_fork_finds_no_open_connection_of_an_idle_store(tmp_path):
     store = SQLAlchemyJobStore(url=f"sqlite:///{tmp_path / 'jobs'}")
     store.start(None, "default")
-    assert store.engine.pool.checkedin() + len(store._server.connections._kept) > 0
+    pool: Any = store.engine.pool
+    assert pool.checkedin() + len(store._server.connections._kept) > 0
     store._server.connections.close_idle()
-    assert store.engine.pool.checkedin() + len(store._server.connections._kept) == 0
+    assert pool.checkedin() + len(store._server.connections._kept) == 0
     assert store.get_all_jobs() == []  # and the parent goes on
     store.shutdown()
 
@@ -186,6 +188,6 @@ def test_a_child_has_none_of_the_commands_of_its_parent():
     from rota import commands
 
     commands._lock.acquire()
-    commands._running.add("a process of the parent")
+    commands._running.add("a process of the parent")  # type: ignore[arg-type]
     commands._forget()
     assert commands.stop_commands() == 0

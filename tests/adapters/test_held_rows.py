@@ -172,7 +172,7 @@ def test_while_somebody_holds_one_job_the_others_run_and_the_database_has_peace(
         transactions += 1
         return repeated(*args)
 
-    store._server._repeated = counted  # type: ignore[method-assign]
+    store._server._repeated = counted  # type: ignore[assignment]
     started.clear()
     with scheduler:
         for number in range(10):

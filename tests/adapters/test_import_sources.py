@@ -191,7 +191,7 @@ def test_no_password_of_a_source_is_shown():
     ):
         with pytest.raises(Exception) as caught:
             plan_import(url)
-        error = caught.value
+        error: BaseException = caught.value
         while error is not None:
             if "no-url" not in url:
                 assert "secret" not in str(error), url

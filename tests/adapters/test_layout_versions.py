@@ -87,6 +87,7 @@ def test_an_older_layout_is_migrated_step_by_step_and_only_once(kind, opened, mo
     layout = import_module(MODULES[kind])
     known = layout.SCHEMA_VERSION
     done = []
+    new: dict[int, Any]
     with monkeypatch.context() as patch:
         patch.setattr(layout, "SCHEMA_VERSION", known + 2)
         if kind == "redis":  # the steps are scripts

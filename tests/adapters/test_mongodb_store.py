@@ -51,7 +51,9 @@ def open_store(mongodb_url: str) -> Iterator[Open]:
     stores: list[MongoDBJobStore] = []
 
     def make(**options: Any) -> MongoDBJobStore:
-        store = MongoDBJobStore(**({} if "client" in options else {"url": mongodb_url}), **options)
+        if "client" not in options:
+            options["url"] = mongodb_url
+        store = MongoDBJobStore(**options)
         stores.append(store)
         store.start(None, "default")
         return store

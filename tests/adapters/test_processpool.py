@@ -347,7 +347,7 @@ def test_a_call_is_pickled_as_multiprocessing_does_it(func, args):
 
 
 def test_what_is_registered_with_multiprocessing_is_asked_for_the_arguments_of_a_job(pool_of, monkeypatch):
-    monkeypatch.setattr(ForkingPickler, "_extra_reducers", dict(ForkingPickler._extra_reducers))
+    monkeypatch.setattr(ForkingPickler, "_extra_reducers", dict(ForkingPickler._extra_reducers))  # type: ignore[attr-defined]
     ForkingPickler.register(Registered, reduce_registered)
     (run,) = helper.carry_out(pool_of(1), helper.run_of(kind_of, Registered()))
     assert run.retval == "str"
@@ -434,7 +434,7 @@ class HeldAtFork:
 
     def _before(self):
         self.forks += 1
-        process_handle.FORK_PATIENCE = 1 if self.held_for > 0 else PATIENCE
+        process_handle.FORK_PATIENCE = 1 if self.held_for > 0 else int(PATIENCE)
         if self.held_for > 0:
             self._lock.acquire()
 

@@ -54,8 +54,13 @@ def run_program(tmp_path, then, guard=True):
         source = source.replace('if __name__ == "__main__":\n    main()', "main()")
     path = tmp_path / "program.py"
     path.write_text(source)
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, str(path)], start_new_session=True, **pipes) as program:
+    with subprocess.Popen(
+        [sys.executable, str(path)],
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
         try:
             yield program
         finally:

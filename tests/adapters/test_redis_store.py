@@ -115,7 +115,7 @@ def test_a_client_that_was_passed_in_stays_open(redis_url: str, open_store: Open
 
 
 def test_keys_that_a_cluster_would_spread_are_refused(redis_url: str) -> None:
-    class Cluster(redis.Redis):
+    class Cluster(redis.Redis):  # type: ignore[name-defined]
         def keyslot(self, key: str) -> int:
             tag = key[key.index("{") + 1 : key.index("}")] if "{" in key else key
             return redis.crc.key_slot(tag.encode())
@@ -370,7 +370,7 @@ def test_only_the_newest_records_of_each_job_are_kept(open_store: Open) -> None:
 # ----------------------------------------------------------------------------------------------------- repeated requests
 
 
-class Repeating(redis.Redis):
+class Repeating(redis.Redis):  # type: ignore[name-defined]
     """A client that asks everything twice, as one does that got no answer to the first."""
 
     def evalsha(self, *args: Any) -> Any:

@@ -241,8 +241,8 @@ def test_an_end_that_a_store_refused_before_it_was_opened_anew_is_written_to_the
         monkeypatch.undo()
         with pytest.raises(StoreReplacedError) as caught:
             store.renew(state.lease.node, store.now(), 15_000_000)
-        engine.store_failed("default", caught.value, "renewing the lease")
-        reopen(engine, state)
+        state.back_off.failed(caught.value, "renewing the lease")
+        reopen(engine.outlet, state)
         return refused
 
     monkeypatch.setattr(store, "finish", slowly)

@@ -175,7 +175,7 @@ def redis(redis_url: str, between: Between) -> Iterator[tuple[RedisJobStore, Red
     client_class: Any = need("redis", "redis").Redis
     from rota.jobstores.redis import RedisJobStore
 
-    class Repeating(client_class):  # type: ignore[misc]
+    class Repeating(client_class):
         def evalsha(self, *args: Any) -> Any:
             return self.twice(super().evalsha, args)
 

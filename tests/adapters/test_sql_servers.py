@@ -219,9 +219,10 @@ def test_a_connection_for_single_statements_is_kept_unless_the_pool_is_to_renew_
         store = SQLAlchemyJobStore(url, engine_options=options)
         store.start(None, "default")
         store.add_job(make_job(f"job with {options}"))
-        assert store.engine.pool.checkedout() == kept, options
+        pool: Any = store.engine.pool
+        assert pool.checkedout() == kept, options
         store.shutdown()
-        assert store.engine.pool.checkedout() == 0
+        assert pool.checkedout() == 0
 
 
 def test_a_connection_that_is_cut_inside_a_transaction_has_it_done_again(

@@ -30,9 +30,10 @@ from rota.errors import (
 )
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.jobstores.sqlalchemy import layout as schema
-from rota.jobstores.sqlalchemy.databases import sqlite, sqlite_locks
+from rota.jobstores.sqlalchemy.databases import sqlite
 from rota.jobstores.sqlalchemy.job_statements import JobStatements
 from rota.jobstores.sqlalchemy.server import Server
+from rota.logs import GuardedLogger
 from rota.schedulers.background import BackgroundScheduler
 from rota.testing.contracts.store_jobs import (
     LEASE,
@@ -542,7 +543,7 @@ def test_a_lock_that_is_given_up_while_it_is_waited_for_costs_nothing(
     def give_up(*args: object) -> None:
         connection.execute("ROLLBACK")
 
-    monkeypatch.setattr(sqlite_locks.GuardedLogger, "warning", give_up)
+    monkeypatch.setattr(GuardedLogger, "warning", give_up)
     store.add_job(make_job())
     assert [job.id for job in store.get_all_jobs()] == ["job"]
     connection.close()
@@ -580,7 +581,7 @@ def test_a_transaction_that_fails_leaves_nothing_behind(
     store.add_job(make_job())
     store.renew(NODE, START, LEASE)
     decisions = decide(store)
-    decisions[0].runs[0].executor = None  # type: ignore[assignment]  # the ledger refuses it after the job was moved
+    decisions[0].runs[0].executor = None  # the ledger refuses it after the job was moved
     with pytest.raises(Exception, match="NOT NULL"):
         store.claim(decisions, NODE, START)
     assert len(claim(store)) == 1
@@ -590,10 +591,12 @@ def test_a_transaction_that_fails_leaves_nothing_behind(
 def test_what_is_too_long_is_refused_when_it_is_added(
     open_store: Callable[..., SQLAlchemyJobStore], attribute: str
 ) -> None:
+    too_long: dict[str, Any] = {attribute: "x" * 192}
+    as_long_as_may_be: dict[str, Any] = {attribute: "x" * 191}
     store = open_store()
     with pytest.raises(JobValueError, match=f"{attribute} .*192 characters"):
-        store.add_job(make_job(**{attribute: "x" * 192}))
-    store.add_job(make_job(**{attribute: "x" * 191}))
+        store.add_job(make_job(**too_long))
+    store.add_job(make_job(**as_long_as_may_be))
 
 
 # ---------------------------------------------------------------------------------------------------------- serializers

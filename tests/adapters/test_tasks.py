@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_what_kept_a_task_from_being_made_is_told_and_the_work_is_closed(ends):
     Tasks(ends).begin(refuse, work, None, (Run("a", 0, 0), None))
     ((job_id, error),) = ends
     assert (job_id, str(error)) == ("a", "no tasks here")
-    assert work.cr_frame is None
+    assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED
 
 
 def test_an_error_is_told_only_if_the_run_has_no_outcome(ends):

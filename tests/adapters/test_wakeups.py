@@ -22,7 +22,7 @@ every_kind = pytest.mark.parametrize("place", SERVERS, indirect=True)
 
 
 class Ear:
-    """Hears wake-ups of a started store."""
+    """Hears wake-ups of a started store: one when it begins to listen, and those of others, none of its own."""
 
     def __init__(self, store: Any) -> None:
         self.heard = threading.Event()
@@ -35,24 +35,17 @@ class Ear:
         assert self.heard.wait(PATIENCE), why
         self.heard.clear()
 
-    def forget(self) -> None:
-        """Forget what was heard, and what is still on its way."""
-        self.heard.wait(0.3)
-        self.heard.clear()
-
 
 @every_kind
 def test_a_job_that_is_due_soon_wakes_the_others_and_not_oneself(place: Place) -> None:
     ear = Ear(place.open())
     other = place.open()
     now = SYSTEM_CLOCK.now()
-    ear.forget()
     ear.store.add_job(make_job("mine", now + HOUR))
     other.add_job(make_job("later", now + 2 * HOUR))
     assert not ear.heard.wait(0.3)
     other.add_job(make_job("soon", now + SECOND))
     ear.wait("a new job woke nobody")
-    ear.forget()
     other.add_job(make_job("elsewhere", now + 2 * SECOND, executor="other"))
     ear.wait("a new job of another executor woke nobody")
 
@@ -62,8 +55,7 @@ def test_a_change_wakes_the_others(place: Place) -> None:
     ear = Ear(place.open())
     other = place.open()
     now = SYSTEM_CLOCK.now()
-    other.add_job(make_job("job", now + 24 * HOUR))
-    ear.forget()
+    ear.store.add_job(make_job("job", now + 24 * HOUR))
     job = other.lookup_job("job")
     job.set_next(now)
     assert other.save_job(job, job.version)
@@ -77,7 +69,6 @@ def test_a_job_that_waited_for_a_run_elsewhere_wakes_everybody_when_that_ends(pl
     now = SYSTEM_CLOCK.now()
     ear.store.add_job(make_job("backlog", now - 1000 * SECOND, every=1, coalesce=False))
     runs = claim(ear.store, now)
-    ear.forget()
     assert finish(other, runs, now) == []
     ear.wait("the end of the runs woke nobody")
 
@@ -102,7 +93,6 @@ def test_wake_ups_survive_a_restart_of_the_server(kind: str) -> None:
             while ear.store.poll_interval != usual:
                 assert time.monotonic() < deadline, "it does not trust what it hears again"
                 time.sleep(0.02)
-            ear.forget()
             place.open().add_job(make_job("job", SYSTEM_CLOCK.now()))
             ear.wait("a new job woke nobody after the restart")
         finally:

@@ -18,6 +18,7 @@ from rota.commands import check_user, run_command, stop_commands
 from rota.core.run import Run
 from rota.errors import CommandError, CommandStoppedError
 from rota.executors.base import perform
+from rota.logs import GuardedLogger
 from rota.testing import ManualScheduler
 from tests.cli.processes import LIMIT, environment
 
@@ -103,7 +104,7 @@ def test_the_run_of_a_command_that_was_stopped_is_cancelled_and_one_that_failed_
     def ended(command):
         job = ManualScheduler().add_job(run_command, args=[command])
         run = Run("job", 0, 0, job)
-        perform(run, copy_context(), SYSTEM_CLOCK, getLogger("rota.test"))
+        perform(run, copy_context(), SYSTEM_CLOCK, GuardedLogger(getLogger("rota.test")))
         return run
 
     began = tmp_path / "began"
@@ -137,12 +138,12 @@ def test_as_a_user_a_command_has_what_cron_gives_it_and_nothing_of_this_process(
     monkeypatch.setenv("LANG", "C.UTF-8")
     name = own_name()
     out = run_command("env; pwd", user=name, environment={"EXTRA": "1", "LOGNAME": "somebody"})
-    out = out.partition(": ")[2].splitlines()
+    lines = out.partition(": ")[2].splitlines()
     home = pwd.getpwnam(name).pw_dir
-    assert {f"HOME={home}", f"LOGNAME={name}", f"USER={name}", "SHELL=/bin/sh", "EXTRA=1"} <= set(out)
-    assert {"PATH=/usr/bin:/bin", "LANG=C.UTF-8"} <= set(out)
-    assert not any("ROTA_SIGNING_KEY" in line for line in out)
-    assert out[-1] == os.path.realpath(home)
+    assert {f"HOME={home}", f"LOGNAME={name}", f"USER={name}", "SHELL=/bin/sh", "EXTRA=1"} <= set(lines)
+    assert {"PATH=/usr/bin:/bin", "LANG=C.UTF-8"} <= set(lines)
+    assert not any("ROTA_SIGNING_KEY" in line for line in lines)
+    assert lines[-1] == os.path.realpath(home)
 
 
 def test_a_user_without_a_home_runs_commands_in_the_root_folder():

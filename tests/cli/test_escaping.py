@@ -188,7 +188,8 @@ def test_the_reports_of_rota_run_print_no_text_as_it_is(capsys, kind):
 
 def test_the_live_view_shows_no_text_as_it_is():
     scheduler = BackgroundScheduler(timezone="UTC", executors={"default": {"type": "debug"}})
-    console = Console(file=io.StringIO(), width=300, height=50, force_terminal=False)
+    written = io.StringIO()
+    console = Console(file=written, width=300, height=50, force_terminal=False)
     report = LiveReport(UTC, lambda: None, console)
     report.attach(scheduler, EVIL)
     scheduler.start()
@@ -200,7 +201,7 @@ def test_the_live_view_shows_no_text_as_it_is():
         console.print(report.render(Snapshot(scheduler, 100), 300, 50))
     finally:
         scheduler.shutdown()
-    text = console.file.getvalue()
+    text = written.getvalue()
     assert is_harmless(text)
     assert "owned" in text
     assert "red a\\x1b[2J" in text

@@ -40,12 +40,13 @@ def scheduler():
 
 
 def shown(scheduler, width=80, height=24, status=""):
-    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=False)
+    written = io.StringIO()
+    console = Console(file=written, width=width, height=height, force_terminal=False)
     report = LiveReport(UTC, lambda: None, console)
     report.attach(scheduler, "app.py")
     report._status = status
     console.print(report.render(Snapshot(scheduler, 100), width, height))
-    return console.file.getvalue().splitlines()
+    return written.getvalue().splitlines()
 
 
 def ended(scheduler, count):

@@ -9,6 +9,7 @@ import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -193,7 +194,7 @@ def test_the_pool_that_programs_see_tells_of_the_workers_of_the_executor():
 @pytest.mark.parametrize("kept_in", ["memory", "file"])
 def test_the_instances_of_an_executor_are_the_runs_that_it_has_in_hand(kept_in, tmp_path, background):
     begun, release = threading.Event(), threading.Event()
-    registry = sys.modules[__name__]
+    registry: Any = sys.modules[__name__]
     registry.waiting = (begun, release)
     executor = ThreadPoolExecutor()
     scheduler = background(executor)
@@ -282,7 +283,7 @@ def test_a_third_party_executor_that_is_late_records_a_miss():
 
 
 def test_run_job_takes_an_object_of_the_program_in_place_of_a_job():
-    double = SimpleNamespace(
+    double: Any = SimpleNamespace(
         id="double", func=lambda a, b: a + b, args=(1,), kwargs={"b": 2}, misfire_grace_time=5
     )
     (event,) = run_job(double, None, [datetime.now(UTC)], "x")

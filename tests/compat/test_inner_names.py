@@ -84,7 +84,7 @@ def test_the_names_that_programs_import_from_a_module_are_there(module):
 
 
 def test_such_names_are_those_of_the_modules_in_which_they_live():
-    from rota.jobstores.memory import BaseJobStore, Job
+    from rota.jobstores.memory import BaseJobStore, Job  # type: ignore[attr-defined]
 
     assert (BaseJobStore.__module__, Job.__module__) == ("rota.jobstores.base", "rota.job")
 
@@ -158,7 +158,7 @@ def test_a_plug_in_class_that_a_program_registers_at_the_scheduler_is_used():
 
 
 def test_a_method_is_called_on_the_loop_of_its_object():
-    from rota.schedulers.asyncio import run_in_event_loop
+    from rota.schedulers.asyncio import run_in_event_loop  # type: ignore[attr-defined]
 
     class Noting(AsyncIOScheduler):
         noted = None

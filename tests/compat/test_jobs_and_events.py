@@ -126,7 +126,7 @@ def test_an_event_shows_its_attributes_and_takes_those_of_a_program():
         "jobstore": "default",
         "scheduled_run_times": [],
     }
-    event.triggered_by = "hand"
+    event.triggered_by = "hand"  # type: ignore[attr-defined]
     assert "triggered_by='hand'" in repr(event)
     assert repr(JobEvent(512, "a", None)) == "<JobEvent (code=512, alias=None, job_id='a', jobstore=None)>"
 

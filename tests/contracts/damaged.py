@@ -25,7 +25,8 @@ from rota.jobstores.tree.keys import (
 )
 from rota.schedulers.plugins import create_plugin
 from rota.testing import DamageContract
-from rota.testing.contracts.damage import JOB, NODE, RECORD, RUN, Hand
+from rota.testing.contracts.damage import Hand
+from rota.testing.contracts.damage_found import JOB, NODE, RECORD, RUN
 from rota.testing.contracts.store_jobs import START
 from tests.adapters.places import EtcdPlace
 from tests.needs import need
@@ -261,7 +262,7 @@ class TreeHand(StoreHand):
     #: what is stored of a node, in its order
     LEASE = ("until", "length", "renewals", "started", "draining", "about")
     #: keys of their own, and what they are about
-    KEYS: ClassVar = {
+    KEYS: ClassVar[dict[str, Any]] = {
         "edits": edits_key,
         "durations": durations_key,
         "hour": lambda job_id: hour_key(START),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.testing import DamageContract
-from rota.testing.contracts.damage import DAMAGES, JOB, NODE, RECORD, RUN, Hand
+from rota.testing.contracts.damage import DAMAGES, Hand
+from rota.testing.contracts.damage_found import JOB, NODE, RECORD, RUN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,6 +10,7 @@ import time
 from inspect import CORO_CLOSED, getcoroutinestate
 from queue import SimpleQueue
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -134,8 +135,8 @@ class SlowHands(SimpleQueue):
         super().__init__()
         self.taken, self.go_on = threading.Event(), threading.Event()
 
-    def get(self):
-        item = super().get()
+    def get(self, block=True, timeout=None):
+        item = super().get(block, timeout)
         self.taken.set()
         assert self.go_on.wait(PATIENCE)
         return item
@@ -222,6 +223,9 @@ def returns_coroutine():
 
 class OnLoop(ExecutorContract):
     """What holds for executors on an asyncio loop besides."""
+
+    executor_class: Any
+    scheduler_on: Any
 
     @pytest.fixture
     def host(self):

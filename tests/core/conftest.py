@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rota.schedulers import processes
@@ -12,5 +14,6 @@ def closed_databases():
     """Shut down what a test has left running on a store that does I/O."""
     yield
     for life in list(processes._started):
-        if life.scheduler.running and life.ticks_may_block:
-            life.scheduler.shutdown(wait=False)
+        scheduler: Any = life.scheduler
+        if scheduler.running and life.ticks_may_block:
+            scheduler.shutdown(wait=False)

@@ -28,7 +28,7 @@ def task(*args: Any) -> None:
     """Do nothing."""
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", pytest.param("sqlite", marks=pytest.mark.thorough)])
 def scheduler(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     stores = {} if request.param == "memory" else {"default": f"sqlite:///{tmp_path / 'jobs'}"}
     scheduler = ManualScheduler(clock=VirtualClock(), jobstores=stores)
@@ -125,7 +125,7 @@ def test_a_job_that_ends_while_it_is_replaced_does_not_get_its_past_back(
     scheduler: ManualScheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = scheduler.clock.datetime()
-    schedule = {"seconds": 10, "start_date": now, "end_date": now + timedelta(seconds=25)}
+    schedule: dict[str, Any] = {"seconds": 10, "start_date": now, "end_date": now + timedelta(seconds=25)}
     scheduler.add_job(task, "interval", id="job", **schedule)
     scheduler.clock.advance(100)
     store = scheduler._jobstores["default"]
@@ -168,13 +168,13 @@ def test_a_store_without_transactions_says_so() -> None:
 @pytest.mark.parametrize("form", ["string", "url", "dotted", "method"])
 def test_a_store_url_works_wherever_a_store_is_configured(tmp_path: Path, form: str) -> None:
     url = f"sqlite:///{tmp_path / 'jobs'}"
-    options: dict[str, Any] = {
+    forms: dict[str, dict[str, Any]] = {
         "string": {"jobstores": {"default": url}},
         "url": {"jobstores": {"default": {"url": url, "tablename": "mine"}}},
         "dotted": {"gconfig": {"rota.jobstores.default": url}},
         "method": {},
-    }[form]
-    scheduler = BackgroundScheduler(**options)
+    }
+    scheduler = BackgroundScheduler(**forms[form])
     if form == "method":
         scheduler.add_jobstore(url, tablename="mine")
     scheduler.start(paused=True)
@@ -208,6 +208,7 @@ def test_passwords_in_texts_are_masked() -> None:
 # ------------------------------------------------------------------------------------------- adding for others to run
 
 
+@pytest.mark.thorough
 def test_a_scheduler_that_only_adds_runs_nothing_and_others_do(tmp_path: Path) -> None:
     url, clock = f"sqlite:///{tmp_path / 'jobs'}", VirtualClock()
     web = ManualScheduler(clock=clock, jobstores={"default": url}, runs_jobs=False)

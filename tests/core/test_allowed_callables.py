@@ -192,6 +192,7 @@ def test_the_module_of_a_name_that_is_not_allowed_is_never_imported(path, tmp_pa
         scheduler.shutdown()
 
 
+@pytest.mark.thorough
 def test_a_row_that_reaches_through_an_allowed_module_is_quarantined(path):
     free = scheduler_on(path)
     free.start(paused=True)
@@ -212,6 +213,7 @@ def test_a_row_that_reaches_through_an_allowed_module_is_quarantined(path):
         bound.shutdown()
 
 
+@pytest.mark.thorough
 def test_a_quarantined_job_goes_on_when_the_list_allows_it(path):
     free = scheduler_on(path)
     free.start(paused=True)

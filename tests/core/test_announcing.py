@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 from rota.core.plan import plan
 from rota.engine.announcements import MOST_SKIPPING, announce_rest
@@ -11,7 +12,9 @@ from tests.core.test_plan import START, every, make_job
 
 
 def test_of_jobs_that_are_skipped_and_gone_only_so_many_are_remembered():
-    engine = SimpleNamespace(logger=GuardedLogger(get_logger("rota.scheduler")), dispatch=lambda event: None)
+    engine: Any = SimpleNamespace(
+        logger=GuardedLogger(get_logger("rota.scheduler")), dispatch=lambda event: None
+    )
     engine.wanted = int
     skipping = set(map(str, range(MOST_SKIPPING)))
     job = make_job(every(10), START)

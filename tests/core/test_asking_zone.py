@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ class NineInTheMorning(BaseTrigger):
 class NamesItsZone(NineInTheMorning):
     """Keeps a zone as a text, for uses of its own."""
 
-    timezone = "Europe/Berlin"
+    timezone: Any = "Europe/Berlin"
 
 
 def started():

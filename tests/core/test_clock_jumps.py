@@ -144,6 +144,7 @@ def test_a_nodes_own_jump_changes_nothing_where_the_server_has_a_clock(make_worl
     world.check()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("wrong", [-HOUR, HOUR])
 def test_jobs_of_a_node_whose_clock_is_wrong_begin_by_the_servers(make_world, wrong):
     world = make_world(nodes=2)

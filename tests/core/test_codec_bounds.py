@@ -171,8 +171,7 @@ def test_no_data_makes_them_fail_in_another_way(data):
 
 
 def job_of(**attributes):
-    attributes = {"func": work, "trigger": IntervalTrigger(hours=1), "args": ()} | attributes
-    return Job(None, "job", **attributes)
+    return Job(None, "job", **{"func": work, "trigger": IntervalTrigger(hours=1), "args": (), **attributes})
 
 
 def read(format, **texts):

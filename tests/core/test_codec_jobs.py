@@ -139,7 +139,7 @@ def test_a_custom_trigger_is_kept_by_its_class_and_state(cls: type[EveryLeapYear
     assert document["trigger"]["class"] == f"{__name__}:{cls.__name__}"
     found = decode_job(document).trigger
     assert type(found) is cls
-    assert found.month == 2  # type: ignore[attr-defined]
+    assert found.month == 2
     assert getattr(found, "extra", None) == getattr(trigger, "extra", None)
 
 
@@ -303,6 +303,8 @@ def test_a_part_that_is_no_text_is_no_job(place: int) -> None:
         (lambda: CronTrigger(hour=3, timezone="UTC"), "jitter", 30),
         (lambda: IntervalTrigger(hours=3, jitter=1, timezone="UTC"), "end_date", "2035-01-01"),
         (lambda: DateTrigger(datetime(2035, 1, 1, tzinfo=UTC)), "run_date", "2036-01-01"),
+        (lambda: DateTrigger(datetime(2035, 1, 1, tzinfo=UTC)), "timezone", "Europe/Berlin"),
+        (lambda: OrTrigger([CronTrigger(hour=3, timezone="UTC")]), "jitter", 30),
     ],
 )
 def test_a_trigger_that_stored_jobs_share_refuses_to_be_changed(make, name, value, restored):

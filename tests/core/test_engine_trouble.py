@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import Any
 
 import pytest
 
@@ -323,7 +324,7 @@ def test_only_what_comes_before_the_next_pass_wakes_the_host():
 
 def test_a_pass_that_takes_long_does_not_keep_the_host_asleep_past_a_new_job():
     class Slow(MemoryJobStore):
-        clock = None
+        clock: Any = None
 
         def due(self, now, room):
             self.clock.advance(5)

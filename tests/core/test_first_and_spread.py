@@ -178,4 +178,4 @@ def test_business_days_and_recurrence_rules_are_triggers_by_name():
     assert str(payroll.trigger) == "business_day[nth=-1, time='17:00:00']"
     rule = scheduler.add_job(print, "rrule", rule="FREQ=MONTHLY;BYDAY=-1FR")
     assert str(rule.trigger) == "rrule[FREQ=MONTHLY;BYDAY=-1FR]"
-    assert rule.trigger.timezone.key == payroll.trigger.timezone.key == "Europe/Berlin"
+    assert str(rule.trigger.timezone) == str(payroll.trigger.timezone) == "Europe/Berlin"

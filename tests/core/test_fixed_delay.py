@@ -6,6 +6,7 @@ import io
 import json
 import pickle
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -210,6 +211,7 @@ def test_mode_is_part_of_the_trigger_and_of_its_stored_form():
     trigger = delay()
     assert (trigger.mode, IntervalTrigger(hours=1).mode) == ("delay", "rate")
     assert trigger != IntervalTrigger(seconds=60, start_date=START, timezone=UTC)
+    back: Any
     for back in (
         trigger_from_spec(json.loads(json.dumps(trigger.spec()))),
         pickle.loads(pickle.dumps(trigger)),

@@ -33,12 +33,13 @@ async def slow() -> None:
 def store_of(kind, tmp_path):
     if kind == "sqlite":
         return f"sqlite:///{tmp_path / 'jobs'}"
-    store = MemoryJobStore() if kind == "memory" else EightMethods()
     if kind == "memory":
-        store._runs = MemoryLedger(20)
-        store._mutex = store._runs.lock
-    else:
-        store.__dict__["_memory_ledger"] = EightMethodsLedger(20)
+        in_memory = MemoryJobStore()
+        in_memory._runs = MemoryLedger(20)
+        in_memory._mutex = in_memory._runs.lock
+        return in_memory
+    store = EightMethods()
+    store.__dict__["_memory_ledger"] = EightMethodsLedger(20)
     return store
 
 

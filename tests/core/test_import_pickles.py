@@ -149,6 +149,7 @@ plain = st.recursive(
 )
 
 
+@pytest.mark.thorough
 @given(value=plain, protocol=st.integers(0, pickle.HIGHEST_PROTOCOL))
 def test_whatever_is_plain_comes_back(value, protocol):
     assert value_of(pickle.dumps(value, protocol)) == value

@@ -9,7 +9,7 @@ from rota.interrupts import is_interrupt
 
 class Nameless(type):
     @property
-    def __name__(cls):
+    def __name__(cls):  # type: ignore[override]
         raise RuntimeError("a class without a name")
 
 
@@ -18,7 +18,7 @@ class OfNamelessClass(Exception, metaclass=Nameless):
 
 
 class WithoutClass(Exception):
-    @property
+    @property  # type: ignore[misc]
     def __class__(self):
         raise RuntimeError("an object without a class")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def scheduler():
 
 
 def make(scheduler, **changes):
-    attributes = {
+    attributes: dict[str, Any] = {
         "func": work,
         "args": (1,),
         "kwargs": {},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ class Store(MemoryJobStore):
 
     durable = True
     offset = 0
+    answer: Any
     node_clock = SYSTEM_CLOCK
 
     def __init__(self):

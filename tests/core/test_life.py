@@ -22,6 +22,7 @@ from rota.errors import (
     UnknownOptionError,
 )
 from rota.executors.debug import DebugExecutor
+from rota.executors.pool import ThreadPoolExecutor
 from rota.jobstores.memory import MemoryJobStore
 from rota.testing import ManualScheduler
 from tests.core.engine_kit import Gate, names, outcomes, started
@@ -335,7 +336,9 @@ def test_dotted_and_nested_options_say_the_same(prefix):
     )
     for scheduler in (dotted, nested):
         assert list(scheduler._jobstores) == ["second"]
-        assert scheduler._executors["slow"].max_workers == 3
+        slow = scheduler._executors["slow"]
+        assert isinstance(slow, ThreadPoolExecutor)
+        assert slow.max_workers == 3
         assert scheduler._new_jobs.default_policy == nested._new_jobs.default_policy
         assert scheduler._new_jobs.default_policy.coalesce is False
         assert str(scheduler.timezone) == "Asia/Tokyo"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
 from inspect import CORO_CLOSED, CORO_CREATED, getcoroutinestate
+from typing import Any
 
 import pytest
 
@@ -211,7 +212,8 @@ def local_middleware():
 
 
 def test_middleware_that_worker_processes_cannot_import_is_refused_and_changes_nothing():
-    thread, process = ThreadPoolExecutor(1), ProcessPoolExecutor(1)
+    thread: Any = ThreadPoolExecutor(1)
+    process: Any = ProcessPoolExecutor(1)
     scheduler = BackgroundScheduler(executors={"default": thread, "processes": process})
     scheduler.add_middleware(jobs.outer)
     calls = thread._perform.keywords["call"].__self__

@@ -95,6 +95,7 @@ assert type(DEFAULT_POLICY) is policy.Policy
 """
 
 
+@pytest.mark.thorough
 def test_a_change_acts_in_the_module_and_where_it_was_imported_from_it():
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(TOOL)], capture_output=True, text=True, check=False

@@ -201,11 +201,11 @@ def test_what_the_list_does_not_allow_is_refused_before_it_is_imported(tmp_path)
 def test_the_signature_of_a_job_covers_it(scheduler):
     signing = JobFormat(signing_key="0123456789abcdef")
     job = scheduler.add_job(fail, "interval", hours=1, on_failure=tell)
-    *texts, options = signing.texts(job)
+    reference, trigger, args, kwargs, options = signing.texts(job)
     restored = job.copy()
-    signing.restore(restored, *texts, options)
+    signing.restore(restored, reference, trigger, args, kwargs, options)
     assert restored.state == "active"
-    signing.restore(restored, *texts, options.replace(":tell", ":broken"))
+    signing.restore(restored, reference, trigger, args, kwargs, options.replace(":tell", ":broken"))
     assert (restored.state, "not trusted" in restored.error) == ("quarantined", True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -173,7 +174,7 @@ def test_the_other_pass_plans_all_but_the_job_that_hangs_and_the_old_one_does_no
 
     store = Counting()
     world = World(jobstores={"default": store}, replace=lambda: True)
-    seen = {}
+    seen: dict[str, Any] = {}
 
     def during():
         before = store.claims

@@ -92,7 +92,7 @@ def test_a_store_that_says_that_something_is_due_and_gives_nothing_is_asked_once
 
 def test_an_end_whose_row_is_held_waits_and_the_others_are_recorded():
     class Held(MemoryJobStore):
-        held = frozenset()
+        held: frozenset[str] = frozenset()
         finishes = 0
 
         def finish(self, runs, now):
@@ -107,7 +107,7 @@ def test_an_end_whose_row_is_held_waits_and_the_others_are_recorded():
     scheduler, log = started(jobstores={"default": store})
     for job_id in ("a", "b", "c"):
         scheduler.add_job(int, "date", run_date=scheduler.clock.datetime(), id=job_id)
-    store.held = {"b"}
+    store.held = frozenset({"b"})
     scheduler.run_pending()
     executed = [event.job_id for name, event in log if name == "JOB_EXECUTED"]
     assert (sorted(executed), scheduler._engine.in_flight) == (["a", "c"], 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rota.errors import JobTypeError, UnknownAliasError
@@ -73,8 +75,9 @@ def test_registered_classes_are_used_by_name_in_every_place():
     scheduler.advance(hours=25)
     # Two or three: this trigger begins by the real clock.
     assert {run.status for run in scheduler.get_runs("j")} == {"succeeded"}
-    assert scheduler._jobstores["default"].label == "left"
-    assert scheduler._jobstores["other"].url == "shelf://attic/7"
+    stores: dict[str, Any] = scheduler._jobstores
+    assert stores["default"].label == "left"
+    assert stores["other"].url == "shelf://attic/7"
     scheduler.add_executor("inline", "second")
     scheduler.add_jobstore("shelf", "third", label="right")
     assert type(scheduler._executors["second"]).__name__ == "Inline"

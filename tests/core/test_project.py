@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -80,4 +81,5 @@ def test_looking_at_the_package_needs_no_optional_library(look: str) -> None:
 def test_a_name_whose_library_is_there_is_listed() -> None:
     need("sqlalchemy", "sql")
     assert "SQLAlchemyJobStore" in dir(rota)
-    assert "SQLAlchemyJobStore" in rota.__all__
+    listed: Any = rota.__all__
+    assert "SQLAlchemyJobStore" in listed

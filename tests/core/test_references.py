@@ -57,7 +57,7 @@ class Clerk:
     def __eq__(self, other: object) -> bool:
         return True
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     @classmethod
     def make(cls) -> None: ...
@@ -224,6 +224,7 @@ def test_the_memory_store_keeps_the_callable_itself_and_cannot_export_it() -> No
 # ------------------------------------------------------------------------------------------- where it is not bound yet
 
 
+@pytest.mark.thorough
 def test_a_decorator_is_checked_when_the_scheduler_starts(scheduler: Any, make: Any) -> None:
     text = "@scheduler.scheduled_job('interval', seconds=10, id='job')\ndef f(): return 1"
     make("rota_test_decorated", text, scheduler=scheduler)

@@ -56,14 +56,14 @@ def with_default(bot: Annotated[Bot | None, Inject] = None) -> str:
     return "no bot" if bot is None else bot.name
 
 
-def unreadable_beside(bot: Annotated[Bot, Inject], price: OnlyForCheckers = 0) -> str:
+def unreadable_beside(bot: Annotated[Bot, Inject], price: OnlyForCheckers = 0) -> str:  # type: ignore[assignment]
     return bot.name
 
 
 def unreadable(price: Annotated[OnlyForCheckers, Inject]) -> None: ...
 
 
-def unreadable_with_default(price: Annotated[OnlyForCheckers, Inject] = 0) -> None: ...
+def unreadable_with_default(price: Annotated[OnlyForCheckers, Inject] = 0) -> None: ...  # type: ignore[assignment]
 
 
 class Greeter:
@@ -295,6 +295,7 @@ def test_a_job_that_waits_for_the_start_is_asked_then():
     scheduler.shutdown()
 
 
+@pytest.mark.thorough
 def test_a_scheduler_that_only_adds_leaves_it_to_the_nodes(tmp_path):
     adding = durable(tmp_path, runs_jobs=False)
     adding.start()

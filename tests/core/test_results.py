@@ -44,7 +44,7 @@ async def answer_later():
     return 43
 
 
-@pytest.fixture(params=["memory", "eight methods", "sqlite"])
+@pytest.fixture(params=["memory", "eight methods", pytest.param("sqlite", marks=pytest.mark.thorough)])
 def stores(request, tmp_path):
     made = {
         "memory": dict,

@@ -104,7 +104,7 @@ def due(*kinds):
 
 def admitted(kinds, **rooms):
     jobs, crowded = admit(due(*kinds), rooms, lambda func: func == "c")
-    return "".join(job.func for job in jobs), crowded
+    return "".join(str(job.func) for job in jobs), crowded
 
 
 def test_plain_functions_beyond_the_threads_room_stay_in_the_store_and_coroutines_pass_them():

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -34,7 +35,7 @@ TOKYO = timezone(timedelta(hours=9))
 
 def run_of(due=START, nominal=START, trigger=None, **options):
     """Return a run of a job with some options."""
-    job = SimpleNamespace(
+    job: Any = SimpleNamespace(
         name="nightly", func_ref="module:work", trigger=trigger, policy=with_options(DEFAULT_POLICY, options)
     )
     return Run("j", nominal, due, job)
@@ -75,7 +76,7 @@ def test_the_deadline_is_the_last_moment_at_which_a_run_may_start():
 
 
 def test_a_new_run_is_the_first_try_of_one_nominal_time():
-    run = Run("j", START, at(3))
+    run: Any = Run("j", START, at(3))
     assert (run.nominal, run.last, run.due, run.count, run.attempt) == (START, START, at(3), 1, 1)
     assert (run.status, run.executor, run.id) == (CLAIMED, "default", f"j@{START}#1")
     assert run.job is run.reason is run.owner is run.claimed_at is run.started_at is run.finished_at is None
@@ -107,7 +108,7 @@ def test_a_zone_that_fails_costs_no_more_than_itself():
 
         fromutc = utcoffset
 
-    assert run_of(trigger=SimpleNamespace(timezone=Broken())).scheduled_run_time == moment(START)
+    assert run_of(trigger=SimpleNamespace(timezone=Broken())).scheduled_run_time == moment(START)  # type: ignore[abstract]
 
 
 def test_a_run_takes_from_its_start_to_its_end():
@@ -331,7 +332,7 @@ def test_a_time_whose_zone_fails_is_shown_by_its_repr():
         def __repr__(self):
             return "Broken()"
 
-    assert "Broken()" in result(datetime(2029, 1, 2, tzinfo=Broken()))
+    assert "Broken()" in result(datetime(2029, 1, 2, tzinfo=Broken()))  # type: ignore[abstract]
 
 
 def test_the_value_that_was_kept_is_shown_and_not_the_live_one():

@@ -172,6 +172,7 @@ def test_a_run_in_hand_can_be_asked_to_stop(stores):
     assert listed.status == "succeeded"
 
 
+@pytest.mark.thorough
 def test_the_record_of_a_run_says_that_it_cannot_be_cancelled(tmp_path):
     gate = Gate()
     store = f"sqlite:///{tmp_path / 'jobs'}"
@@ -193,6 +194,7 @@ def test_the_record_of_a_run_says_that_it_cannot_be_cancelled(tmp_path):
     scheduler.get_runs("j")[0].cancel()
 
 
+@pytest.mark.thorough
 def test_a_job_that_is_removed_before_its_run_by_hand_began_has_it_cancelled_without_an_error(
     tmp_path, caplog
 ):

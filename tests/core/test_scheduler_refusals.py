@@ -113,7 +113,7 @@ def test_options_that_are_no_dictionaries_are_refused_with_an_example():
         ):
             ManualScheduler(**options)
     with pytest.raises(ConfigurationError, match="must be a dictionary, got str"):
-        ManualScheduler("scheduler.ini")
+        ManualScheduler("scheduler.ini")  # type: ignore[arg-type]
 
 
 def test_an_argument_that_a_plug_in_needs_is_named(scheduler):
@@ -244,4 +244,4 @@ def test_an_argument_of_a_trigger_that_cannot_be_shown_is_refused_in_words(sched
 @pytest.mark.parametrize("name", ["jobstore_retry_interval", "lease", "job_defaults"])
 def test_an_option_of_a_scheduler_that_cannot_be_shown_is_refused_in_words(name):
     with pytest.raises(ConfigurationError, match="Hostile"):
-        ManualScheduler(**{name: Hostile()})
+        ManualScheduler({}, **{name: Hostile()})

@@ -28,12 +28,8 @@ def work(*args, **kwargs):
 
 def job_of(**attributes):
     scheduler = BackgroundScheduler(timezone="UTC")
-    attributes = {
-        "func": work,
-        "trigger": IntervalTrigger(hours=1, timezone="UTC"),
-        "args": (1, "two"),
-    } | attributes
-    return Job(scheduler, "job", **attributes)
+    usual = {"func": work, "trigger": IntervalTrigger(hours=1, timezone="UTC"), "args": (1, "two")}
+    return Job(scheduler, "job", **{**usual, **attributes})
 
 
 def texts_of(format, job):
@@ -195,6 +191,7 @@ def test_the_signature_of_a_job_is_none_of_a_run():
     assert "does not fit" in Signer([KEY]).run_refusal(run)
 
 
+@pytest.mark.thorough
 def test_who_has_no_key_cannot_ask_for_a_run_of_a_signed_job(tmp_path):
     need("sqlalchemy", "sql")
     from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
@@ -270,7 +267,8 @@ def test_an_export_of_a_refused_job_does_not_launder_it():
 
 
 def test_the_first_key_signs_and_all_verify():
-    old, both, new = (JobFormat(signing_key=key) for key in (OTHER, [KEY, OTHER], [KEY]))
+    old = JobFormat(signing_key=OTHER)
+    both, new = JobFormat(signing_key=[KEY, OTHER]), JobFormat(signing_key=[KEY])
     job = job_of()
     found = read(both, texts_of(old, job))
     assert found.error is None
@@ -316,6 +314,7 @@ def test_no_key_is_shown(tmp_path):
     assert not any(KEY in text or OTHER.decode() in text for text in shown)
 
 
+@pytest.mark.thorough
 def test_schedulers_and_stores_run_signed_jobs_and_leave_a_tampered_row_alone(tmp_path):
     need("sqlalchemy", "sql")
     from rota.jobstores.sqlalchemy import SQLAlchemyJobStore

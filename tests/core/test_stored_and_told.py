@@ -84,7 +84,7 @@ def test_a_wake_up_that_fails_leaves_the_job_to_the_next_pass(
     def fail() -> None:
         raise kind("the loop is closed")
 
-    scheduler.wakeup = fail  # type: ignore[method-assign]
+    scheduler.wakeup = fail
     job = scheduler.add_job(int, "interval", minutes=1, id="one")
     assert scheduler.get_job("one") is job
     assert "wakeup() failed" in caplog.text

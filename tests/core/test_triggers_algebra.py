@@ -8,6 +8,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -94,11 +95,12 @@ def test_the_clock_of_a_filter_may_be_in_another_zone():
 
 def test_weekdays_are_names_ranges_lists_or_apschedulers_numbers():
     daily = CronTrigger(hour=6, timezone=UTC)
-    for days, text in [
+    written: list[tuple[Any, str]] = [
         (("mon-fri",), "mon-fri"), ((0, 1, 2, 3, 4), "mon-fri"), (("SAT, Sun",), "sat-sun"), (("sat", "sun"), "sat-sun"),
         (("fri-mon",), "fri-mon"), (([2, "tue"],), "tue-wed"), (("0,2,4",), "mon,wed,fri"), ((range(7),), "mon-sun"),
         (("5-0",), "sat-mon"),
-    ]:  # fmt: skip
+    ]  # fmt: skip
+    for days, text in written:
         assert str(daily.on(*days)) == f"{daily}.on('{text}')"
     assert shown(daily.on("fri-mon"), 4) == ["Sat 24 06:00", "Sun 25 06:00", "Mon 26 06:00", "Fri 30 06:00"]
 
@@ -114,7 +116,8 @@ def test_offset_moves_by_elapsed_time():
 
 
 def test_an_offset_that_is_no_length_of_time_is_refused():
-    daily = CronTrigger(hour=0, minute=30, timezone=BERLIN)
+    daily: Any = CronTrigger(hour=0, minute=30, timezone=BERLIN)
+    wrong: dict[str, Any]
     for wrong in ({"days": 10**9}, {"days": float("nan")}, {"delta": float("inf")}, {"weeks": 10**6}):
         with pytest.raises(TriggerError):
             daily.offset(**wrong)

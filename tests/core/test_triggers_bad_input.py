@@ -98,6 +98,7 @@ def test_a_keyword_field_is_understood_whole_or_refused_at_a_column(fields):
         used(trigger)
 
 
+@pytest.mark.thorough
 @settings(max_examples=80, derandomize=True)
 @given(
     st.dictionaries(st.sampled_from(CronTrigger.FIELD_NAMES), TEXTS, min_size=1, max_size=4),
@@ -114,6 +115,7 @@ def test_a_stored_schedule_is_understood_whole_or_refused(fields, crontab, eithe
         trigger = trigger_from_spec(spec)
     except RotaError:
         return
+    assert isinstance(trigger, CronTrigger)
     used(trigger)
 
 
@@ -133,6 +135,7 @@ def test_a_stored_crontab_schedule_with_a_value_that_its_field_does_not_have_is_
         trigger_from_spec({"type": "cron", "timezone": "UTC", "crontab": True, **field})
 
 
+@pytest.mark.thorough
 @settings(max_examples=60, derandomize=True)
 @given(st.lists(TEXTS, max_size=6).map("\n".join))
 def test_a_crontab_file_is_read_or_refused(text):

@@ -111,17 +111,17 @@ def test_a_calendar_is_a_value_of_names_and_dates():
         (lambda: BusinessCalendar(closed="2026-01-01"), TriggerTypeError, "list of dates"),
         (lambda: BusinessCalendar(closed=[datetime(2026, 1, 1)]), TriggerTypeError, "dates or ISO"),
         (lambda: BusinessCalendar(closed=["2026-13-01"]), TriggerError, "2026-13-01"),
-        (lambda: BusinessCalendar(5), TypeError, "iterable"),
-        (lambda: BusinessCalendar([5]), TriggerTypeError, "code such as"),
+        (lambda: BusinessCalendar(5), TypeError, "iterable"),  # type: ignore[arg-type]
+        (lambda: BusinessCalendar([5]), TriggerTypeError, "code such as"),  # type: ignore[list-item]
         (lambda: WEEK.roll(date(2026, 1, 1), "folowing"), TriggerError, "did you mean 'following'"),
         (lambda: BusinessDayTrigger(0), TriggerError, "no 0th"),
         (lambda: BusinessDayTrigger(32), TriggerError, "from -31 to 31"),
-        (lambda: BusinessDayTrigger("1"), TriggerTypeError, "whole number"),
+        (lambda: BusinessDayTrigger("1"), TriggerTypeError, "whole number"),  # type: ignore[arg-type]
         (lambda: BusinessDayTrigger(of="decade"), TriggerError, "there are month"),
         (lambda: BusinessDayTrigger(hour=24), TriggerError, "0 to 23"),
-        (lambda: BusinessDayTrigger(calendar="DE"), TriggerTypeError, "BusinessCalendar"),
-        (lambda: CronTrigger(timezone=UTC).roll(WEEK, days=1.5), TriggerTypeError, "whole number"),
-        (lambda: CronTrigger(timezone=UTC).on_business_days("DE"), TriggerTypeError, "BusinessCalendar"),
+        (lambda: BusinessDayTrigger(calendar="DE"), TriggerTypeError, "BusinessCalendar"),  # type: ignore[arg-type]
+        (lambda: CronTrigger(timezone=UTC).roll(WEEK, days=1.5), TriggerTypeError, "whole number"),  # type: ignore[arg-type]
+        (lambda: CronTrigger(timezone=UTC).on_business_days("DE"), TriggerTypeError, "BusinessCalendar"),  # type: ignore[arg-type]
     ],
 )
 def test_wrong_arguments_are_refused(make, error, says):

@@ -213,7 +213,7 @@ def test_what_cannot_be_combined_is_refused():
         with pytest.raises(TriggerError, match="at least one"):
             kind([])
         with pytest.raises(TriggerTypeError, match="'cron'"):
-            kind(["cron"])
+            kind(["cron"])  # type: ignore[list-item]
         with pytest.raises(TriggerError):
             kind([CronTrigger(hour=1, timezone=UTC)], jitter=-1)
 

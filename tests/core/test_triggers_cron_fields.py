@@ -174,7 +174,7 @@ def test_text_that_apscheduler_ignored_in_silence_is_refused(fields):
 
 def test_unknown_fields_and_policies_are_refused():
     with pytest.raises(TypeError):
-        CronTrigger(second=0, third=1)
+        CronTrigger(second=0, third=1)  # type: ignore[call-arg]
     with pytest.raises(TriggerError, match="did you mean 'vixie'"):
         CronTrigger(hour=3, dst="vixi")
 

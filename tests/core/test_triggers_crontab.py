@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -211,7 +212,7 @@ def test_aliases_that_are_no_times_are_refused(expr):
 
 def test_what_is_no_string_is_refused():
     with pytest.raises(TriggerTypeError):
-        CronTrigger.from_crontab(5, UTC)
+        CronTrigger.from_crontab(5, UTC)  # type: ignore[arg-type]
     with pytest.raises(CronError, match="did you mean 'quartz'"):
         CronTrigger.from_crontab("* * * * *", UTC, dialect="quarz")
 
@@ -233,7 +234,7 @@ def test_years_that_are_over_have_no_times_to_come():
 
 
 def test_quartz_counts_from_sunday_as_1_and_wants_one_question_mark():
-    quartz = {"dialect": "quartz"}
+    quartz: dict[str, Any] = {"dialect": "quartz"}
     assert fields("0 0 12 ? * 2-6", **quartz).split()[2] == "day_of_week=mon-fri"
     assert fields("0 0 12 ? * 6#3", **quartz).split()[2] == "day_of_week=fri#3"
     assert fields("0 0 12 ? * L", **quartz).split()[2] == "day_of_week=sat"

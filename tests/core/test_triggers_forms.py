@@ -19,6 +19,7 @@ from rota.calendars import BusinessCalendar
 from rota.codec.triggers import plain_text
 from rota.triggers import trigger_from_spec
 from rota.triggers.algebra.streams import MinusTrigger
+from rota.triggers.base import BaseTrigger
 from rota.triggers.business_day import BusinessDayTrigger
 from rota.triggers.calendarinterval import CalendarIntervalTrigger
 from rota.triggers.combining import AndTrigger, OrTrigger
@@ -158,7 +159,7 @@ def shown(value: object) -> object:
     return value if value is None or type(value) in (bool, int, str) else repr(value)
 
 
-def forms(trigger: object) -> dict[str, object]:
+def forms(trigger: BaseTrigger) -> dict[str, object]:
     """Return all that a trigger is written as."""
     return {
         "spec": json.dumps(trigger.spec()),

@@ -15,6 +15,7 @@ from rota.errors import CronError, RotaError
 from rota.schedulers.plugins import create_plugin
 from rota.triggers.base import BaseTrigger
 from rota.triggers.cron import CronTrigger
+from rota.triggers.interval import IntervalTrigger
 
 #: Monday
 START = "2026-11-02"
@@ -117,7 +118,7 @@ def test_a_rate_is_told_as_an_interval(expr, looks, wanted):
         f"add_job(func, 'interval', {', '.join(f'{name}={value}' for name, value in wanted.items())})"
         in message
     )
-    lengths = {trigger.interval for trigger in proposed if not isinstance(trigger, CronTrigger)}
+    lengths = {trigger.interval for trigger in proposed if isinstance(trigger, IntervalTrigger)}
     assert len(lengths) == 1
     crons = [trigger for trigger in proposed if isinstance(trigger, CronTrigger)]
     for cron in crons:

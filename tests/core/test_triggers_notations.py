@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -166,7 +167,7 @@ def test_the_whole_text_is_understood_or_refused_at_its_column(expr, column):
 
 # ------------------------------------------------------------------------------------------------------------ Quartz
 
-QUARTZ = {"dialect": "quartz"}
+QUARTZ: dict[str, Any] = {"dialect": "quartz"}
 
 
 @pytest.mark.parametrize(

@@ -250,7 +250,9 @@ def test_any_text_is_read_or_refused_and_nothing_hangs(text):
         trigger = RRuleTrigger(text, timezone=UTC, now=instant(START.replace(tzinfo=UTC)))
     except (TriggerError, UnknownTimezoneError):
         return
-    assert trigger_from_spec(trigger.spec()).rule == trigger.rule
+    back = trigger_from_spec(trigger.spec())
+    assert isinstance(back, RRuleTrigger)
+    assert back.rule == trigger.rule
     trigger.after(0)
 
 
@@ -307,14 +309,14 @@ def test_the_times_are_those_of_the_expansion_from_the_start(rule, zone, day, ho
     except NeverFiresError:
         return
     walls = []
-    for at in rrulestr(rule, dtstart=start):
-        if at > window[1] or len(walls) > 20_000:
+    for wall in rrulestr(rule, dtstart=start):
+        if wall > window[1] or len(walls) > 20_000:
             break
-        walls.append(at)
+        walls.append(wall)
     if len(walls) > 20_000:
         return  # the expansion from the start is what takes too long
-    wanted = sorted({instant(localize(at, zone)) for at in walls})
-    low, high = (instant(localize(at, zone)) for at in window)
+    wanted = sorted({instant(localize(wall, zone)) for wall in walls})
+    low, high = (instant(localize(wall, zone)) for wall in window)
     wanted_inside = [at for at in wanted if low + 24 * HOUR < at < high - 24 * HOUR]
     found, at = [], trigger.after(low + 24 * HOUR)
     while at is not None and at < high - 24 * HOUR:

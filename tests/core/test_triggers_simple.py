@@ -158,18 +158,18 @@ def test_a_length_that_is_no_number_is_refused_with_the_number_that_was_meant(ar
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: CalendarIntervalTrigger(days="2"), "days must be a whole number, not '2'; write days=2"),
-        (lambda: CalendarIntervalTrigger(days=2.0), "not 2.0; write days=2"),
-        (lambda: CalendarIntervalTrigger(weeks=timedelta(days=14)), "write weeks=2"),
-        (lambda: CalendarIntervalTrigger(days=1, hour="10:30"), "hour must .* write hour=10, minute=30"),
-        (lambda: BusinessDayTrigger(1, hour=time(9, 0, 5)), "write hour=9, minute=0, second=5"),
-        (lambda: IntervalTrigger(seconds=Decimal("2.5")), "; write seconds=2.5"),
-        (lambda: IntervalTrigger(minutes=timedelta(hours=1)), "; write minutes=60"),
+        (lambda: CalendarIntervalTrigger(days="2"), "days must be a whole number, not '2'; write days=2"),  # type: ignore[arg-type]
+        (lambda: CalendarIntervalTrigger(days=2.0), "not 2.0; write days=2"),  # type: ignore[arg-type]
+        (lambda: CalendarIntervalTrigger(weeks=timedelta(days=14)), "write weeks=2"),  # type: ignore[arg-type]
+        (lambda: CalendarIntervalTrigger(days=1, hour="10:30"), "hour must .* write hour=10, minute=30"),  # type: ignore[arg-type]
+        (lambda: BusinessDayTrigger(1, hour=time(9, 0, 5)), "write hour=9, minute=0, second=5"),  # type: ignore[arg-type]
+        (lambda: IntervalTrigger(seconds=Decimal("2.5")), "; write seconds=2.5"),  # type: ignore[arg-type]
+        (lambda: IntervalTrigger(minutes=timedelta(hours=1)), "; write minutes=60"),  # type: ignore[arg-type]
         (
-            lambda: DateTrigger(timedelta(minutes=5)),
+            lambda: DateTrigger(timedelta(minutes=5)),  # type: ignore[arg-type]
             r"run_date=datetime.now\(UTC\) \+ datetime.timedelta\(seconds=300\)",
         ),
-        (lambda: DateTrigger(1_800_000_000), r"run_date=datetime.fromtimestamp\(1800000000, UTC\)"),
+        (lambda: DateTrigger(1_800_000_000), r"run_date=datetime.fromtimestamp\(1800000000, UTC\)"),  # type: ignore[arg-type]
     ],
 )
 def test_a_parameter_of_the_wrong_type_is_refused_with_what_was_meant(make, message):

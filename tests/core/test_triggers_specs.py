@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
 
 import dateutil.tz
 import pytest
@@ -230,8 +231,8 @@ def test_asking_for_no_trigger_loads_none():
 # ----------------------------------------------------------------------------------------- states of APScheduler
 
 
-def restored(kind: type[InstantTrigger], state) -> InstantTrigger:
-    trigger = kind.__new__(kind)
+def restored(kind: type[InstantTrigger], state) -> Any:
+    trigger: Any = kind.__new__(kind)
     trigger.__setstate__(state)
     return trigger
 

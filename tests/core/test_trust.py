@@ -12,6 +12,7 @@ import sqlite3
 import sys
 from base64 import b64encode
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ TABLE = {
     for cells in [[cell.strip() for cell in line.strip("| ").split(" | ")]]
 }
 KEY = "a key of sixteen bytes"
-MEASURES = {
+MEASURES: dict[str, dict[str, Any]] = {
     "nothing": {},
     "list": {"allowed": [f"{HERE}:work"]},
     "key": {"key": KEY},

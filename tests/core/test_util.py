@@ -13,6 +13,7 @@ import sys
 import weakref
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import dateutil.tz
@@ -205,7 +206,7 @@ def test_what_is_no_zone_is_refused():
     with pytest.raises(TypeError, match="Expected tzinfo, got int instead"):
         util.astimezone(5)
     with pytest.raises(ValueError, match="Unable to determine the name of the local timezone"):
-        util.astimezone(NamelessLocal())
+        util.astimezone(NamelessLocal())  # type: ignore[abstract]
 
 
 def test_a_machine_without_a_known_zone_is_in_utc_with_a_warning(monkeypatch):
@@ -274,7 +275,8 @@ def test_timestamps_and_datetimes_convert_both_ways():
     assert util.datetime_to_utc_timestamp(at) == at.timestamp()
     assert util.datetime_to_utc_timestamp(at.astimezone(UTC).replace(tzinfo=None)) == at.timestamp()
     assert util.utc_timestamp_to_datetime(at.timestamp()) == at
-    assert util.datetime_to_utc_timestamp(None) is util.utc_timestamp_to_datetime(None) is None
+    assert util.datetime_to_utc_timestamp(None) is None
+    assert util.utc_timestamp_to_datetime(None) is None
     assert util.timedelta_seconds(timedelta(days=1, microseconds=500_000)) == 86400.5
 
 
@@ -381,13 +383,14 @@ def test_coroutine_functions_are_known_through_their_wrappers():
         AsyncCallable(),
     ):
         assert util.iscoroutinefunction_partial(f)
-    for f in (function, functools.partial(function), Service().run, Service(), Service, len, AsyncCallable):
-        assert not util.iscoroutinefunction_partial(f)
+    functions: tuple[Any, ...]
+    functions = (function, functools.partial(function), Service().run, Service(), Service, len, AsyncCallable)
+    assert not any(map(util.iscoroutinefunction_partial, functions))
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="inspect.markcoroutinefunction is new in Python 3.12")
 def test_a_marked_function_is_a_coroutine_function():
-    assert util.iscoroutinefunction_partial(inspect.markcoroutinefunction(lambda: None))
+    assert util.iscoroutinefunction_partial(inspect.markcoroutinefunction(lambda: None))  # type: ignore[attr-defined]
 
 
 # --------------------------------------------------------------------------------------------------- argument checks
@@ -472,7 +475,7 @@ def test_the_signature_that_a_decorator_declares_counts():
     def wrapper(*args):
         return args
 
-    wrapper.__signature__ = inspect.signature(lambda a: None)
+    wrapper.__signature__ = inspect.signature(lambda a: None)  # type: ignore[attr-defined]
     util.check_callable_args(wrapper, (1,), {})
     with pytest.raises(ArgumentMismatchError):
         util.check_callable_args(wrapper, (1, 2), {})

@@ -15,8 +15,8 @@ from rota.executors.base import current_run
 from rota.testing import ManualScheduler, VirtualClock, VirtualLoop
 
 
-def at(*args):
-    return datetime(2029, 1, *args, tzinfo=UTC)
+def at(day, hour=0, minute=0, second=0, microsecond=0):
+    return datetime(2029, 1, day, hour, minute, second, microsecond, UTC)
 
 
 @pytest.fixture

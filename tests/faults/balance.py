@@ -130,7 +130,9 @@ def balance(
     return Balance(
         sum(len(plan.times) for plan in plans.values()),
         sum(map(len, records.values())),
-        *numbers.values(),
+        numbers[SUCCEEDED],
+        numbers[SKIPPED],
+        numbers[LOST],
         executions=sum(1 for line in trace if line.startswith("begin ")),
         repeated=repeated,
         at_once=at_once,

@@ -131,11 +131,8 @@ class FaultContract:
     ) -> None:
         with Crew(url, tmp_path) as crew:
             crew.hire(processes, **{self.clock_that_counts: crew.clock}, workers=2)
-            for id, trigger in (
-                ("interval", {"trigger": "interval", "seconds": 0.5}),
-                ("cron", {"second": "*"}),
-            ):
-                crew.looker.add_job(WORK, **{"trigger": "cron", **trigger}, id=id, args=(str(crew.trace), 0))
+            for trigger, fields in (("interval", {"seconds": 0.5}), ("cron", {"second": "*"})):
+                crew.looker.add_job(WORK, trigger, id=trigger, args=(str(crew.trace), 0), **fields)
             for shift in (0, -jump, -2 * jump, jump, -jump / 2):
                 crew.set_clock(shift)
                 begun = len(crew.lines_of("interval"))

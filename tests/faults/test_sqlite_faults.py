@@ -7,6 +7,7 @@ import resource
 import signal
 import sqlite3
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,11 @@ need("sqlalchemy", "sql")
 pytestmark = [pytest.mark.timeout(120)]
 
 MANY = 1000
+
+
+def _began(crew: Crew, enough: int) -> bool:
+    """Whether so many runs have begun, or all have ended."""
+    return len(crew.lines("begin")) >= enough or not crew.looker.get_jobs()
 
 
 @pytest.fixture
@@ -161,10 +167,7 @@ def test_a_schedule_has_no_gap_and_no_double_however_often_its_processes_are_kil
     for _ in range(5):
         (worker,) = crew.hire(lease=1.5, workers=3)
         enough = len(crew.lines("begin")) + chance.randint(2, 12)
-        wait_until(
-            lambda enough=enough: len(crew.lines("begin")) >= enough or not crew.looker.get_jobs(),
-            "some runs",
-        )
+        wait_until(partial(_began, crew, enough), "some runs")
         crew.kill(worker)
     crew.hire(lease=1.5, workers=3)
     assert crew.settle().lost == 0

@@ -81,7 +81,7 @@ def shift_servers(path: str) -> None:
 
         return measure(self, told)
 
-    DurableJobStore._measure = wrongly  # type: ignore[method-assign]
+    DurableJobStore._measure = wrongly
 
 
 def append(path: str, *words: object) -> None:
@@ -112,7 +112,7 @@ def make_mortal(store: BaseJobStore, outcomes: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return list(original(runs, now))
 
-    store.finish = finish  # type: ignore[method-assign,assignment]
+    store.finish = finish  # type: ignore[assignment]
 
 
 def obey(shut_down: Callable[[], object], block: Callable[[float], object]) -> None:

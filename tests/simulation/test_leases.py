@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rota.testing import ManualScheduler, VirtualClock
@@ -23,7 +25,7 @@ class Site:
 
     def node(self, room=1000, **options):
         gate = Gate(room)
-        scheduler = ManualScheduler(
+        scheduler: Any = ManualScheduler(
             clock=self.clock,
             jobstores={"default": self.make_store()},
             executors={"default": gate},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextvars import Context
+from typing import Any
 
 import pytest
 
@@ -85,7 +86,7 @@ class Site:
 
     def node(self, executor=Queue, **options):
         """Return a started node with its queue and the log of its events."""
-        scheduler = ManualScheduler(
+        scheduler: Any = ManualScheduler(
             clock=self.clock,
             jobstores={"default": self.make_store()},
             executors={"default": executor()},
@@ -334,11 +335,12 @@ def test_a_group_leaves_when_a_renewal_that_was_under_way_says_in_the_middle_of_
 
 
 def test_runs_of_a_store_without_leases_ask_nobody():
-    scheduler = ManualScheduler(executors={"default": Queue()})
+    queue = Queue()
+    scheduler = ManualScheduler(executors={"default": queue})
     scheduler.start()
     scheduler.add_job(work, args=["work"])
     scheduler.tick()
-    ((run, _),) = scheduler._executors["default"].groups
+    ((run, _),) = queue.groups
     assert run.permission is None
-    scheduler._executors["default"].work()
+    queue.work()
     scheduler.shutdown()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ def check(make: Make, seeds: Iterable[int]) -> None:
                 observer = make(prefix)
                 observer.start(None, "observer")
             try:
-                simulate(seed, lambda prefix=prefix: make(prefix), observer)
+                simulate(seed, partial(make, prefix), observer)
             except Violation as violation:
                 pytest.fail(f"seed {seed}: {violation}", pytrace=False)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -136,6 +137,7 @@ def test_the_model_writes_and_locks_what_the_store_does_on_postgresql_and_in_tha
 
 def test_transactions_wait_for_each_other_and_lose_against_each_other():
     counts = Counter()
+    observer: Any
     for seed in range(150):
         make_store, observer = snapshots()
         simulate(seed, make_store, observer)

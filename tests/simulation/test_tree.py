@@ -50,7 +50,7 @@ def test_several_nodes_on_a_real_tree_lose_nothing_and_double_nothing(
 
     def make(seed: int) -> TreeJobStore:
         store = open_store(server, f"/simulation{os.getpid()}.{seed}", client)
-        store.on_wake = lambda wake: None  # type: ignore[method-assign]  # the seed decides who does something
+        store.on_wake = lambda wake: None  # the seed decides who does something
         return store
 
     try:

@@ -33,7 +33,7 @@ from rota.job import Job
 from rota.jobstores.base import JobLookupError
 from rota.jobstores.memory import MemoryJobStore
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
-from rota.testing import ManualScheduler, VirtualClock
+from rota.testing import ManualScheduler, VirtualClock, VirtualLoop
 from rota.triggers.base import BaseTrigger
 from rota.triggers.combining import AndTrigger, OrTrigger
 
@@ -70,6 +70,7 @@ def schedulers() -> None:
         executors={"default": ThreadPoolExecutor(20), "processes": ProcessPoolExecutor(max_workers=2)},
     )
     ManualScheduler(clock=VirtualClock(datetime(2026, 1, 1, tzinfo=UTC)))
+    VirtualLoop(VirtualClock()).run_ready()
 
 
 def jobs(scheduler: BackgroundScheduler) -> None:

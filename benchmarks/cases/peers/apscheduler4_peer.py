@@ -12,7 +12,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from .. import common
 from ..bursts import rate_so_far
-from ..common import ZONE, Watch, async_work, everything, idle, past, work
+from ..common import SUMMER_TIME, Watch, async_work, everything, idle, past, work
 
 #: Jobs that it is given at the most, and seconds after which their runs are not waited for.
 MOST, LIMIT = 2_000, 8
@@ -29,7 +29,7 @@ def adding(package: str, jobs: int, limit: int = 0) -> dict[str, Any]:
 def adding_cron(package: str, jobs: int) -> dict[str, Any]:
     def trigger(index: int) -> CronTrigger:
         return CronTrigger(
-            month=1 + index % 12, day=1 + index % 28, hour=index % 24, minute=index % 60, timezone=ZONE
+            month=1 + index % 12, day=1 + index % 28, hour=index % 24, minute=index % 60, timezone=SUMMER_TIME
         )
 
     return _add(jobs, trigger)

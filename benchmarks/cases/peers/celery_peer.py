@@ -17,7 +17,7 @@ from ..common import Watch, everything, work
 LIMIT = 5
 
 
-class Counting(Scheduler):
+class Counting(Scheduler):  # type: ignore[misc]  # celery says no types
     """Beat's scheduler without a broker."""
 
     def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **options: Any) -> None:

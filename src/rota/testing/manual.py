@@ -73,7 +73,7 @@ class ManualScheduler(BaseScheduler):
 
         :param paused: True: process no jobs before :meth:`resume` is called
         """
-        self.loop = VirtualLoop(self.clock)  # type: ignore[abstract]  # it has no sockets
+        self.loop = VirtualLoop(self.clock)
         super().start(paused)
 
     def shutdown(self, wait: bool = True, timeout: float | None = None) -> None:

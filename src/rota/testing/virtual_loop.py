@@ -18,6 +18,8 @@ from ..executors.tasks import Tasks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    # Checkers let nobody make an AbstractEventLoop some of whose methods are not carried out.
+    from asyncio import BaseEventLoop as AbstractEventLoop
     from collections.abc import Callable, Coroutine, Sequence
     from contextvars import Context
     from typing import Any
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
     from ..core.run import Run
     from ..executors.steps import Done
     from ..executors.tasks import Entry
+else:
+    AbstractEventLoop = asyncio.AbstractEventLoop
 
 
-class VirtualLoop(asyncio.AbstractEventLoop):
+class VirtualLoop(AbstractEventLoop):
     """An asyncio loop whose time is a clock's: ``await asyncio.sleep(3600)`` ends when the clock has moved by an hour.
 
     Tasks, futures, timeouts, locks, queues and gather() work. There is no network and no subprocess (their methods raise

@@ -21,8 +21,8 @@ from .arguments import (
     optional_instant,
     zone_for,
 )
-from .base import InstantTrigger
 from .fields import JITTER, TIMEZONE, Field, Fields
+from .terms import TriggerWithZone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ PERIODS = {"month": 1, "quarter": 3, "half-year": 6, "year": 12}
 SEARCH_PERIODS = 500
 
 
-class BusinessDayTrigger(InstantTrigger):
+class BusinessDayTrigger(TriggerWithZone):
     """Fires on the n-th business day of each month, quarter or year. Alias: ``business_day``.
 
     A period that has no n-th business day is left out. A wall time in a gap is read with the offset before the gap, one in
@@ -57,26 +57,12 @@ class BusinessDayTrigger(InstantTrigger):
     :raises TriggerTypeError: if a parameter has the wrong type
     """
 
-    __slots__ = (
-        "_clock",
-        "_end",
-        "_start",
-        "calendar",
-        "jitter",
-        "nth",
-        "of",
-        "spread",
-        "timezone",
-        "zone_given",
-    )
+    __slots__ = ("_clock", "_end", "_start", "calendar", "nth", "of", "zone_given")
 
-    jitter: float | None
-    spread: float | None
-    timezone: tzinfo
     zone_given: bool
 
     alias = "business_day"
-    # States have each slot by its name.
+    # States have what the slots hold, and were stored in this order.
     declared = Fields(
         1,
         Field("nth"),
@@ -90,7 +76,7 @@ class BusinessDayTrigger(InstantTrigger):
         Field("spread", None),
         *(Field(name, spec=None) for name in ("_clock", "_start", "_end")),
         Field("zone_given", spec=None, same=None),
-        states=" ".join(__slots__),
+        states="_clock _end _start calendar jitter nth of spread timezone zone_given",
     )
 
     def __init__(
@@ -123,12 +109,12 @@ class BusinessDayTrigger(InstantTrigger):
             + checked_whole("minute", minute, 0, 59) * 60
             + checked_whole("second", second, 0, 59)
         )
-        self.timezone = zone = zone_for(timezone, start_date, end_date)
+        self._timezone = zone = zone_for(timezone, start_date, end_date)
         self.zone_given = is_zone_given(timezone, start_date, end_date)
         self._start = optional_instant(start_date, zone, "start_date")
         self._end = optional_instant(end_date, zone, "end_date")
-        self.jitter = checked_jitter(jitter)
-        self.spread = checked_spread(spread)
+        self._jitter = checked_jitter(jitter)
+        self._spread = checked_spread(spread)
 
     def after(self, instant: int, previous: int | None = None) -> int | None:
         """Return the first time later than ``instant``.
@@ -186,8 +172,10 @@ class BusinessDayTrigger(InstantTrigger):
 
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 1)
-        for name in self.__slots__:
-            setattr(self, name, state.get(name, True) if name == "zone_given" else state[name])
+        for name in ("_clock", "_end", "_start", "calendar", "nth", "of"):
+            setattr(self, name, state[name])
+        self._timezone, self._jitter, self._spread = state["timezone"], state["jitter"], state["spread"]
+        self.zone_given = state.get("zone_given", True)
 
     @property
     def _time(self) -> time:

@@ -14,8 +14,8 @@ from ..texts import repr_of
 from ..util import asdate, astimezone, timezone_repr
 from ..zone_maps import DAY, zone_map
 from .arguments import checked_jitter, checked_spread, checked_state, current_instant, is_zone_given, zone_for
-from .base import InstantTrigger
 from .fields import JITTER, SPREAD, TIMEZONE, ZONE_GIVEN, Field, Fields
+from .terms import TriggerWithZone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _LAST_ORDINAL = date(9999, 12, 28).toordinal()
 
 
-class CalendarIntervalTrigger(InstantTrigger):
+class CalendarIntervalTrigger(TriggerWithZone):
     """Fires at the same wall clock time every so many years, months, weeks and days. Alias: ``calendarinterval``.
 
     From one date to the next, years and months are added first, again and again until the day of the month exists
@@ -52,23 +52,17 @@ class CalendarIntervalTrigger(InstantTrigger):
     """
 
     __slots__ = (
+        "_end_date",
         "_second_of_day",
+        "_start_date",
         "days",
-        "end_date",
-        "jitter",
         "months",
-        "spread",
-        "start_date",
         "start_given",
-        "timezone",
         "weeks",
         "years",
         "zone_given",
     )
 
-    jitter: float | None
-    spread: float | None
-    timezone: tzinfo
     zone_given: bool
 
     alias = "calendarinterval"
@@ -103,7 +97,7 @@ class CalendarIntervalTrigger(InstantTrigger):
         spread: float | timedelta | None = None,
         now: int | None = None,
     ) -> None:
-        self.timezone = zone_for(timezone)
+        self._timezone = zone_for(timezone)
         self.zone_given = is_zone_given(timezone)
         self.years = _whole("years", years, 9998)
         self.months = _whole("months", months, 9998 * 12)
@@ -116,15 +110,15 @@ class CalendarIntervalTrigger(InstantTrigger):
         )
         start = self._date("start_date", start_date)
         self.start_given = start is not None
-        self.start_date: date = start or moment(current_instant(now), self.timezone).date()
-        self.end_date = self._date("end_date", end_date)
+        self._start_date: date = start or moment(current_instant(now), self.timezone).date()
+        self._end_date = self._date("end_date", end_date)
         # Without a start_date, a series that is over already is no error: it has no times to come.
         if self.start_given and self.end_date is not None and self.start_date > self.end_date:
             raise TriggerError(
                 f"end_date cannot be earlier than start_date; got {self.start_date} to {self.end_date}"
             )
-        self.jitter = checked_jitter(jitter)
-        self.spread = checked_spread(spread)
+        self._jitter = checked_jitter(jitter)
+        self._spread = checked_spread(spread)
 
     def after(self, instant: int, previous: int | None = None) -> int | None:
         """Return the first time later than ``instant``, in the series of ``previous`` or else of ``start_date``."""
@@ -185,7 +179,9 @@ class CalendarIntervalTrigger(InstantTrigger):
     def from_spec(cls, spec: dict[str, Any]) -> CalendarIntervalTrigger:
         """Return the trigger of a :meth:`spec`."""
         trigger = cls(**{name: value for name, value in spec.items() if name not in ("type", "end_date")})
-        trigger.end_date = trigger._date("end_date", spec.get("end_date"))  # it may be earlier than the start
+        trigger._end_date = trigger._date(
+            "end_date", spec.get("end_date")
+        )  # it may be earlier than the start
         return trigger
 
     def __setstate__(self, state: Any) -> None:
@@ -193,13 +189,13 @@ class CalendarIntervalTrigger(InstantTrigger):
         self.years, self.months, self.weeks, self.days = state["interval"]
         hour, minute, second = state["time"]
         self._second_of_day = hour * 3600 + minute * 60 + second
-        self.start_date = state["start_date"]
+        self._start_date = state["start_date"]
         self.start_given = True
-        self.end_date = state["end_date"]
-        self.timezone = astimezone(state["timezone"]) or UTC
+        self._end_date = state["end_date"]
+        self._timezone = astimezone(state["timezone"]) or UTC
         self.zone_given = state.get("zone_given", True)
-        self.jitter = state["jitter"]
-        self.spread = state.get("spread")
+        self._jitter = state["jitter"]
+        self._spread = state.get("spread")
 
     def _second_on(self, at: date) -> int | None:
         """Return the second at which the time is first shown on a date, None if the clocks jump over it."""
@@ -247,6 +243,27 @@ class CalendarIntervalTrigger(InstantTrigger):
         if value is not None and not isinstance(value, date):
             raise TriggerTypeError(f"{name} must be a date or an ISO string, not {repr_of(value)}")
         return value
+
+    @property
+    def start_date(self) -> date:
+        """The first date of the series."""
+        return self._start_date
+
+    @start_date.setter
+    def start_date(self, start_date: date | str) -> None:
+        found = self._date("start_date", start_date)
+        if found is None:
+            raise TriggerTypeError(f"start_date must be a date or an ISO string, not {repr_of(start_date)}")
+        self._assign("start_date", found)
+
+    @property
+    def end_date(self) -> date | None:
+        """The last possible date, or None."""
+        return self._end_date
+
+    @end_date.setter
+    def end_date(self, end_date: date | str | None) -> None:
+        self._assign("end_date", self._date("end_date", end_date))
 
     @property
     def time(self) -> dt_time:

@@ -13,10 +13,11 @@ from ..errors import NeverFiresError, TriggerError, TriggerTypeError
 from ..work import are_few_left, check_size, spend
 from .algebra.derived import fires_at, following, member_of_state, member_state, refuse_delay
 from .arguments import checked_jitter, checked_spread, checked_state
-from .base import WALK_LIMIT, BaseTrigger, InstantTrigger
+from .base import WALK_LIMIT, BaseTrigger
 from .date import DateTrigger
 from .fields import JITTER, SPREAD, Field, Fields, call_text
 from .interval import IntervalTrigger
+from .terms import TriggerWithJitter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ SEARCH_LIMIT = 10_000
 MOST_THAT_AGREE = 100
 
 
-class BaseCombiningTrigger(InstantTrigger):
+class BaseCombiningTrigger(TriggerWithJitter):
     """What ``and`` and ``or`` have in common.
 
     :param triggers: the triggers to combine, at least one
@@ -42,7 +43,7 @@ class BaseCombiningTrigger(InstantTrigger):
     :param now: accepted because all triggers take it; members keep what they were made with
     """
 
-    __slots__ = ("jitter", "spread", "timezone", "triggers")
+    __slots__ = ("_timezone", "triggers")
     counts_work = True
 
     declared = Fields(
@@ -51,9 +52,6 @@ class BaseCombiningTrigger(InstantTrigger):
         JITTER,
         SPREAD,
     )
-    jitter: float | None
-    spread: float | None
-    timezone: tzinfo | None
     triggers: list[BaseTrigger]
 
     def __init__(
@@ -76,9 +74,14 @@ class BaseCombiningTrigger(InstantTrigger):
         check_size(self)
         for member in self.triggers:
             refuse_delay(member)
-        self.jitter = checked_jitter(jitter)
-        self.spread = checked_spread(spread)
-        self.timezone = self._zone_of_members() or timezone
+        self._jitter = checked_jitter(jitter)
+        self._spread = checked_spread(spread)
+        self._timezone = self._zone_of_members() or timezone
+
+    @property
+    def timezone(self) -> tzinfo | None:  # type: ignore[override]  # it is not assigned
+        """The zone in which times are shown, or None."""
+        return self._timezone
 
     @property
     def zone_given(self) -> bool:  # type: ignore[override]  # it does not change
@@ -133,18 +136,18 @@ class BaseCombiningTrigger(InstantTrigger):
         trigger = cls.__new__(cls)
         trigger.triggers = [trigger_from_spec(member) for member in spec["triggers"]]
         check_size(trigger)
-        trigger.jitter = spec.get("jitter")
-        trigger.spread = spec.get("spread")
-        trigger.timezone = trigger._zone_of_members()
+        trigger._jitter = spec.get("jitter")
+        trigger._spread = spec.get("spread")
+        trigger._timezone = trigger._zone_of_members()
         return trigger
 
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 1)
-        self.jitter = state["jitter"]
-        self.spread = state.get("spread")
+        self._jitter = state["jitter"]
+        self._spread = state.get("spread")
         self.triggers = [member_of_state(*member) for member in state["triggers"]]
         check_size(self)
-        self.timezone = self._zone_of_members()
+        self._timezone = self._zone_of_members()
 
     def __str__(self) -> str:
         return f"{self.alias}[{', '.join(str(member) for member in self.triggers)}]"

@@ -35,9 +35,9 @@ class DateTrigger(InstantTrigger):
     A wall time in a gap is read with the offset before the gap, one in an overlap as the first (RFC 5545, 3.3.5).
     """
 
-    __slots__ = ("_run", "start_given", "timezone", "zone_given")
+    __slots__ = ("_run", "_timezone", "start_given", "zone_given")
 
-    timezone: tzinfo | None
+    _timezone: tzinfo | None
     zone_given: bool
     start_given: bool
 
@@ -63,7 +63,17 @@ class DateTrigger(InstantTrigger):
         self.zone_given = bool(timezone) or carries_zone(run_date, "run_date")
         self.start_given = run is not None
         self._run = current_instant(now) if run is None else run
-        self.timezone = zone
+        self._timezone = zone
+
+    @property
+    def timezone(self) -> tzinfo | None:
+        """The zone in which ``run_date`` is shown."""
+        return self._timezone
+
+    @timezone.setter
+    def timezone(self, timezone: tzinfo | str | None) -> None:
+        check_own(self, "timezone")
+        self._timezone, self.zone_given = astimezone(timezone), True
 
     @property
     def run_date(self) -> datetime:
@@ -101,7 +111,7 @@ class DateTrigger(InstantTrigger):
             return self
         trigger = DateTrigger.__new__(DateTrigger)
         trigger._run = self._run + delta
-        trigger.timezone, trigger.zone_given, trigger.start_given = self.timezone, self.zone_given, False
+        trigger._timezone, trigger.zone_given, trigger.start_given = self._timezone, self.zone_given, False
         return trigger
 
     def latest(self, first: int, now: int) -> tuple[int, int]:
@@ -132,7 +142,7 @@ class DateTrigger(InstantTrigger):
         """
         trigger = cls.__new__(cls)
         trigger._run = run
-        trigger.timezone = astimezone(timezone)
+        trigger._timezone = astimezone(timezone)
         trigger.zone_given = trigger.start_given = True
         return trigger
 
@@ -142,7 +152,7 @@ class DateTrigger(InstantTrigger):
         self.zone_given = state.get("zone_given", True)
         self.start_given = True
         self._run = to_instant(run_date)
-        self.timezone = astimezone(run_date.tzinfo)
+        self._timezone = astimezone(run_date.tzinfo)
 
     def __str__(self) -> str:
         return f"date[{datetime_repr(self.run_date)}]"

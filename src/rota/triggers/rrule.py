@@ -23,8 +23,9 @@ from .arguments import (
     is_zone_given,
     zone_for,
 )
-from .base import WALK_LIMIT, InstantTrigger
+from .base import WALK_LIMIT
 from .fields import JITTER, TIMEZONE, ZONE_GIVEN, Field, Fields
+from .terms import TriggerWithZone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class RRuleTrigger(InstantTrigger):
+class RRuleTrigger(TriggerWithZone):
     """Fires at the times of a recurrence rule of iCalendar. Alias: ``rrule``. Needs ``rota[rrule]``.
 
     A rule counts in wall times of one zone. A wall time in a gap is read with the offset before the gap, one in an overlap as
@@ -52,18 +53,12 @@ class RRuleTrigger(InstantTrigger):
         "_dtstart",
         "_recurrence",
         "_times",
-        "jitter",
-        "spread",
         "start_given",
-        "timezone",
         "zone_given",
     )
 
     counts_work = True
-    jitter: float | None
-    spread: float | None
     start_given: bool
-    timezone: tzinfo
     zone_given: bool
 
     alias = "rrule"
@@ -93,15 +88,15 @@ class RRuleTrigger(InstantTrigger):
         if recurrence.start is not None and dtstart is not None:
             raise TriggerError("the start is given twice: in the text and as dtstart")
         start, zone = recurrence.start, recurrence.zone
-        self.timezone = zone if zone is not None else zone_for(timezone, dtstart)
+        self._timezone = zone if zone is not None else zone_for(timezone, dtstart)
         self.zone_given = zone is not None or is_zone_given(timezone, dtstart)
         self.start_given = start is not None or dtstart is not None
         if start is None:
             start = _wall(dtstart, self.timezone, now)
         self._dtstart = start
         refusing(self, within, STEPS_OF_A_PLAN, self._make_times, True)
-        self.jitter = checked_jitter(jitter)
-        self.spread = checked_spread(spread)
+        self._jitter = checked_jitter(jitter)
+        self._spread = checked_spread(spread)
 
     def _make_times(self, refuse_never: bool) -> None:
         self._times = RecurrenceTimes(self._recurrence, self._dtstart, self.timezone)
@@ -170,18 +165,18 @@ class RRuleTrigger(InstantTrigger):
         trigger._restore(
             spec["rule"], datetime.fromisoformat(spec["dtstart"]), astimezone(spec["timezone"]) or UTC
         )
-        trigger.jitter, trigger.spread = spec.get("jitter"), spec.get("spread")
+        trigger._jitter, trigger._spread = spec.get("jitter"), spec.get("spread")
         return trigger
 
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 1)
         self._restore(state["rule"], datetime.fromisoformat(state["dtstart"]), state["timezone"])
-        self.jitter, self.spread = state["jitter"], state["spread"]
+        self._jitter, self._spread = state["jitter"], state["spread"]
         self.zone_given = state.get("zone_given", True)
 
     def _restore(self, rule: str, dtstart: datetime, zone: tzinfo) -> None:
         self._recurrence = read_recurrence(rule)
-        self._dtstart, self.timezone, self.start_given, self.zone_given = dtstart, zone, True, True
+        self._dtstart, self._timezone, self.start_given, self.zone_given = dtstart, zone, True, True
         refusing(self, within, STEPS_OF_A_PLAN, self._make_times, False)
 
     def __str__(self) -> str:

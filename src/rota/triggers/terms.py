@@ -11,7 +11,7 @@ from ..clock import moment
 from ..compat.overrides import is_foreign
 from ..util import astimezone, convert_to_datetime
 from ..zone_maps import zone_map
-from .arguments import checked_jitter
+from .arguments import checked_jitter, zone_for
 from .base import InstantTrigger, check_own
 from .fields import Field
 
@@ -83,7 +83,61 @@ JITTER = Field("jitter", None, held="_terms.jitter")
 SPREAD = Field("spread", None, held="_terms.spread", sparse=True)
 
 
-class TriggerWithTerms(InstantTrigger):
+class AssignableTrigger(InstantTrigger):
+    """Base class of the triggers whose parameters may be assigned: what is assigned is checked as in the constructor."""
+
+    __slots__ = ()
+
+    def _assign(self, name: str, value: Any) -> None:
+        """Change a parameter in place, as programs for APScheduler do with a trigger that they have just made."""
+        check_own(self, name)
+        ours = next(cls for cls in type(self).__mro__ if "__setstate__" in vars(cls) and not is_foreign(cls))
+        given = {"zone_given": True} if name == "timezone" else {}
+        ours.__setstate__(self, {**self.declared.state(self), name: value, **given})  # type: ignore[attr-defined]
+
+
+class TriggerWithJitter(AssignableTrigger):
+    """Base class of the triggers that keep jitter and spread for themselves."""
+
+    __slots__ = ("_jitter", "_spread")
+
+    _jitter: float | None
+    _spread: float | None
+
+    @property
+    def jitter(self) -> float | None:
+        """Seconds by which a due time may come after its nominal time, or None."""
+        return self._jitter
+
+    @jitter.setter
+    def jitter(self, jitter: float | timedelta | None) -> None:
+        check_own(self, "jitter")
+        self._jitter = checked_jitter(jitter)
+
+    @property
+    def spread(self) -> float | None:  # type: ignore[override]  # it is not assigned
+        """Seconds over which jobs are spread by their ids, or None."""
+        return self._spread
+
+
+class TriggerWithZone(TriggerWithJitter):
+    """Base class of those of them that keep their time zone, too."""
+
+    __slots__ = ("_timezone",)
+
+    _timezone: tzinfo
+
+    @property
+    def timezone(self) -> tzinfo:
+        """The zone in which wall times are meant."""
+        return self._timezone
+
+    @timezone.setter
+    def timezone(self, timezone: tzinfo | str | None) -> None:
+        self._assign("timezone", zone_for(timezone))
+
+
+class TriggerWithTerms(AssignableTrigger):
     """Base class of the triggers of which programs have many; each of them has a slot ``_terms``."""
 
     __slots__ = ()
@@ -137,10 +191,3 @@ class TriggerWithTerms(InstantTrigger):
     @end_date.setter
     def end_date(self, end_date: datetime | date | str | None) -> None:
         self._assign("end_date", convert_to_datetime(end_date, self.timezone, "end_date"))
-
-    def _assign(self, name: str, value: Any) -> None:
-        """Change a parameter in place, as programs for APScheduler do with a trigger that they have just made."""
-        check_own(self, name)
-        ours = next(cls for cls in type(self).__mro__ if "__setstate__" in vars(cls) and not is_foreign(cls))
-        given = {"zone_given": True} if name == "timezone" else {}
-        ours.__setstate__(self, {**self.declared.state(self), name: value, **given})  # type: ignore[attr-defined]

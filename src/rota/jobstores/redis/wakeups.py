@@ -53,8 +53,11 @@ class Listener(ListenerThread):
             while not self._stopped.is_set():
                 message = subscription.get_message(timeout=LOOK)
                 if message is not None and message["type"] == "subscribe":
-                    self._listening(True)
-                    self._wake()  # something may have been published before
+                    if (
+                        _encoded(message["channel"]) == self._channel.encode()
+                    ):  # the other one only ends the thread
+                        self._listening(True)
+                        self._wake()  # something may have been published before
                 elif message is not None and _encoded(message["data"]) != self._origin:
                     self._wake()
         finally:

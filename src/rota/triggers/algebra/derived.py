@@ -69,14 +69,11 @@ class DerivedTrigger(InstantTrigger):
     :param trigger: the inner trigger
     """
 
-    __slots__ = ("_machine_zone", "jitter", "spread", "timezone", "trigger")
+    __slots__ = ("_machine_zone", "trigger")
     counts_work = True
 
     #: the name of the kind in specs
     alias = ""
-    jitter: float | None
-    spread: float | None
-    timezone: tzinfo | None
     trigger: BaseTrigger
 
     def __init__(self, trigger: BaseTrigger) -> None:
@@ -85,11 +82,23 @@ class DerivedTrigger(InstantTrigger):
         refuse_delay(trigger)
         self.trigger = trigger
         check_size(self)
-        self.timezone = trigger.timezone
-        self.jitter = trigger.jitter
-        self.spread = trigger.spread
         #: whether a parameter is read in the zone of this machine, because neither it nor the inner trigger has one
         self._machine_zone = False
+
+    @property
+    def timezone(self) -> tzinfo | None:  # type: ignore[override]  # it is not assigned
+        """The zone of the inner trigger."""
+        return self.trigger.timezone
+
+    @property
+    def jitter(self) -> float | None:  # type: ignore[override]  # it is not assigned
+        """The jitter of the inner trigger."""
+        return self.trigger.jitter
+
+    @property
+    def spread(self) -> float | None:  # type: ignore[override]  # it is not assigned
+        """The spread of the inner trigger."""
+        return self.trigger.spread
 
     @property
     def zone_given(self) -> bool:  # type: ignore[override]  # it does not change

@@ -40,7 +40,7 @@ class MinusTrigger(BaseCombiningTrigger):
 
     def __init__(self, trigger: BaseTrigger, without: BaseTrigger) -> None:
         super().__init__([trigger, without], trigger.jitter)
-        self.spread = trigger.spread
+        self._spread = trigger.spread
         if trigger == without or _covers(without, trigger):
             raise NeverFiresError(f"{trigger} has no time that {without} does not have too")
 
