@@ -11,6 +11,7 @@ from .version import version_info as version_info
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .calendars import BusinessCalendar as BusinessCalendar
+    from .core.retry import Retry as Retry
     from .executors.asyncio import AsyncIOExecutor as AsyncIOExecutor
     from .executors.base import current_run as current_run
     from .executors.pool import ThreadPoolExecutor as ThreadPoolExecutor
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from .job.handle import Job as Job
     from .jobstores.memory import MemoryJobStore as MemoryJobStore
     from .jobstores.sqlalchemy.store import SQLAlchemyJobStore as SQLAlchemyJobStore
+    from .outcomes import Cancel as Cancel
+    from .outcomes import RetryAfter as RetryAfter
+    from .outcomes import Skip as Skip
+    from .outcomes import Snooze as Snooze
     from .schedulers.asyncio import AsyncIOScheduler as AsyncIOScheduler
     from .schedulers.background import BackgroundScheduler as BackgroundScheduler
     from .schedulers.blocking import BlockingScheduler as BlockingScheduler
@@ -44,6 +49,7 @@ _WHERE = {
     "BusinessCalendar": "calendars",
     "BusinessDayTrigger": "triggers.business_day",
     "CalendarIntervalTrigger": "triggers.calendarinterval",
+    "Cancel": "outcomes",
     "CronTrigger": "triggers.cron",
     "DateTrigger": "triggers.date",
     "GeventScheduler": "schedulers.gevent",
@@ -55,7 +61,11 @@ _WHERE = {
     "ProcessPoolExecutor": "executors.processpool",
     "QtScheduler": "schedulers.qt",
     "RRuleTrigger": "triggers.rrule",
+    "Retry": "core.retry",
+    "RetryAfter": "outcomes",
     "SQLAlchemyJobStore": "jobstores.sqlalchemy",
+    "Skip": "outcomes",
+    "Snooze": "outcomes",
     "ThreadPoolExecutor": "executors.pool",
     "TornadoScheduler": "schedulers.tornado",
     "TwistedScheduler": "schedulers.twisted",

@@ -353,6 +353,10 @@ class MiddlewareError(RotaError, RuntimeError):
     """
 
 
+class RunOutcome(RotaError):
+    """Raised inside a job to say how its run goes on or ends, see :mod:`rota.outcomes`; no failure, but for RetryAfter."""
+
+
 class CommandError(RotaError, RuntimeError):
     """A command that a job runs (:mod:`rota.commands`) did not exit with 0; the message ends with its last output."""
 

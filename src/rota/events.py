@@ -38,6 +38,7 @@ __all__ = (
     "EVENT_JOB_REFUSED",
     "EVENT_JOB_REMOVED",
     "EVENT_JOB_RESTORED",
+    "EVENT_JOB_RETRYING",
     "EVENT_JOB_STARTED",
     "EVENT_JOB_SUBMITTED",
     "EVENT_SCHEDULER_DEGRADED",
@@ -55,6 +56,7 @@ __all__ = (
     "JobOnFailureErrorEvent",
     "JobPausedEvent",
     "JobQuarantineEvent",
+    "JobRetryingEvent",
     "JobStartedEvent",
     "JobSubmissionEvent",
     "SchedulerEvent",
@@ -107,7 +109,9 @@ EVENT_JOB_PAUSED = 2**28
 EVENT_JOB_CANCEL_REQUESTED = 2**29
 #: what a job wanted to be called with a failed run (``on_failure``) has failed itself, or could not be called
 EVENT_JOB_ON_FAILURE_ERROR = 2**30
-EVENT_ALL = 2**31 - 1
+#: an attempt of a run has come to nothing, and another one will follow
+EVENT_JOB_RETRYING = 2**31
+EVENT_ALL = 2**32 - 1
 
 
 class _Event:
@@ -241,6 +245,36 @@ class JobCancelRequestedEvent(JobEvent):
         self.run = run
 
 
+class JobRetryingEvent(JobEvent):
+    """An attempt of a run has come to nothing on this node, and another one follows, on any node; told once for each attempt.
+
+    :ivar datetime scheduled_run_time: the nominal time
+    :ivar int attempt: which attempt it was, from 1
+    :ivar datetime retry_at: when the next one may start
+    :ivar BaseException | None exception: what it raised
+    :ivar str | None traceback: the formatted traceback
+    :ivar Run run: the record of the run, which waits
+    """
+
+    def __init__(
+        self,
+        code: int,
+        job_id: str,
+        jobstore: str | None,
+        scheduled_run_time: datetime,
+        retry_at: datetime,
+        exception: BaseException | None,
+        run: Run,
+    ) -> None:
+        super().__init__(code, job_id, jobstore)
+        self.scheduled_run_time = scheduled_run_time
+        self.attempt = run.attempt
+        self.retry_at = retry_at
+        self.exception = exception
+        self.traceback = run.traceback
+        self.run = run
+
+
 class JobOnFailureErrorEvent(JobEvent):
     """What a job wanted to be called with a failed run (``on_failure``) has failed itself, or could not be called.
 
@@ -364,10 +398,12 @@ CODES: dict[type[SchedulerEvent], int] = {
         | EVENT_JOB_STARTED
         | EVENT_JOB_CANCEL_REQUESTED
         | EVENT_JOB_ON_FAILURE_ERROR
+        | EVENT_JOB_RETRYING
         | _OF_SUBMISSIONS
         | _OF_RUNS
     ),
     JobPausedEvent: EVENT_JOB_PAUSED,
+    JobRetryingEvent: EVENT_JOB_RETRYING,
     JobStartedEvent: EVENT_JOB_STARTED,
     JobCancelRequestedEvent: EVENT_JOB_CANCEL_REQUESTED,
     JobOnFailureErrorEvent: EVENT_JOB_ON_FAILURE_ERROR,

@@ -115,6 +115,18 @@ def test_a_time_is_left_out_and_the_next_one_runs(ask, scheduler):
     assert "must be a time to come" in ask("cancel", "good", "2020-01-01T00:00", code=1)
 
 
+def test_a_run_is_executed_once_more(ask, scheduler):
+    (run,) = scheduler.get_runs("broken", limit=1)
+    done = ask("rerun", "broken", run.scheduled_run_time.isoformat())["run"]
+    assert (done["job_id"], done["status"], done["attempt"]) == ("broken", "waiting", 1)
+    assert "has not ended" in ask("rerun", "broken", run.scheduled_run_time.isoformat(), code=1)
+    scheduler.run_job("other")  # in virtual time a node asks its store when somebody here has said something
+    scheduler.advance(seconds=1)
+    again = scheduler.get_run("broken", run.scheduled_run_time)
+    assert [attempt.outcome for attempt in again.attempts] == ["failed", "failed"]
+    assert "must be a time of job" in ask("rerun", "broken", "2020-01-01T00:00", code=1)
+
+
 def test_jobs_are_held_and_released(ask, scheduler):
     assert ask("hold", "--tag", "feeds", "--note", "migration") == {"did": "hold", "jobs": 2}
     assert "on hold" in ask("explain", "--job", "good")["why"]

@@ -50,7 +50,7 @@ LAYERS = """
     references | trust.names
     trust.allowlist
     callables | zonehints
-    inject
+    inject | outcomes
     clock
     errors
     logs

@@ -406,7 +406,26 @@ def test_a_job_without_tags_is_found_by_none_and_carries_nothing(scheduler):
 
 # --------------------------------------------------------------------------------------------------------- the table
 
+
 #: for each option the test in which it acts, and the one in which it does not
+def fail_first():
+    calls.append(())
+    if len(calls) == 1:
+        raise ConnectionError
+
+
+def test_a_run_that_has_failed_is_tried_again_where_it_is_to_be(scheduler):
+    scheduler.add_job(fail_first, id="j", retry=True)
+    scheduler.advance(minutes=1)
+    assert (outcomes(scheduler, "j"), len(calls)) == ([("succeeded", None, 1)], 2)
+
+
+def test_a_run_that_has_failed_is_not_tried_again_where_it_is_not_to_be(scheduler):
+    scheduler.add_job(fail_first, id="j")
+    scheduler.advance(minutes=1)
+    assert (outcomes(scheduler, "j"), len(calls)) == ([("failed", None, 1)], 1)
+
+
 OPTIONS = {
     "tags": (
         test_a_job_is_found_by_its_tags_and_carries_its_metadata,
@@ -464,6 +483,10 @@ OPTIONS = {
     "max_attempts": (
         test_a_lost_run_is_not_tried_more_often_than_it_may_be,
         test_a_lost_run_is_tried_as_often_as_it_may_be,
+    ),
+    "retry": (
+        test_a_run_that_has_failed_is_tried_again_where_it_is_to_be,
+        test_a_run_that_has_failed_is_not_tried_again_where_it_is_not_to_be,
     ),
     "on_failure": (
         test_a_run_that_has_failed_is_told,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rota.codec.unrestored import UnrestoredArgs, can_run
+from rota.core.details import attempts_of
 from rota.core.extras import extra_of
 from rota.core.orphans import Search, by_job, linked, sort_out
 from rota.core.run import Run
@@ -83,6 +84,34 @@ def test_a_run_is_lost_after_as_many_tries_as_it_may_have(attempt, status):
     assert run.status == status
     if status == LOST:
         assert run.reason == f"node dead is gone, and the run was tried {attempt} times (max_attempts)"
+
+
+def test_attempts_that_were_no_tries_do_not_count():
+    run = orphan(attempt=9)
+    extra_of(run).uncounted = 7
+    sorted_out([run], job_of(max_attempts=3))
+    assert (run.status, run.tries) == (CLAIMED, 2)
+    run = orphan(attempt=9)
+    extra_of(run).uncounted = 6
+    sorted_out([run], job_of(max_attempts=3))
+    assert (run.status, run.tries, run.reason) == (
+        LOST,
+        3,
+        "node dead is gone, and the run was tried 3 times (max_attempts)",
+    )
+
+
+@pytest.mark.parametrize("owner", ["dead", None, "me"])
+def test_the_attempt_that_died_is_known_with_its_node(owner):
+    run = orphan(owner=owner)
+    sorted_out([run], job_of())
+    died = (
+        [(each.number, each.outcome, each.node, each.started_at) for each in attempts_of(run, run.parts)]
+        if owner == "dead"
+        else []
+    )
+    assert died[:1] == ([(1, "died", "dead", at(0))] if owner == "dead" else [])
+    assert hasattr(run, "parts") == (owner == "dead")
 
 
 def test_a_started_run_of_a_job_that_is_gone_is_lost():

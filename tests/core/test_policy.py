@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from rota.core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
+from rota.core.retry import Retry
 from rota.errors import JobTypeError, JobValueError
 
 
@@ -87,6 +88,7 @@ EACH_OPTION = {
     "max_attempts": 7,
     "keep_log": 1000,
     "on_failure": "builtins:print",
+    "retry": Retry(wait_initial=3),
 }
 
 
@@ -98,7 +100,17 @@ def test_an_option_changes_its_part_of_a_policy_and_no_other(name):
     assert differing.count(True) == 1
     assert policy != DEFAULT_POLICY
     every = with_options(DEFAULT_POLICY, EACH_OPTION)
-    assert every.key() == (3_000_000, False, 2, 4_000_000, "lost", 7, 1000, "builtins:print")
+    assert every.key() == (
+        3_000_000,
+        False,
+        2,
+        4_000_000,
+        "lost",
+        7,
+        1000,
+        "builtins:print",
+        Retry(wait_initial=3),
+    )
     assert with_options(every, {name: EACH_OPTION[name]}) is every
 
 
@@ -108,7 +120,7 @@ def test_policies_are_compared_and_hashed_by_value():
     assert hash(mine) == hash(same)
     assert mine != another
     assert mine != mine.key()
-    assert repr(mine) == "Policy(5, True, 1, None, 'rerun', 2, 0, None)"
+    assert repr(mine) == "Policy(5, True, 1, None, 'rerun', 2, 0, None, None)"
 
 
 @pytest.mark.parametrize(

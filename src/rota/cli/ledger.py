@@ -336,6 +336,16 @@ def cancel(
         say(f"{escaped(run.id)}: {run.status}, {run.reason}; next run {following or 'never'}")
 
 
+def rerun(url: str | None, tablename: str, job_id: str, nominal: str, zone: tzinfo, as_json: bool) -> None:
+    """Have a run that has ended executed once more."""
+    with opened(url, tablename) as (guest, _):
+        run = guest.rerun(job_id, nominal_of(nominal, zone))
+        if as_json:
+            print_json({"run": {**run.to_dict(), "nominal": run.nominal}})
+        else:
+            say(f"{escaped(run.id)}: waits to be executed once more; a running node takes it within seconds")
+
+
 def hold(
     url: str | None, tablename: str, chosen: dict[str, Any], reason: str | None, held: bool, as_json: bool
 ) -> None:

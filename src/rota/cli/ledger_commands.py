@@ -102,6 +102,21 @@ def _cancel(
     cancel(*place(jobstore, table), job, nominal, reason, zone_of(timezone), json)
 
 
+@ledger.command("rerun", cls=Command)
+def _rerun(
+    job: JobId,
+    nominal: Nominal,
+    jobstore: Store = None,
+    table: Table = None,
+    timezone: Zone = None,
+    json: Json = False,
+) -> None:
+    """Have a run that has ended executed once more, by a running node."""
+    from .ledger import rerun  # import time
+
+    rerun(*place(jobstore, table), job, nominal, zone_of(timezone), json)
+
+
 @ledger.command("skip-next", cls=Command)
 def _skip_next(
     job: JobId, jobstore: Store = None, table: Table = None, timezone: Zone = None, json: Json = False

@@ -187,16 +187,16 @@ class JobFormat:
     def _options_text(self, job: Job) -> str:
         """Return the text of a job's options.
 
-        :raises TransientJobError: if what is to be told of failures has no importable name
+        :raises TransientJobError: if a function that an option names has no importable name
         :raises CallableNotAllowedError: if it is not among those that are allowed
         """
-        handler = job.policy.on_failure
-        if handler is not None and job.func is not unrestored and job.state != QUARANTINED:
-            if not isinstance(handler, str):
-                raise TransientJobError(job.id, handler.func, instead_of_nameless(handler.func))
-            if self._allowed is not None:
-                with judged_by(self._allowed):
-                    check_handler(handler)
+        functions = job.policy.functions() if job.func is not unrestored and job.state != QUARANTINED else ()
+        for function in functions:
+            if not isinstance(function, str):
+                raise TransientJobError(job.id, function.func, instead_of_nameless(function.func))
+        if functions and self._allowed is not None:
+            with judged_by(self._allowed):
+                check_functions(job)
         return to_text({**options_of(job.policy), **marks_of(job)}, "options")
 
     def _sealed(self, job: Job, reference: str, trigger: str, args: str, kwargs: str, options: str) -> str:
@@ -310,8 +310,8 @@ class JobFormat:
                 job.policy = DEFAULT_POLICY
             else:
                 set_options(job, options)
-                if token is not None and job.policy.on_failure is not None:
-                    check_handler(job.policy.on_failure)
+                if token is not None:
+                    check_functions(job)
         except BaseException as exc:  # modules of users may do anything when they are imported
             if is_interrupt(exc):
                 raise
@@ -410,18 +410,19 @@ def _keep(text: str, trigger: BaseTrigger) -> None:
     KEPT[text] = trigger
 
 
-def check_handler(handler: Any) -> None:
-    """Ask the list about what a job wants to be told of failures; that it leads nowhere is told when it is to be called.
+def check_functions(job: Job) -> None:
+    """Ask the list about the functions that a job's options name; that one leads nowhere is told when it is to be called.
 
-    :raises CallableNotAllowedError: if the list does not allow it
+    :raises CallableNotAllowedError: if the list does not allow one
     """
-    try:
-        callable_named(handler)
-    except CallableNotAllowedError:
-        raise
-    except BaseException as exc:  # modules of users may do anything when they are imported
-        if is_interrupt(exc):
+    for function in job.policy.functions():
+        try:
+            callable_named(function)  # type: ignore[arg-type]  # in stored options they are names
+        except CallableNotAllowedError:
             raise
+        except BaseException as exc:  # modules of users may do anything when they are imported
+            if is_interrupt(exc):
+                raise
 
 
 def _is_bound(func: Any, owner: Any) -> bool:

@@ -32,6 +32,7 @@ def options_of(policy: Policy) -> dict[str, Any]:
         "max_attempts": policy.max_attempts,
         "keep_log": policy.keep_log,
         "on_failure": policy.on_failure,
+        "retry": None if policy.retry is None else policy.retry.to_dict(),
     }
     return {name: value for name, value in options.items() if value != _DEFAULTS.get(name)}
 
@@ -55,6 +56,10 @@ def set_options(job: Job, text: str) -> None:
         is_mapping = type(options) is dict
         marks = {name: options.pop(name) for name in MARKS if name in options} if is_mapping else {}
         reference = options.pop("on_failure", None) if is_mapping else None
+        if is_mapping and options.get("retry") is not None:
+            from ..core.retry import stored_retry  # most jobs have none
+
+            options["retry"] = stored_retry(options["retry"])
         policy = with_options(DEFAULT_POLICY, options)
         if reference is not None:  # it is looked up when it is to be called: a job runs without it, too
             policy = telling(policy, reference)

@@ -9,7 +9,7 @@ from json import dumps, loads
 
 from ..clock import FIRST_SHOWN, LAST_SHOWN, moment
 from ..texts import shortened
-from .states import CLAIMED, SUCCEEDED
+from .states import CLAIMED, SUCCEEDED, WAITING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,24 +97,34 @@ def last_attempt(run: Any) -> Attempt:
 
 
 def attempts_of(run: Any, parts: Mapping[str, str]) -> list[Attempt]:
-    """Return the attempts of a run that are known, oldest first; the last is what its record says.
+    """Return the attempts of a run that are known, oldest first; the last is what its record says, if it does not wait.
 
     :param parts: the parts that are kept of the run; what cannot be read is left out
     """
+    waits = run.status == WAITING
     found: dict[int, Attempt] = {}
     for name, text in parts.items():
         number = _number(name)
-        if number is not None and number < run.attempt:
+        if number is not None and number < run.attempt + waits:
             found[number] = _attempt_of(number, text)
-    if run.attempt > 0:
+    if run.attempt > 0 and not waits:
         found[run.attempt] = last_attempt(run)
     return [found[number] for number in sorted(found)]
 
 
-def superfluous(parts: Mapping[str, str]) -> list[str]:
-    """Return the names of the parts of attempts that are neither the first nor among the newest."""
-    numbers = sorted(number for name in parts if (number := _number(name)) is not None)
-    return [f"{_ATTEMPT}{number}" for number in numbers[1:-NEWEST]]
+def forgotten_with(number: int) -> dict[str, None]:
+    """Return the part that goes when an attempt is kept: that of an older one, unless it was the first."""
+    old = number - NEWEST
+    return {f"{_ATTEMPT}{old}": None} if old > 1 else {}
+
+
+def before_another(attempt: Attempt) -> Attempt:
+    """Return an attempt as it is kept when another one follows: only the first one keeps its traceback."""
+    if attempt.number > 1:
+        attempt.traceback = None
+    elif attempt.traceback is not None:
+        attempt.traceback = shortened(attempt.traceback, LONGEST_PART // 8)
+    return attempt
 
 
 def progress_of(parts: Mapping[str, str]) -> float | None:

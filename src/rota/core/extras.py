@@ -30,7 +30,7 @@ class Extra:
     """What only some runs have.
 
     :ivar str origin: where the run comes from: one of :data:`ORIGINS`
-    :ivar int tries: how many of its attempts have failed, timed out or died
+    :ivar int uncounted: how many of its attempts do not count as tries: snoozed, given back, or before it was opened again
     :ivar str | None waiting_for: why it waits, or has waited last: one of :data:`WAITS_FOR`
     :ivar int | None not_before: when it may start (instant), while it waits
     :ivar str | None cancel: why somebody has asked it to stop; None: nobody has
@@ -38,11 +38,13 @@ class Extra:
     :ivar args: its own positional arguments (None: the job's), as a tuple or as the text that a store keeps
     :ivar kwargs: the same of its keyword arguments
     :ivar str | None parent: the run that has started it
+    :ivar int | None asked_at: when somebody has opened its record again (instant)
     :ivar int | None succeeded_at: when an earlier execution of the same time has succeeded (instant)
     """
 
     __slots__ = (
         "args",
+        "asked_at",
         "cancel",
         "key",
         "kwargs",
@@ -50,13 +52,13 @@ class Extra:
         "origin",
         "parent",
         "succeeded_at",
-        "tries",
+        "uncounted",
         "waiting_for",
     )
 
     def __init__(self, origin: str = SCHEDULE) -> None:
         self.origin = origin
-        self.tries = 0
+        self.uncounted = 0
         self.waiting_for: str | None = None
         self.not_before: int | None = None
         self.cancel: str | None = None
@@ -64,6 +66,7 @@ class Extra:
         self.args: Any = None
         self.kwargs: Any = None
         self.parent: str | None = None
+        self.asked_at: int | None = None
         self.succeeded_at: int | None = None
 
     def __eq__(self, other: object) -> bool:
@@ -79,12 +82,13 @@ class Extra:
 
 #: The values that a store keeps in one text, and of which types they are.
 _TEXT: dict[str, type] = {
-    "tries": int,
+    "uncounted": int,
     "waiting_for": str,
     "key": str,
     "args": str,
     "kwargs": str,
     "parent": str,
+    "asked_at": int,
     "succeeded_at": int,
 }
 
@@ -129,7 +133,7 @@ def tell(
         pass  # it waits and has an origin all the same
     if extra.waiting_for not in WAITS_FOR:
         extra.waiting_for = None
-    extra.tries = max(extra.tries, 0)
+    extra.uncounted = max(extra.uncounted, 0)
 
 
 def keeps_place(extra: Extra | None) -> bool:

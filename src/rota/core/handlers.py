@@ -1,4 +1,4 @@
-"""What the ``on_failure`` of a job may be: a function of one argument, by its name where it has one.
+"""Functions among the options of a job: ``on_failure``, the predicate of ``retry``; by their names where they have any.
 
 Checks; it calls nothing. A textual reference is imported, as that of a job's callable is.
 """
@@ -30,26 +30,42 @@ class Nameless:
 
 
 def checked_handler(value: Any) -> str | Nameless:
-    """Return what is to be called with a run that has failed: its textual reference, or itself if it has none.
+    """Return what is to be called with a run that has failed; see :func:`checked_function`."""
+    return checked_function("on_failure", value, "the run")
 
-    :raises JobTypeError: if it cannot be called with a run
+
+def checked_predicate(value: Any) -> str | Nameless | type:
+    """Return what is to be asked about an exception; see :func:`checked_function`. A textual reference may lead to a class."""
+    if isinstance(value, str):
+        found = ref_to_obj(value)
+        if isinstance(found, type) and issubclass(found, BaseException):
+            return found
+    return checked_function("on", value, "the exception")
+
+
+def checked_function(option: str, value: Any, argument: str) -> str | Nameless:
+    """Return a function of one argument: its textual reference, or itself if it has none.
+
+    :param option: what it was given as, for the message
+    :param argument: what it is called with, for the message
+    :raises JobTypeError: if it cannot be called with that
     :raises CallableReferenceError, CallableLookupError: if a textual reference leads nowhere
     """
     func = ref_to_obj(value) if isinstance(value, str) else value
     if not callable(func):
         raise JobTypeError(
-            f"on_failure must be a function of one argument, the run, or a textual reference to one, got {repr_of(value)}; "
-            f'write on_failure=tell or on_failure="package.module:tell"'
+            f"{option} must be a function of one argument, {argument}, or a textual reference to one, got {repr_of(value)}; "
+            f'write {option}=tell or {option}="package.module:tell"'
         )
     if is_generator_function(func):
         raise JobTypeError(
-            f"on_failure must do its work when it is called, got the generator function {repr_of(value)}; pass a function that "
+            f"{option} must do its work when it is called, got the generator function {repr_of(value)}; pass a function that "
             f"iterates over it"
         )
     try:
         check_callable_args(func, (None,), {})
     except ArgumentMismatchError as exc:
-        raise JobTypeError(f"on_failure must take one argument, the run: {exc}") from None
+        raise JobTypeError(f"{option} must take one argument, {argument}: {exc}") from None
     if isinstance(value, str):
         return str(value)
     reference = described(func)[1]

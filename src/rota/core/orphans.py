@@ -152,11 +152,22 @@ def sort_out(
                 if not is_open[job.id]:
                     continue
             if run.owner not in (None, node):
+                run.parts = died(run)
                 run.attempt += 1
             run.owner, run.claimed_at, run.started_at = node, now, None
         _give_job(run, job, job_for, now)
         changed.append(run)
     return changed
+
+
+def died(run: Run) -> dict[str, str]:
+    """Return the part of a run that keeps its attempt, of which the node has died."""
+    from .details import DIED, Attempt, part_of_attempt  # rare
+
+    attempt = Attempt(run.attempt, DIED, run.owner)
+    attempt.started_at = run.started_at
+    name, text = part_of_attempt(attempt)
+    return {name: text}
 
 
 def _give_job(run: Run, job: Job | None, job_for: Callable[[Run, Job], Job] | None, now: int) -> None:
@@ -228,6 +239,7 @@ def _why_ended(run: Run, job: Job | None, node: str) -> str | None:
         return f"its job was removed; it was claimed by node {run.owner}"
     if job.policy.on_lost == LOST:
         return f"node {run.owner} is gone"
-    if run.attempt >= job.policy.max_attempts:
-        return f"node {run.owner} is gone, and the run was tried {run.attempt} times (max_attempts)"
+    tries = run.tries + 1  # whether it had started is not known: it counts
+    if tries >= job.policy.max_attempts:
+        return f"node {run.owner} is gone, and the run was tried {tries} times (max_attempts)"
     return None

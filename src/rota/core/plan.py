@@ -12,7 +12,7 @@ from .states import ACTIVE, ENDED, MANUAL, MISSED, QUARANTINED, SKIPPED, end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from typing import Any
 
     from ..job.handle import Job
@@ -36,7 +36,20 @@ KEY_STEPS = 1000
 class Decision:
     """What is to become of one due job; ``version`` is the version of the job that was looked at."""
 
-    __slots__ = ("error", "job", "next_due", "next_nominal", "records", "runs", "state", "version")
+    __slots__ = (
+        "error",
+        "job",
+        "next_due",
+        "next_nominal",
+        "records",
+        "runs",
+        "state",
+        "superseded",
+        "version",
+    )
+
+    #: waiting retries that end with this claim; after it, those that did. Most decisions have no such attribute
+    superseded: list[Run]
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -52,14 +65,28 @@ class Decision:
         self.error: str | None = None
 
 
-def plan(job: Job, now: int, walks: Walks | None = None) -> Decision:
-    """Decide what is to become of a due job.
+def plan(job: Job, now: int, walks: Walks | None = None, retries: Sequence[Run] = ()) -> Decision:
+    """Decide what is to become of a due job; retries that wait end with the claim of a later time, and their places are free.
 
     :param job: a job whose ``next_due`` is not later than ``now``
     :param now: instant
     :param walks: what takes walks over the job's times in parts; None: they are taken as a whole
+    :param retries: the waiting runs of the job that the claim of its next time ends
     :raises NotYet: if a walk goes on in a later pass
     :raises Exception: whatever the job's trigger raises; see :func:`quarantine`
+    """
+    if retries:
+        decision = _plan(job, now, walks, len(retries))
+        if decision.runs:
+            decision.superseded = list(retries)
+        return decision
+    return _plan(job, now, walks, 0)
+
+
+def _plan(job: Job, now: int, walks: Walks | None, free: int) -> Decision:
+    """Decide what is to become of a due job.
+
+    :param free: how many of the runs that count as under way end with the claim
     """
     decision = Decision(job)
     nominal, due, policy = job.next_nominal, job.next_due, job.policy
@@ -75,7 +102,7 @@ def plan(job: Job, now: int, walks: Walks | None = None) -> Decision:
         return decision
     following = trigger.after(nominal, nominal)
     regular = trigger.regular
-    busy = job.running >= policy.max_instances
+    busy = job.running - free >= policy.max_instances
     late = policy.misfire_grace is not None and now - due > policy.misfire_grace
     if not regular and trigger.follows_end:
         _plan_after_end(decision, nominal, now, busy, late)

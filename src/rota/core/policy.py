@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar
 
     from .handlers import Nameless
+    from .retry import Retry
 
 #: What a lost run may be turned into: executed again, or recorded as lost.
 ON_LOST = ("rerun", "lost")
@@ -29,6 +30,7 @@ class Policy:
 
     :cvar some_tell: whether any policy of this process names whom to tell of failures
     :cvar some_keep_log: whether any policy of this process has the logs of runs kept
+    :cvar some_retry: whether any policy of this process has failed runs tried again
     """
 
     __slots__ = (
@@ -40,10 +42,12 @@ class Policy:
         "misfire_grace",
         "on_failure",
         "on_lost",
+        "retry",
     )
 
     some_tell: ClassVar[bool] = False
     some_keep_log: ClassVar[bool] = False
+    some_retry: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -55,6 +59,7 @@ class Policy:
         max_attempts: int = 3,
         keep_log: int = 0,
         on_failure: str | Nameless | None = None,
+        retry: Retry | None = None,
     ) -> None:
         self.misfire_grace = misfire_grace
         self.coalesce = coalesce
@@ -66,8 +71,11 @@ class Policy:
         self.keep_log = keep_log
         #: what is called with a run that has failed: its textual reference, or itself if it has none
         self.on_failure = on_failure
+        #: which failures are followed by another try; None: none, but those of nodes
+        self.retry = retry
 
-    def key(self) -> tuple[int | None, bool, int, int | None, str, int, int, str | Nameless | None]:
+    def key(self) -> tuple[Any, ...]:
+        """Return what two equal policies have in common: the arguments of the constructor."""
         return (
             self.misfire_grace,
             self.coalesce,
@@ -77,7 +85,21 @@ class Policy:
             self.max_attempts,
             self.keep_log,
             self.on_failure,
+            self.retry,
         )
+
+    def functions(self) -> list[str | Nameless]:
+        """Return the functions that the options name: their textual references, or themselves where they have none."""
+        found = [self.on_failure, None if self.retry is None else self.retry.predicate]
+        return [function for function in found if function is not None]
+
+    def for_workers(self) -> Policy:
+        """Return the policy without what no worker process is told of: what is called with failed runs is called elsewhere."""
+        if self.on_failure is None:
+            return self
+        policy = Policy(*self.key())
+        policy.on_failure = None
+        return policy
 
     def __eq__(self, other: object) -> bool:
         return self.key() == other.key() if isinstance(other, Policy) else NotImplemented
@@ -102,6 +124,7 @@ OPTION_NAMES = (
     "max_attempts",
     "keep_log",
     "on_failure",
+    "retry",
 )
 
 _shared: dict[Policy, Policy] = {DEFAULT_POLICY: DEFAULT_POLICY}
@@ -113,7 +136,7 @@ def with_options(base: Policy, options: Mapping[str, Any]) -> Policy:
     :param base: the policy to start from
     :param options: any of ``misfire_grace_time`` and ``expires`` (seconds, timedelta or None), ``coalesce``,
         ``max_instances``, ``on_lost`` ("rerun" or "lost"), ``max_attempts``, ``keep_log`` (bytes),
-        ``on_failure`` (a callable or a reference to one)
+        ``on_failure`` (a callable or a reference to one), ``retry`` (a Retry, True, False or None)
     :raises JobTypeError, JobValueError: if a value is not acceptable
     """
     if not options:
@@ -235,6 +258,20 @@ def _set_on_failure(policy: Policy, name: str, value: object) -> None:
     Policy.some_tell = True
 
 
+def _set_retry(policy: Policy, name: str, value: object) -> None:
+    if value is None or value is False:
+        policy.retry = None
+        return
+    from .retry import Retry  # import time: most jobs have none
+
+    if value is not True and not isinstance(value, Retry):
+        raise JobTypeError(
+            f"retry must be None, True or a Retry, got {repr_of(value)}; write retry=True, or retry=Retry(wait_initial=60)"
+        )
+    policy.retry = value if isinstance(value, Retry) else Retry()
+    Policy.some_retry = True
+
+
 _SETTERS = {
     "misfire_grace_time": _set_misfire_grace,
     "coalesce": _set_coalesce,
@@ -244,4 +281,5 @@ _SETTERS = {
     "max_attempts": _set_max_attempts,
     "keep_log": _set_keep_log,
     "on_failure": _set_on_failure,
+    "retry": _set_retry,
 }

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from ..clock import moment
 from ..errors import NoResultError, RunFailedError, RunNotInHandError
 from ..texts import repr_of, shortened, text_of, type_name
-from .states import CLAIMED, FAILED, SUCCEEDED, WAITING, end
+from .states import CLAIMED, FAILED, LOST, SUCCEEDED, TIMED_OUT, WAITING, end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .beats import Listeners, Said
     from .details import Attempt
     from .extras import Extra
+
+    #: what a job wants after an attempt: why it waits ("retry", "snoozed"), and how long (microseconds; None: as the policy says)
+    Wish = tuple[str, int | None]
 
     class ShowsTime(Protocol):
         """A clock, or a store, as it knows its server's."""
@@ -38,6 +41,8 @@ ON_FAILURE = "on_failure"
 
 #: The states of a run that has not ended.
 _UNFINISHED = (CLAIMED, WAITING)
+#: The states in which the last attempt of a run has come to nothing.
+_TRIED = (WAITING, FAILED, TIMED_OUT, LOST)
 
 #: Strings and integers up to these lengths are kept as they are.
 _SHORT = 1_000
@@ -104,6 +109,7 @@ class Run:
         "then",
         "timezone",
         "traceback",
+        "wish",
     )
 
     timezone: tzinfo | None
@@ -113,8 +119,12 @@ class Run:
     extra: Extra
     #: what the run has said of itself while it runs; others have no such attribute
     said: Said
+    #: what the job wants to become of it after an attempt that came to nothing; others have no such attribute
+    wish: Wish
     #: whether any run of this process has said something
     some_say: ClassVar[bool] = False
+    #: whether any run of this process may be tried again
+    some_again: ClassVar[bool] = False
 
     def __init__(
         self, job_id: str, nominal: int, due: int, job: Job | None = None, executor: str = "default"
@@ -176,7 +186,10 @@ class Run:
     def tries(self) -> int:
         """How many of its attempts have failed, timed out or died with their node."""
         extra = getattr(self, "extra", None)
-        return 0 if extra is None else extra.tries
+        uncounted = 0 if extra is None else extra.uncounted
+        # The number of an attempt tells of those before it, so that a node that dies need not have written anything.
+        under_way = self.status not in _TRIED
+        return max(self.attempt - uncounted - under_way, 0)
 
     @property
     def waiting_for(self) -> str | None:

@@ -94,6 +94,9 @@ LOST = "lost"
 #: a store knows.
 WITHHELD = "withheld"
 
+#: What an executor makes of a claimed run whose job wants to be called later: no end, and nothing that a store knows.
+SNOOZED = "snoozed"
+
 #: The origin of a run that somebody asked for, apart from the schedule.
 MANUAL = "manual"
 
@@ -113,18 +116,23 @@ RUN_TRANSITIONS: dict[str, dict[str, str]] = {
         LOST: "its node died, or its store was replaced",
         WITHHELD: "its node's lease was not renewed when it was to start",
         WAITING: "it is asked for, or its node gives it back until later",
+        SNOOZED: "the job wants to be called later",
     },
     WAITING: {
         CLAIMED: "its time has come, and a node takes it",
         CANCELLED: "somebody cancels it, its job is removed, or it is not trusted",
-        FAILED: "its arguments cannot be restored",
+        FAILED: "its arguments cannot be restored, it is too late for another try, or a later time is claimed",
         LOST: "it is damaged",
+    },
+    SNOOZED: {
+        WAITING: "its node gives it back until then",
+        CANCELLED: "somebody asked it to stop meanwhile",
     },
     WITHHELD: {
         CLAIMED: "it waits for its permission",
         CANCELLED: "somebody stopped it before it started",
     },
-    **{state: {WAITING: "somebody asks for it once more"} for state in END_STATES},
+    **{state: {WAITING: "it is tried again, or somebody asks for it once more"} for state in END_STATES},
 }
 
 _held = False
@@ -172,6 +180,14 @@ def withhold(run: HasStatus) -> None:
         _check("run", run.id, RUN_TRANSITIONS, run.status, WITHHELD)
     run.status = WITHHELD
     run.started_at = None
+
+
+def snooze(run: HasStatus, now: int) -> None:
+    """Mark a run whose job wants to be called later; its attempt is over."""
+    if _held:
+        _check("run", run.id, RUN_TRANSITIONS, run.status, SNOOZED)
+    run.status = SNOOZED
+    run.finished_at = now
 
 
 def wait(run: HasStatus) -> None:

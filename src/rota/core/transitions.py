@@ -49,7 +49,8 @@ def moved(decision: Decision, running: int | None = None) -> None:
     job.error = decision.error
     set_job_state(job, decision.state)
     job.version = decision.version + 1
-    job.running = job.running + len(decision.runs) if running is None else running
+    gone = len(getattr(decision, "superseded", ()))
+    job.running = job.running + len(decision.runs) - gone if running is None else running
 
 
 def released(nominal: int | None, due: int | None, running: int) -> int | None:

@@ -6,9 +6,10 @@ Pure decisions about run objects; a store reads the waiting runs, in the order o
 from __future__ import annotations
 
 from ..callables import lacking
-from .extras import ASKED_FOR, extra_of, keeps_place
+from .extras import ASKED_FOR, RETRY, extra_of, keeps_place
 from .states import ACTIVE, CANCELLED, FAILED, PAUSED, QUARANTINED, end, start_waiting, wait
 from .transitions import may_claim
+from .tries import DEADLINE, deadline_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ class Taking:
         if job is None:
             end(run, CANCELLED, JOB_REMOVED, self._now)
             return True
+        deadline = deadline_of(run, job.policy) if extra_of(run).waiting_for == RETRY else None
+        if deadline is not None and self._now > deadline:  # also while its job is paused
+            end(run, FAILED, DEADLINE, self._now)
+            extra_of(run).not_before = None
+            return True
         if run.job_id in self.busy and not keeps_place(extra_of(run)):
             return False
         if not self._may_start(run, job, running):
@@ -85,7 +91,10 @@ class Taking:
         start_waiting(run)
         run.executor = job.executor
         run.attempt += 1
-        run.owner, run.claimed_at, run.started_at = self._node, self._now, None
+        run.owner, run.claimed_at, run.started_at, run.finished_at = self._node, self._now, None, None
+        run.error_type = run.error = run.traceback = None  # those of the attempt before
+        if hasattr(run, "wish"):
+            del run.wish
         extra_of(run).not_before = None
         return True
 
@@ -123,7 +132,7 @@ def opened(run: Run, not_before: int) -> None:
 def given_back(run: Run, not_before: int) -> None:
     """Make a claimed run one that waits, for any node; its attempt stays as it is until somebody takes it."""
     wait(run)
-    run.owner = run.claimed_at = run.started_at = None
+    run.owner = run.claimed_at = run.started_at = run.finished_at = None
     extra_of(run).not_before = not_before
 
 

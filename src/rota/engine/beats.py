@@ -131,20 +131,25 @@ class Beats:
     def end(self, runs: Sequence[Run]) -> None:
         """Write what runs said last, and what they have logged; their ends are in the store."""
         for run in runs:
-            said = getattr(run, "said", None)
-            if said is not None:
-                if run.status == SUCCEEDED and run.cancelled:
-                    said.note = CANCEL_REQUESTED
-                parts = said.last_words(self._instant_of, self._store.longest_log)
-                del run.said
-                if parts:
-                    run.parts = parts
-                    self._left.append((run.job_id, run.nominal, parts))
+            parts = self.last_words(run)
+            if parts:
+                run.parts = parts
+                self._left.append((run.job_id, run.nominal, parts))
         if self._left and self._in_turn.acquire(False):
             try:
                 self._write(with_new=False)
             finally:
                 self._in_turn.release()
+
+    def last_words(self, run: Run) -> dict[str, str]:
+        """Return what a run has said last, and what it has logged; what it says after that is not heard."""
+        said = getattr(run, "said", None)
+        if said is None:
+            return {}
+        if run.status == SUCCEEDED and run.cancelled:
+            said.note = CANCEL_REQUESTED
+        del run.said
+        return said.last_words(self._instant_of, self._store.longest_log)  # type: ignore[no-any-return]
 
     def write(self) -> None:
         """Write what is new, unless another thread is at it; whatever goes wrong, it is tried again with the next batch."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .beats import Beats
     from .failures import Failures
     from .lease import Lease
+    from .next_tries import GivenBack, NextTries
     from .outlet import Outlet
 
     class HearsOfEnd(Protocol):
@@ -57,6 +58,10 @@ class Completions:
 
     #: what the runs say of themselves; None: none has said anything yet
     beats: Beats | None = None
+    #: what gives runs back that are tried again; None: none was yet
+    next_tries: NextTries | None = None
+    #: called with the time at which a run that waits may start (instant)
+    begin_at: Callable[[int], object]
 
     def __init__(
         self, outlet: Outlet, back_off: BackOff, store: BaseJobStore, alias: str, lease: Lease | None
@@ -223,12 +228,13 @@ class Completions:
             return False
         if self._store.does_io:
             outlet.room_came_free()  # the next pass looks for due jobs while this is written
-        # Only the writer takes from the left, so what is counted here is there.
-        take = ended.popleft
-        batch = [take() for _ in range(min(len(ended), BATCH))]
+        batch = self._next_batch()
         if not batch:
             return True
         ended_now = batch if self.in_hand is None else self._without_unstarted(batch)
+        again = self._give_back(ended_now) if Run.some_again and ended_now else None
+        if again is not None:
+            ended_now = again.ended
         waiting = self._has_waiting_job(ended_now)
         try:
             refused, lost, left, error = (
@@ -236,8 +242,11 @@ class Completions:
             )
         except BaseException:  # an interrupt
             ended.extendleft(reversed(ended_now))
-            self.recorded += len(batch) - len(ended_now)
+            self.recorded += len(batch) - len(ended_now) - (0 if again is None else len(again.unwritten))
             raise
+        if again is not None:
+            ended_now = [*ended_now, *again.refused]
+            refused, left, error = [*refused, *again.refused], [*left, *again.unwritten], error or again.error
         if left:
             unwritten = dict.fromkeys(left)
             batch = [run for run in batch if run not in unwritten]
@@ -245,25 +254,56 @@ class Completions:
         self.recorded += len(batch)
         if self.in_hand is not None:
             self._let_go(self.in_hand, batch)
-        if Run.some_say and self.beats is not None:
-            unkept = {id(run) for run in (*refused, *lost)}
-            self.beats.end([run for run in ended_now if id(run) not in unkept])
         try:
-            self._announce(ended_now, refused, lost)
+            self._tell(ended_now, refused, lost, again)
         finally:
-            if self.submitted == self.recorded and not self._idle.is_set():
-                self._idle.set()
-            outlet.room_came_free()
-            if refused and self._lease is not None:
-                # Mostly another node has taken the run over. If somebody else changed what is stored of it, nobody would ever end
-                # it: the next pass looks for what the store holds for this node.
-                self._lease.doubt()
-                outlet.wake()
             if waiting:
                 outlet.wake()
             if error is not None:
                 self._back_off.failed(error, "recording ended runs")
         return error is None
+
+    def _next_batch(self) -> list[Run]:
+        """Return the runs that are to be written next."""
+        # Only the writer takes from the left, so what is counted here is there.
+        take = self._ended.popleft
+        batch = [take() for _ in range(min(len(self._ended), BATCH))]
+        if Run.some_again and self.next_tries is not None:
+            batch += self.next_tries.take_ready()
+        return batch
+
+    def _tell(
+        self, ended: Sequence[Run], refused: Sequence[Run], lost: Sequence[Run], again: GivenBack | None
+    ) -> None:
+        """Keep what runs said last, and tell of what has become of them."""
+        if Run.some_say and self.beats is not None:
+            unkept = {id(run) for run in (*refused, *lost)}
+            self.beats.end([run for run in ended if id(run) not in unkept])
+        try:
+            if again is not None and again.waiting and self.next_tries is not None:
+                self.next_tries.tell(again.waiting, self.begin_at)
+                self._outlet.wake()
+            self._announce(ended, refused, lost)
+        finally:
+            if self.submitted == self.recorded and not self._idle.is_set():
+                self._idle.set()
+            self._outlet.room_came_free()
+            if refused and self._lease is not None:
+                # Mostly another node has taken the run over. If somebody else changed what is stored of it, nobody would ever end
+                # it: the next pass looks for what the store holds for this node.
+                self._lease.doubt()
+                self._outlet.wake()
+
+    def _give_back(self, runs: Sequence[Run]) -> GivenBack:
+        """Give those of some runs back that are tried again; what cannot be written is kept."""
+        if self.next_tries is None:
+            from .next_tries import NextTries  # most runs are not tried again
+
+            self.next_tries = NextTries(self._outlet, self._store, self._alias, self._lease)
+        found = self.next_tries.give_back(runs, self.beats)
+        self._set_aside(found.held)
+        self._ended.extendleft(reversed(found.left))
+        return found
 
     def _has_waiting_job(self, runs: Sequence[Run]) -> bool:
         """Whether the job of a run waits for its end: for room, or as its next time is counted from there."""

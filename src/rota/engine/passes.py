@@ -5,8 +5,6 @@ It carries out what :mod:`rota.core.plan` decides, and waits for no job.
 
 from __future__ import annotations
 
-from collections import Counter
-
 from ..callables import ASKED
 from ..clock import SECOND
 from ..core.plan import plan, quarantine
@@ -28,13 +26,12 @@ from .submission import hand_over, start_withheld, submit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..core.plan import Decision
     from ..core.run import Permission, Run
     from ..core.walks import Walks
     from ..job.handle import Job
-    from ..jobstores.base import BaseJobStore
     from .capacity import Capacity
     from .lease import Lease
     from .outlet import Outlet
@@ -48,6 +45,7 @@ PASS_IN_MEMORY = 100
 CROWDED = 0.1
 #: How often the clock of a store is measured where no lease is renewed (microseconds).
 MEASURED = 60 * SECOND
+_NONE: Mapping[str, Sequence[Run]] = {}
 #: Methods of stores that programs replace on the object.
 REPLACEABLE = frozenset(("get_due_jobs", "get_next_run_time", "update_job", "remove_job"))
 
@@ -257,20 +255,27 @@ class StorePass:
         :raises PassLeftBehind: if a trigger took so long that another thread has gone on meanwhile
         """
         state = self._state
-        if state.lease is not None:  # else the counts are in this process, changed together with the runs
-            _recount_busy(state.store, (state.completions.in_hand or {}).values(), jobs)
+        retries: Mapping[str, Sequence[Run]] = _NONE
+        busy = [job for job in jobs if job.running]
+        if busy:
+            from .busy import look_at_busy  # import time
+
+            retries = look_at_busy(state, busy)
         planning = self._watch.begin(state, jobs)
         decisions, goes_on = planning.decisions, False
         walks, late = state.walks, state.unclaimed.late
         walks.now, state.walks_until = now, self._outlet.clock.monotonic() + TURN
         try:
-            is_plain = not late and not walks  # as nearly always; asked once, not for each job
+            is_plain = (
+                not late and not walks and not retries
+            )  # as nearly always; asked once, not for each job
             for job in jobs:
                 if is_plain:
                     decisions.append(_decide(job, now, walks))
                 else:
                     decision = late.pop((job.id, job.version), None)
-                    decisions.append(decision or _decide(job, walks.time_of(job) if walks else now, walks))
+                    at, waiting = walks.time_of(job) if walks else now, retries.get(job.id, ())
+                    decisions.append(decision or _decide(job, at, walks, waiting))
                 if planning.left_behind is not None:
                     if decisions[-1] is None:  # this thread holds up nobody any more
                         decisions[-1] = _decide(job, now, None)
@@ -346,6 +351,10 @@ class StorePass:
                     announce_submission(self._outlet, state.alias, decision.job, EVENT_JOB_SUBMITTED, runs)
             elif not decision.records and decision.error is None:
                 left_out.append(decision.job)
+            if Policy.some_retry and hasattr(decision, "superseded"):
+                from .busy import tell_superseded  # rare
+
+                tell_superseded(self._outlet, state, decision)
             if decision.records or decision.error is not None or decision.state == ENDED:
                 announce_rest(self._outlet, state.alias, decision, skipping, state.store.now)
         return count, heads, left_out
@@ -413,6 +422,9 @@ class StorePass:
             self._outlet.logger.warning(
                 "%d runs of dead nodes are executed again (job store %r)", again, state.alias
             )
+            from .deaths import after_deaths  # import time
+
+            taken = after_deaths(self._outlet, state, taken)
         hand_over(self._outlet, state, taken)
 
     def _watch_clock(self) -> None:
@@ -452,29 +464,15 @@ class StorePass:
         return (state.measured_at + MEASURED - now) / SECOND
 
 
-def _decide(job: Job, now: int, walks: Walks | None) -> Decision | None:
+def _decide(job: Job, now: int, walks: Walks | None, retries: Sequence[Run] = ()) -> Decision | None:
     """Plan one job; whatever is wrong with it costs itself and never its neighbours. None: that goes on in a later pass."""
     if job.state == QUARANTINED:
         return quarantine(job, job.error or "it could not be restored")
     try:
-        return plan(job, now, walks)
+        return plan(job, now, walks, retries)
     except BaseException as exc:  # a trigger may raise anything
         if is_interrupt(exc):
             raise
         if type(exc) is NotYet:
             return None
         return quarantine(job, f"planning failed: {shortened(error_text(exc))}")
-
-
-def _recount_busy(store: BaseJobStore, in_hand: Iterable[Run], jobs: Sequence[Job]) -> None:
-    """Have a store check the counts of jobs that have no place left, as it seems, before a time of theirs is skipped.
-
-    A job that this node itself runs as often as it may has none indeed; the store is not asked about it.
-    """
-    busy = [job for job in jobs if job.running and not 0 <= job.running < job.policy.max_instances]
-    if not busy:
-        return
-    own = Counter([run.job_id for run in list(in_hand)])
-    doubtful = [job for job in busy if own[job.id] < job.policy.max_instances and job.state != QUARANTINED]
-    if doubtful:
-        store.recount(doubtful)

@@ -50,6 +50,12 @@ class Asked:
         """Have the next pass ask the store. Thread-safe."""
         self.told = True
 
+    def begin_at(self, not_before: int) -> None:
+        """Take note that a run waits from now on which may start then (instant). Thread-safe, as what is lost is asked for."""
+        if self.next_waiting is None or not_before < self.next_waiting:
+            self.next_waiting = not_before
+        self.again_at = 0
+
 
 class StoreState:
     """What the engine remembers about one store: its completions, its lease, and its back-off after errors."""
@@ -91,6 +97,7 @@ class StoreState:
         #: the thread that renews the lease; None: the passes do, as in virtual time
         self.renewals: Renewals | None = None
         self.completions = Completions(outlet, self.back_off, store, alias, lease)
+        self.completions.begin_at = self.asked.begin_at
         #: compares the clock that counts for the store's jobs with this node's monotonic one
         self.clocks = ClockWatch()
         #: True until elapsed-time jobs have been planned anew, after that clock was set back

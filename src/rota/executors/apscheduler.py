@@ -11,12 +11,24 @@ from types import SimpleNamespace
 
 from ..clock import SYSTEM_CLOCK, instant
 from ..core.policy import DEFAULT_POLICY
-from ..core.run import Run, fail, said_by, time_of
-from ..core.states import CLAIMED, FAILED, MISSED, WITHHELD, end, succeed, withhold
+from ..core.run import Run, said_by, time_of
+from ..core.states import (
+    CANCELLED,
+    CLAIMED,
+    FAILED,
+    MISSED,
+    SKIPPED,
+    SNOOZED,
+    WITHHELD,
+    end,
+    snooze,
+    succeed,
+    withhold,
+)
 from ..events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobExecutionEvent
 from ..logs import GuardedLogger
 from ..texts import text_of
-from .steps import close_quietly, context_of, perform, perform_coroutine, submitted
+from .steps import close_quietly, context_of, perform, perform_coroutine, submitted, write_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,13 +184,18 @@ def write_outcome(run: Run, event: Any, now: int) -> None:
     reported = getattr(event, "run", None)
     if isinstance(reported, Run) and reported.status == WITHHELD:
         withhold(run)
+    elif isinstance(reported, Run) and reported.status == SNOOZED:
+        run.wish = reported.wish
+        snooze(run, now)
+    elif isinstance(reported, Run) and reported.status in (SKIPPED, CANCELLED):
+        end(run, reported.status, reported.reason, now)
     elif event is None:
         end(run, FAILED, "the executor reported no outcome", now)
     elif event.code == EVENT_JOB_ERROR:
         exc = event.exception
         if not isinstance(exc, BaseException):
             exc = RuntimeError("unknown" if exc is None else text_of(exc))
-        fail(run, exc, text_of(event.traceback) if event.traceback else "", now)
+        write_failure(run, exc, text_of(event.traceback) if event.traceback else "", now)
     elif event.code == EVENT_JOB_MISSED:
         end(run, MISSED, "too late", now)
     else:

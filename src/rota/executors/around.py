@@ -16,7 +16,14 @@ from ..callables import (
     needs_of,
     obj_to_ref,
 )
-from ..errors import ArgumentMismatchError, MiddlewareError, OptionTypeError, ResourceMissingError, in_workers
+from ..errors import (
+    ArgumentMismatchError,
+    MiddlewareError,
+    OptionTypeError,
+    ResourceMissingError,
+    RunOutcome,
+    in_workers,
+)
 from ..texts import error_text, repr_of, shortened, type_name
 from .steps import (
     _current,
@@ -264,7 +271,7 @@ class _Wrong(Exception):
 
 
 def _on_the_way_in(run: Run, name: str, exc: BaseException) -> BaseException:
-    if is_stopped_by(run, exc):
+    if is_stopped_by(run, exc) or issubclass(type(exc), RunOutcome):
         return exc
     if type(exc) is _Wrong:
         return MiddlewareError(f"middleware {name} {exc}. The job was not called")
@@ -272,8 +279,8 @@ def _on_the_way_in(run: Run, name: str, exc: BaseException) -> BaseException:
 
 
 def _on_the_way_out(run: Run, name: str, exc: BaseException, before: BaseException | None) -> BaseException:
-    if is_stopped_by(run, exc):
-        return exc
+    if is_stopped_by(run, exc) or (before is not None and issubclass(type(exc), RunOutcome)):
+        return exc  # a middleware may say what is to follow an error
     if before is None:
         return _because(
             exc, f"middleware {name} raised on the way out, after the job had returned: {_shown(exc)}"
@@ -284,8 +291,8 @@ def _on_the_way_out(run: Run, name: str, exc: BaseException, before: BaseExcepti
 
 
 def _on_suppression(run: Run, name: str, before: BaseException) -> BaseException:
-    if is_stopped_by(run, before):  # whoever was asked to stop has stopped
-        return before
+    if is_stopped_by(run, before) or issubclass(type(before), RunOutcome):
+        return before  # whoever was asked to stop has stopped; and how a run goes on is no error
     return _because(
         before,
         f"middleware {name} suppressed {_shown(before)}; a run that raised has failed all the same: let __exit__() return "

@@ -16,11 +16,11 @@ from types import FunctionType
 
 from ..core.policy import Policy
 from ..core.run import Run, heard
-from ..errors import ConfigurationError, SerializationError
+from ..errors import ConfigurationError, RunOutcome, SerializationError
 from ..job.handle import Job
 from ..texts import error_text, shortened, text_of, traceback_of, type_name
 from .channel import Channel
-from .steps import _current, drop_own_frames, is_coroutine, is_ours
+from .steps import _current, drop_own_frames, is_coroutine, is_ours, wish_after
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,9 +63,7 @@ def pack_call(run: Run, around: bytes | None = None) -> bytes:
         _zone_of(job),
     )
     try:
-        policy = job.policy.key()
-        if job.policy.on_failure is not None:  # others are told of that, and not there
-            policy = (*policy[:-1], None)
+        policy = job.policy.for_workers().key()
         call: tuple[Any, ...] = (times, job.name, policy, job.func, job.args, job.kwargs)
         if around is not None:
             call = (*call, around)
@@ -180,6 +178,7 @@ def _initialize(channel: Channel, initializer: Callable[..., Any] | None, initar
 
 def carry_out(message: bytes) -> bytes:
     """Carry out a call from :func:`pack_call` and return the outcome as bytes, which the pool writes into the run."""
+    run = None
     try:
         times, name, policy, func, args, kwargs, *around = pickle.loads(message)
         run = _run(times, name, policy)
@@ -192,7 +191,7 @@ def carry_out(message: bytes) -> bytes:
         else:
             retval = Context().run(call, run, func, args, kwargs)
     except BaseException as exc:  # it is the outcome of the run
-        return _pack_failure(exc)
+        return _pack_failure(exc, run)
     try:
         return (
             pickle.dumps((True, retval))
@@ -267,8 +266,15 @@ async def _outcome(coroutine: Any) -> tuple[BaseException | None, Any]:
 is_ours(carry_out, _call, _call_inside, _awaited, _outcome)
 
 
-def _pack_failure(exc: BaseException) -> bytes:
+def _pack_failure(exc: BaseException, run: Run | None = None) -> bytes:
+    """Return a failure as bytes.
+
+    :param run: the run whose job has raised it, None: it is not the job's
+    """
     drop_own_frames(exc)
+    wish, complaint = None, None
+    if run is not None and (issubclass(type(exc), RunOutcome) or run.job.policy.retry is not None):  # type: ignore[union-attr]
+        wish, complaint = wish_after(run, exc)
     pickled = None
     try:
         pickled = bytes(ForkingPickler.dumps(exc))
@@ -277,7 +283,9 @@ def _pack_failure(exc: BaseException) -> bytes:
         pickled = None
     frames, text = shortened(traceback_of(exc)), shortened(text_of(exc))
     return bytes(
-        ForkingPickler.dumps((False, pickled, type_name(exc), text, frames, _formatted(exc, frames)))
+        ForkingPickler.dumps(
+            (False, pickled, type_name(exc), text, frames, _formatted(exc, frames), wish, complaint)
+        )
     )
 
 

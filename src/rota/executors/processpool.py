@@ -16,9 +16,15 @@ from queue import Empty
 from weakref import WeakSet
 
 from ..clock import SECOND
-from ..core.run import fail, is_expired, time_of
+from ..core.run import Run, fail, is_expired, time_of
 from ..core.states import CANCELLED, LOST, MISSED, end, succeed
-from ..errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
+from ..errors import (
+    ConfigurationError,
+    RunOutcome,
+    SerializationError,
+    UnknownOptionError,
+    WorkerProcessError,
+)
 from ..texts import error_text, text_of
 from .process_handle import Settings, WorkerDied, WorkerProcess, forget_all, is_being_prepared
 from .process_main import pack_around, pack_call
@@ -31,7 +37,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from typing import Any
 
-    from ..core.run import Run
     from ..logs import GuardedLogger
     from .around import Calls
     from .steps import Done
@@ -284,6 +289,7 @@ class ProcessPoolExecutor(WorkerPool):
             end(run, CANCELLED, f"cancelled while it was running; {how}", now)
         else:
             end(run, LOST, how, now)
+            Run.some_again = True
             self._log.error(
                 'The run of job "%s" is lost: %s', run.job_id if run.job is None else run.job, how
             )
@@ -313,7 +319,7 @@ def write_outcome(run: Run, payload: bytes, now: int, logger: GuardedLogger) -> 
         return logger.error("%s", run.error)
     if outcome[0]:
         return succeed(run, outcome[1], now)
-    _, pickled, type_name, text, frames, formatted = outcome
+    _, pickled, type_name, text, frames, formatted, wish, complaint = outcome
     failure: BaseException = WorkerProcessError(f"{type_name}: {text}")
     if pickled is not None:
         try:
@@ -321,9 +327,22 @@ def write_outcome(run: Run, payload: bytes, now: int, logger: GuardedLogger) -> 
             failure = restored if isinstance(restored, BaseException) else failure
         except BaseException:  # unpickling may raise anything; the text is there all the same
             pass
+    if isinstance(failure, RunOutcome):
+        from ..core.tries import take_outcome  # rare
+
+        Run.some_again = True
+        if take_outcome(run, failure, now):
+            return None
     fail(run, failure, frames, now)
     run.error_type, run.error = type_name, text
-    logger.error(
+    if run.job is not None and run.job.policy.retry is not None:
+        Run.some_again = True
+    if wish is not None:
+        run.wish = wish
+    if complaint is not None:
+        logger.error('The predicate of retry= of job "%s" has failed: %s', run.job_id, complaint)
+    log = logger.error if wish is None else logger.warning
+    log(
         'Job "%s" raised an exception in its worker process\n%s',
         run.job_id if run.job is None else run.job,
         formatted,

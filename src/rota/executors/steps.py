@@ -11,9 +11,9 @@ from functools import partial
 from types import CoroutineType
 
 from ..core.run import Run, fail, is_expired, time_of
-from ..core.states import CANCELLED, CLAIMED, MISSED, end, succeed, withhold
-from ..errors import CommandStoppedError, NoCurrentRunError
-from ..texts import text_of, traceback_of
+from ..core.states import CANCELLED, CLAIMED, FAILED, MISSED, end, succeed, withhold
+from ..errors import CommandStoppedError, NoCurrentRunError, RunOutcome
+from ..texts import error_text, text_of, traceback_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..clock import Clock
-    from ..core.run import ShowsTime
+    from ..core.run import ShowsTime, Wish
     from ..logs import GuardedLogger
 
     #: called once for each run, from any thread, after the run has ended
@@ -222,10 +222,52 @@ def record_failure(run: Run, exc: BaseException, now: int, logger: GuardedLogger
     if issubclass(type(exc), CommandStoppedError):
         return end(run, CANCELLED, text_of(exc), now)
     drop_own_frames(exc)
-    fail(run, exc, traceback_of(exc), now)
-    logger.error('Job "%s" raised an exception', run.job_id if run.job is None else run.job, exc_info=exc)
+    complaint = write_failure(run, exc, traceback_of(exc), now)
+    if run.status != FAILED:  # it has said how it goes on
+        return None
+    job = run.job
+    if complaint is not None:
+        logger.error('The predicate of retry= of job "%s" has failed: %s', job, complaint)
+    # Whether it has failed for good is told by whoever decides about that.
+    log = logger.warning if hasattr(run, "wish") else logger.error
+    log('Job "%s" raised an exception', run.job_id if job is None else job, exc_info=exc)
     clear_frames(exc)
     return None
+
+
+def write_failure(run: Run, exc: BaseException, frames: str, now: int) -> str | None:
+    """Write into a run what its job has raised, and what is to follow.
+
+    :param frames: the traceback as a text
+    :return: how a predicate has failed that was asked about it, if one has
+    """
+    may_go_on = issubclass(type(exc), RunOutcome) or (
+        run.job is not None and run.job.policy.retry is not None
+    )
+    if not may_go_on:
+        fail(run, exc, frames, now)
+        return None
+    from ..core.tries import take_outcome  # most jobs are not tried again
+
+    Run.some_again = True
+    if take_outcome(run, exc, now):
+        return None
+    fail(run, exc, frames, now)
+    wish, complaint = wish_after(run, exc)
+    if wish is not None:
+        run.wish = wish
+    return complaint
+
+
+def wish_after(run: Run, exc: BaseException) -> tuple[Wish | None, str | None]:
+    """Return what is to follow an attempt that has failed, and how a predicate has failed that was asked about it."""
+    try:
+        from ..core.tries import wish_of  # most jobs are not tried again
+        from ..trust.names import callable_named  # likewise: rare
+
+        return wish_of(run, exc, callable_named), None
+    except BaseException as error:  # it is not tried again then
+        return None, error_text(error)
 
 
 def is_stopped_by(run: Run, exc: BaseException) -> bool:

@@ -308,7 +308,8 @@ class BaseJobStore(Searchable, TakesRequests, ABC):
         A decision counts only if its job has the version that was looked at (R1) and fewer runs under way than it may have (R2).
         Its job is moved to its next nominal time, ended or quarantined, with a higher version, and its runs are counted as
         running and recorded (R3). A time that has a record already is taken out of the decision, and the job moves on without
-        it (R4).
+        it (R4). Waiting runs that the decision supersedes end in the same step, and give up their places; if one of them does not
+        wait any more, the decision does not count.
 
         :param decisions: one for each job, at most
         :param node: the id of the node that claims; in a durable store it must hold a lease (see :meth:`renew`), and a node whose

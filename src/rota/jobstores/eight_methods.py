@@ -90,6 +90,13 @@ class EightMethodsLedger(MemoryLedger):
                 job = decision.job
                 self._leave_out_if_late(decision, until)  # R4
                 job.running = self.running.get(job.id, 0)
+                if hasattr(decision, "superseded"):
+                    ended = self.supersede(decision, job.running, now)
+                    if ended is None:
+                        continue
+                    for _ in range(ended):
+                        self.count_down(job.id)
+                    job.running -= ended
                 if decision.runs and not may_claim(job.running, job.policy.max_instances):  # R2
                     continue
                 before = job.copy()

@@ -12,6 +12,7 @@ from operator import attrgetter
 from threading import RLock
 
 from ..core.run import label
+from ..core.transitions import may_claim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..core.plan import Decision
     from ..core.recorded import Recorded
     from ..core.run import Run
+    from ..job.handle import Job
 
 #: How many records the memory of a process keeps for a store.
 RING_SIZE = 10_000
@@ -39,10 +41,21 @@ class Beside:
     :ivar draining: the id of the node if it is to claim nothing more
     :ivar waiting: the waiting runs by their keys
     :ivar keys: nominal time and instant of the request, for the job and the key that a run was asked for with
+    :ivar ended_jobs: jobs whose schedule is over and of which a run waits to be tried again, by their ids
     :ivar requests: the request, the node that is asked, when, and the answer, for the id of each request
     """
 
-    __slots__ = ("changes", "draining", "keys", "most_changed", "node", "parts", "requests", "waiting")
+    __slots__ = (
+        "changes",
+        "draining",
+        "ended_jobs",
+        "keys",
+        "most_changed",
+        "node",
+        "parts",
+        "requests",
+        "waiting",
+    )
 
     def __init__(self) -> None:
         self.parts: dict[tuple[str, int], dict[str, str]] = {}
@@ -52,6 +65,7 @@ class Beside:
         self.draining: str | None = None
         self.waiting: dict[tuple[str, int], Run] = {}
         self.keys: dict[tuple[str, str], tuple[int, int]] = {}
+        self.ended_jobs: dict[str, Job] = {}
         self.requests: dict[str, tuple[Request, str, int, str | None]] = {}
 
 
@@ -105,18 +119,44 @@ class MemoryLedger:
         """Whether runs of a job wait."""
         return "_beside" in self.__dict__ and any(key[0] == job_id for key in self.beside.waiting)
 
-    def cancel_waiting(self, job_id: str, now: int) -> list[Run]:
-        """End the waiting runs of a job that is removed; return them."""
+    def cancel_waiting(self, job_id: str | None, now: int) -> list[Run]:
+        """End the waiting runs of a job that is removed; return them.
+
+        :param job_id: None: all jobs are removed
+        """
         from ..core.waiting import JOB_REMOVED, cancelled  # rare
 
         waiting = self.beside.waiting
-        runs = [waiting.pop(key) for key in [key for key in waiting if key[0] == job_id]]
+        runs = [waiting.pop(key) for key in [key for key in waiting if job_id in (None, key[0])]]
         for run in runs:
             cancelled(run, JOB_REMOVED, now)
             label(run)
             run.job = None
         self.extend(runs)
         return runs
+
+    def supersede(self, decision: Decision, running: int, now: int) -> int | None:
+        """End the waiting retries of a decision; return how many there are.
+
+        None: one of them does not wait any more (R4), or there is no room for the runs of the decision all the same (R2).
+
+        :param running: how many runs of the job are under way, or keep their places
+        """
+        from ..core.tries import end_superseded  # rare
+
+        waiting = self.beside.waiting
+        keys = [(run.job_id, run.nominal) for run in decision.superseded]
+        runs = [waiting[key] for key in keys if key in waiting]
+        if len(runs) < len(keys) or not may_claim(running - len(runs), decision.job.policy.max_instances):
+            return None
+        for run in runs:
+            del waiting[run.job_id, run.nominal]
+            run.job = decision.job
+            label(run)
+        end_superseded(runs, now)
+        self.extend(runs)
+        decision.superseded = runs
+        return len(runs)
 
     def take_out(self, run: Run) -> None:
         """Take an ended run out of the ring: it is opened again."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..core.details import cut
 from ..core.extras import extra_of, keeps_place
 from ..core.orders import LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request
-from ..core.states import CLAIMED, WAITING
+from ..core.states import CLAIMED, ENDED, WAITING
 from ..core.waiting import KEY_HOLDS, Taking, cancelled, given_back, opened
 from ..util import new_node_id
 
@@ -66,6 +66,8 @@ def give_back(store: Any, runs: Sequence[Run], now: int) -> list[Run]:
             else:
                 store._release_run(run)
             given_back(run, extra_of(run).not_before or now)
+            if run.job is not None and run.job.state == ENDED and store.lookup_job(run.job_id) is None:
+                ledger.beside.ended_jobs[run.job_id] = run.job
             ledger.wait(run)
     return refused
 
@@ -80,7 +82,7 @@ def take_waiting(store: Any, node: str, now: int, room: Mapping[str, int] | None
         for key, run in sorted(waiting.items(), key=lambda item: (item[1].extra.not_before, item[0])):
             if taking.full or run.extra.not_before > now:
                 break
-            job = store.lookup_job(run.job_id)
+            job = store.lookup_job(run.job_id) or ledger.beside.ended_jobs.get(run.job_id)
             keeps = keeps_place(run.extra)
             running = 0 if job is None else store._running_of(job)
             if taking.take(run, job, running, job_for):
@@ -92,6 +94,11 @@ def take_waiting(store: Any, node: str, now: int, room: Mapping[str, int] | None
                     ledger.extend([run])
                     if keeps:
                         store._release_run(run)
+                if (
+                    not ledger.waits(run.job_id)
+                    and ledger.beside.ended_jobs.pop(run.job_id, None) is not None
+                ):
+                    continue
                 if job is not None:
                     store._waits_no_more(job)
     return changed
@@ -132,6 +139,8 @@ def cancel_run(store: Any, job_id: str, nominal: int, reason: str, now: int) -> 
                 store._release_run(run)
             cancelled(run, reason, now)
             ledger.extend([run])
+            if not ledger.waits(job_id):
+                ledger.beside.ended_jobs.pop(job_id, None)
             job = store.lookup_job(job_id)
             if job is not None:
                 store._waits_no_more(job)

@@ -89,6 +89,7 @@ class Aio:
     get_changes = _in_thread(BaseScheduler.get_changes)
     explain = _in_thread(BaseScheduler.explain)
     cancel_run = _in_thread(BaseScheduler.cancel_run)
+    rerun = _in_thread(BaseScheduler.rerun)
     hold = _in_thread(BaseScheduler.hold)
     release = _in_thread(BaseScheduler.release)
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from ..clock import Clock
     from ..compat.schedulers import ListenersView
+    from ..core.retry import Retry
     from ..core.run import Run
     from ..engine.completions import Completions
     from ..engine.engine import Engine
@@ -84,7 +85,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
     :param timezone: the default zone of triggers and naive datetimes, as object or name (the local zone)
     :param jobstore_retry_interval: the longest wait in seconds between two tries with a store that fails (10)
     :param job_defaults: defaults for ``misfire_grace_time``, ``coalesce``, ``max_instances``, ``expires``,
-        ``on_lost``, ``max_attempts``, ``keep_log``, ``on_failure``
+        ``on_lost``, ``max_attempts``, ``keep_log``, ``on_failure``, ``retry``
     :param jobstores: job stores by alias: objects, URLs (``postgresql://…``), or dictionaries with ``type`` (plug-in name),
         ``class`` or ``url`` and arguments
     :param executors: executors by alias: objects, or dictionaries with ``type`` or ``class`` and arguments
@@ -401,6 +402,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         tags: Iterable[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         keep_log: int = undefined,
+        retry: Retry | bool | None = undefined,
         **trigger_args: Any,
     ) -> Job:
         """Add a job and wake the scheduler up.
@@ -423,7 +425,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         :param replace_existing: replace a job of the same id; if its trigger is unchanged, its next run is kept
         :param expires: seconds after the due time at which a run that still waits in a queue is not started any more
         :param on_lost: what happens to a run whose process died (durable stores): "rerun" (the default) or "lost"
-        :param max_attempts: how often such a run is started at most (default 3); a run that fails is not started again
+        :param max_attempts: how many tries a run has at most (default 3), deaths of nodes and retries together
         :param on_failure: what to call with a run that has failed for good (failed or lost): a function of one argument, plain or
             ``async def``, or a reference to one. It is called at most once, by the job's executor, on the node that has recorded
             the end; what it raises is logged, told by an event, and hurts nothing
@@ -433,6 +435,8 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         :param metadata: what the job carries for people and their programs: a dictionary of JSON-able data, 8 kB at most
         :param keep_log: how much is kept, with the run, of what the job logs while it runs, and prints in a worker process:
             the newest so many bytes, 65,536 at most (8,192 on etcd and ZooKeeper); 0 (the default): nothing
+        :param retry: how a run is tried again that has failed: True, or a :class:`~rota.Retry`; None (the default): not at all.
+            Any node takes the next try when its wait is over
         :param trigger_args: the arguments of the trigger that ``trigger`` names
         :return: the job
         :raises InvalidJobError: (its subclasses) for whatever is wrong with the job
@@ -465,6 +469,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
             tags,
             metadata,
             keep_log,
+            retry,
             **trigger_args,
         )
         if connection is not None:

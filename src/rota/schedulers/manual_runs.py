@@ -48,7 +48,7 @@ def run_now(
         job, alias = scheduler._lookup_job(job_id, jobstore)
         if alias is None:  # stopped meanwhile
             raise SchedulerNotRunningError
-        _check(book, job, alias)
+        check_asked(book, job, alias)
         now = scheduler._lookup_jobstore(alias).now()
         taken = scheduler._lookup_jobstore(alias).recorded({job_id: now}).get(job_id, ())
         with AskedBy(scheduler):
@@ -75,7 +75,7 @@ def run_now(
     raise changed_all_the_time(job_id)
 
 
-def _check(book: JobBook, job: Job, alias: str) -> None:
+def check_asked(book: JobBook, job: Job, alias: str) -> None:
     """Refuse a job that cannot be asked for."""
     if job.state == QUARANTINED:
         raise JobValueError(f'Job "{job.id}" is quarantined and cannot run: {job.error}')

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..core.policy import Policy
+    from ..core.retry import Retry
     from ..core.run import Run
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
@@ -98,6 +99,7 @@ class NewJobs:
         tags: Iterable[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         keep_log: int = undefined,
+        retry: Retry | bool | None = undefined,
         **trigger_args: Any,
     ) -> tuple[Job, dict[str, Any]]:
         """Make a job that is not stored yet; return it and the options of its policy that were given."""
@@ -110,6 +112,7 @@ class NewJobs:
             and max_attempts is _UNSET
             and on_failure is _UNSET
             and keep_log is _UNSET
+            and retry is _UNSET
             and coalesce is _UNSET
         ):
             options = _NO_OPTIONS  # type: ignore[unreachable]
@@ -123,6 +126,7 @@ class NewJobs:
                 max_attempts,
                 keep_log,
                 on_failure,
+                retry,
             )
             options = _options_of(given)
         if trigger == "crontab" and id is not None:

@@ -12,6 +12,7 @@ from operator import itemgetter
 from ...clock import HELD, instant, moment
 from ...compat.absent import refuse
 from ...core.plan import is_by_hand
+from ...core.policy import Policy
 from ...core.states import ACTIVE, ENDED, set_job_state
 from ...errors import ConflictingIdError, JobLookupError
 from ..base import ALIASES, COUNTED, BaseJobStore
@@ -161,8 +162,8 @@ class MemoryJobStore(BaseJobStore):
         with self._mutex:
             for job in self._by_id.values():
                 self._leave(job)
-                if self._runs.waits(job.id):
-                    ended += self._runs.cancel_waiting(job.id, self.now())
+            if "_beside" in self._runs.__dict__:
+                ended += self._runs.cancel_waiting(None, self.now())
             self._by_id.clear()
             self._queues.clear()
             self._given.clear()
@@ -244,6 +245,8 @@ class MemoryJobStore(BaseJobStore):
                 job = decision.job
                 if job.version != decision.version:  # R1
                     continue
+                if Policy.some_retry and not self._supersede(decision, now):  # R2, R4
+                    continue
                 if came_back and job.id in came_back and not self._runs.leave_out(decision):  # R4
                     came_back.discard(job.id)
                 won.append(decision)
@@ -255,11 +258,7 @@ class MemoryJobStore(BaseJobStore):
                     under_way[run] = None
                     job.running += 1
                 if decision.records:
-                    self._runs.record(decision.records, node)
-                    latest = max(record.last for record in decision.records)
-                    if latest > now:  # of a time to come
-                        self._runs.claimed_until = max(self._runs.claimed_until, latest)
-                        came_back.add(job.id)
+                    self._record(decision, node, now)
                 if job.state != decision.state:
                     job.error = decision.error
                     set_job_state(job, decision.state)
@@ -272,6 +271,22 @@ class MemoryJobStore(BaseJobStore):
             if now > self._runs.claimed_until:
                 self._runs.claimed_until = now
         return won
+
+    def _record(self, decision: Decision, node: str, now: int) -> None:
+        """Keep the records of a decision, which may be about times to come."""
+        self._runs.record(decision.records, node)
+        latest = max(record.last for record in decision.records)
+        if latest > now:
+            self._runs.claimed_until = max(self._runs.claimed_until, latest)
+            self._recorded.add(decision.job.id)
+
+    def _supersede(self, decision: Decision, now: int) -> bool:
+        """End the waiting retries of a decision; False: it cannot be carried out."""
+        if not hasattr(decision, "superseded"):
+            return True
+        ended = self._runs.supersede(decision, decision.job.running, now)
+        decision.job.running -= ended or 0
+        return ended is not None
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Record ended runs; a job that waited for them becomes due (R6).

@@ -5,11 +5,15 @@ Pure: it asks no server.
 
 from __future__ import annotations
 
+from copy import copy
+
 from pymongo import UpdateOne
 
 from ...codec.damaged import is_time
+from ...core.transitions import may_claim
+from ...core.tries import end_superseded
 from ...texts import storable
-from .forms import LISTS, entries_of, entry_of, size_of
+from .forms import LISTS, earliest, entries_of, entry_of, is_waiting, size_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +51,54 @@ def claim_of(decision: Decision, token: str) -> UpdateOne:
         changes["busy"] = True
         update["$push"] = pushes
     return UpdateOne(condition, update)
+
+
+def superseding_claim_of(
+    decision: Decision, token: str, document: Mapping[str, Any], now: int
+) -> UpdateOne | None:
+    """Return the update of :func:`claim_of` that ends waiting retries as well.
+
+    :param document: the job's document, of which the update expects that its runs are as they were read
+    :return: None: there is no room (R2), or one of the retries waits no more (R4)
+    """
+    under_way, pending = (list(entries_of(document, name)) for name in LISTS)
+    keys = {(run.nominal, run.attempt): run for run in decision.superseded}
+    gone = [entry for entry in under_way if is_waiting(entry) and _key(entry) in keys]
+    left = [entry for entry in under_way if entry not in gone]
+    if len(gone) < len(keys) or not may_claim(len(left), decision.job.policy.max_instances):
+        return None
+    runs = [{**entry_of(run), "claim": token} for run in decision.runs]
+    ends = []
+    for run in decision.superseded:
+        ended = copy(run)
+        end_superseded([ended], now)
+        ends.append(entry_of(ended))
+    under_way = [*left, *runs]
+    pending += [*({**entry_of(record), "claim": token} for record in decision.records), *ends]
+    changes: dict[str, Any] = {
+        "next_nominal": decision.next_nominal,
+        "next_due": decision.next_due,
+        "version": decision.version + 1,
+        "state": decision.state,
+        "error": storable(decision.error),
+        "claim": token,
+        "busy": True,
+        "under_way": under_way,
+        "pending": pending,
+    }
+    condition = {
+        "_id": decision.job.id,
+        "version": decision.version,  # R1
+        **{name: document.get(name) for name in LISTS},
+    }
+    soonest = earliest([*under_way, *pending])
+    if soonest is None:
+        return UpdateOne(condition, {"$set": changes, "$unset": {"not_before": ""}})
+    return UpdateOne(condition, {"$set": {**changes, "not_before": soonest}})
+
+
+def _key(entry: Mapping[str, Any]) -> tuple[Any, Any]:
+    return entry.get("nominal"), entry.get("attempt")
 
 
 def rounds_of(runs: Sequence[Run]) -> Iterator[list[tuple[Run, dict[str, Any]]]]:

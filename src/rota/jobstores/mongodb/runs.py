@@ -19,11 +19,12 @@ from ...core.plan import quarantined_instead
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import ENDED
 from ...core.transitions import marked, moved
+from ...core.tries import end_superseded
 from ...errors import HeldRowsError, StoreError, StoreUnavailableError
 from ...interrupts import is_interrupt
 from ...texts import error_text, shortened
 from .forms import LISTS, collect, damage_of_run, entries_of, entry_of, identity_of, is_waiting, key_of
-from .run_updates import claim_of, end_of, fence_of, nominals_of, rounds_of
+from .run_updates import claim_of, end_of, fence_of, nominals_of, rounds_of, superseding_claim_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,29 +101,47 @@ class Runs:
             marked(decision, node, now)
         self._leave_out_recorded(decisions)
         try:
-            matched = self._write(decisions, token)
+            matched = self._write(decisions, token, now)
         except BaseException as exc:
             if not (_is_refusal(exc) or isinstance(exc, HeldRowsError)):
                 raise
-            won = self._claim_singly(decisions, node, token)
+            won = self._claim_singly(decisions, node, token, now)
         else:
             with self._server.translated():
                 won = list(decisions) if matched == len(decisions) else self._won(decisions, node, token)
         for decision in won:
             moved(decision)
+            end_superseded(getattr(decision, "superseded", ()), now)
             self._bounds.count(decision.job.id, len(decision.runs) + len(decision.records))
-        filed = [decision.job.id for decision in won if decision.records or decision.state == ENDED]
+        filed = [
+            decision.job.id
+            for decision in won
+            if decision.records or decision.state == ENDED or hasattr(decision, "superseded")
+        ]
         if filed:
             self._filing.file(filed)
         return won
 
-    def _write(self, decisions: Sequence[Decision], token: str) -> int:
+    def _write(self, decisions: Sequence[Decision], token: str, now: int) -> int:
         """Write claims; return how many documents met their conditions."""
-        updates = [claim_of(decision, token) for decision in decisions]
+        superseding = [decision for decision in decisions if hasattr(decision, "superseded")]
+        updates = [claim_of(decision, token) for decision in decisions if decision not in superseding]
         with self._server.translated():
-            return int(self._server.jobs.bulk_write(updates, ordered=False).matched_count)
+            updates += self._superseding(superseding, token, now) if superseding else []
+            return int(self._server.jobs.bulk_write(updates, ordered=False).matched_count) if updates else 0
 
-    def _claim_singly(self, decisions: Sequence[Decision], node: str, token: str) -> list[Decision]:
+    def _superseding(self, decisions: Sequence[Decision], token: str, now: int) -> list[UpdateOne]:
+        """Return the claims of decisions that end waiting retries, as far as they can be carried out."""
+        ids = [decision.job.id for decision in decisions]
+        documents = {document["_id"]: document for document in self._server.jobs.find({"_id": {"$in": ids}})}
+        updates = (
+            superseding_claim_of(decision, token, documents[decision.job.id], now)
+            for decision in decisions
+            if decision.job.id in documents
+        )
+        return [update for update in updates if update is not None]
+
+    def _claim_singly(self, decisions: Sequence[Decision], node: str, token: str, now: int) -> list[Decision]:
         """Carry out one by one what was refused together; a job whose claim is refused alone goes into quarantine."""
         with self._server.translated():
             won = self._won(decisions, node, token)
@@ -130,7 +149,7 @@ class Runs:
             if decision in won:
                 continue
             try:
-                matched = self._write([decision], token)
+                matched = self._write([decision], token, now)
             except HeldRowsError:  # it is tried again by a later pass
                 continue
             except BaseException as exc:
@@ -139,7 +158,7 @@ class Runs:
                 quarantined_instead(
                     decision, f"its store refuses its claim: {shortened(error_text(exc), 2000)}"
                 )
-                matched = self._write([decision], token)
+                matched = self._write([decision], token, now)
             if matched:
                 won.append(decision)
         return won

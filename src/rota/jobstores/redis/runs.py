@@ -5,13 +5,15 @@ It decides nothing; the steps, which are atomic, are in ``scripts/``: claim.lua,
 
 from __future__ import annotations
 
+from copy import copy
 from operator import attrgetter
 from os import urandom
 
 from ...core.orphans import by_job
 from ...core.recorded import first_nominal, leave_out_recorded
-from ...core.states import CLAIMED
+from ...core.states import CLAIMED, WAITING
 from ...core.transitions import marked, moved
+from ...core.tries import end_superseded
 from ...errors import DeserializationError, StoreConflictError, StoreError
 from ..documents import check_times
 from ..identity import RESTORED, Changed
@@ -114,7 +116,7 @@ class Runs:
             # Ranges are looked at once: a run by hand, which is no time of the schedule, may stay inside one.
             ranges = _ranges_of(decisions) if not tried else ["0"]
             known = str(identity.renewals(node)), str(identity.until(node))
-            answer = self._run("claim", node, str(now), token(), *known, *ranges, *_claim_of(decisions))
+            answer = self._run("claim", node, str(now), token(), *known, *ranges, *_claim_of(decisions, now))
             if not answer.startswith("="):  # nothing, if there was nothing to decide
                 break
             self._leave_out_recorded(decisions, {int(place) for place in answer[1:].split(",")})
@@ -127,6 +129,7 @@ class Runs:
         won = [decision for decision, bit in zip(decisions, answer, strict=False) if bit == "1"]
         for decision in won:
             moved(decision)
+            end_superseded(getattr(decision, "superseded", ()), now)
             self._bounds.count(decision.job.id, len(decision.runs) + len(decision.records))
         return won
 
@@ -224,7 +227,7 @@ def _ranges_of(decisions: Sequence[Decision]) -> list[str]:
     return [str(len(fields) // 4), *fields]
 
 
-def _claim_of(decisions: Sequence[Decision]) -> list[str]:
+def _claim_of(decisions: Sequence[Decision], now: int) -> list[str]:
     """Return the fields of decisions as claim.lua takes them."""
     fields: list[str] = []
     for decision in decisions:
@@ -239,9 +242,18 @@ def _claim_of(decisions: Sequence[Decision]) -> list[str]:
             executor,
             time_of(state, due),
             str(len(runs) + len(decision.records)),
+            str(len(getattr(decision, "superseded", ()))),
         )
         for run in (*runs, *decision.records) if decision.records else runs:
             fields += (padded(run.nominal), run.status, record_of(run))
+        for run in getattr(decision, "superseded", ()):
+            ended = copy(run)
+            end_superseded([ended], now)
+            fields += (
+                padded(run.nominal),
+                f'{{"status":"{WAITING}","attempt":{run.attempt},',
+                record_of(ended),
+            )
     return fields
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from functools import cached_property, partial
 
+from ...core.extras import extra_of
+from ...core.waiting import given_back
 from ...errors import HeldRowsError
 from ..requests import TakesRequests
 
@@ -78,6 +80,9 @@ class AskedTables(TakesRequests):
         if not runs:
             return []
         refused = self._transactions.step(partial(self._waiting.give_back, runs=runs, now=now))
+        for run in runs:
+            if run not in refused:
+                given_back(run, extra_of(run).not_before or now)
         self._wakeups.wake()
         return refused
 

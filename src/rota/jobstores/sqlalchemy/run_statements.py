@@ -10,7 +10,7 @@ from functools import partial
 from sqlalchemy import bindparam, case, not_, or_, select
 
 from ...clock import HELD
-from ...core.states import CLAIMED, ENDED
+from ...core.states import CLAIMED, ENDED, WAITING
 from .forms import CLAIMS, ENDS, EXTRA, FENCE, LAST_ENDS, PLAIN_ENDS, RECORD
 from .job_statements import has_waiting
 from .prepared import Prepared
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _MOVED = ("next_nominal", "next_due", "version", "running", "state", "error", "updated")
 _TAKEN = ("owner", "attempt", "claimed")
 _LOST = ("status", "reason", "finished", "name", "func")
+_SUPERSEDED = ("status", "reason", "finished")
 
 
 class RunStatements:
@@ -88,6 +89,23 @@ class RunStatements:
 
     def _ends(self) -> None:
         runs = self._runs
+        waits = partial(_waiting, runs)
+        #: tells which of some runs of a job wait (R4)
+        self.look_waiting = select(runs.c.nominal, runs.c.attempt).where(
+            runs.c.job_id == bindparam("job_id"),
+            runs.c.nominal.in_(bindparam("nominals", expanding=True)),
+            runs.c.status == WAITING,
+        )
+        #: ends waiting runs as a later time of their job is claimed
+        self.supersede = Prepared(
+            lambda value: waits(value).values(
+                {name: value(name) for name in _SUPERSEDED} | {"not_before": None}
+            ),
+            *_SUPERSEDED,
+            "b_job",
+            "b_nominal",
+            "b_attempt",
+        )
         owned = partial(_claimed, runs, False)
         self.finish = Prepared(
             lambda value: owned(value).values({name: value(name) for name in ENDS}), *ENDS, *FENCE
@@ -162,6 +180,17 @@ def _claimed(table: Table, orphan: bool, value: Values) -> Update:
         runs.status == CLAIMED,
         runs.attempt == value("b_attempt"),
         runs.owner.is_not_distinct_from(owner) if orphan else runs.owner == owner,
+    )
+
+
+def _waiting(table: Table, value: Values) -> Update:
+    """Return an UPDATE of waiting runs by their fence (R4)."""
+    runs = table.c
+    return table.update().where(
+        runs.job_id == value("b_job"),
+        runs.nominal == value("b_nominal"),
+        runs.status == WAITING,
+        runs.attempt == value("b_attempt"),
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from ...clock import HELD
 from ...codec.damaged import MOST, count_of, is_damaged, version_of
+from ...core.policy import Policy
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, END_STATES, ENDED
 from ...core.transitions import marked, may_claim
@@ -44,6 +45,11 @@ if TYPE_CHECKING:
     from .history import History
     from .jobs import Jobs
     from .layout import Tables
+
+
+def _supersede(decisions: Sequence[Decision]) -> bool:
+    """Whether waiting runs end with one of these decisions."""
+    return Policy.some_retry and any(hasattr(decision, "superseded") for decision in decisions)
 
 
 class Runs:
@@ -82,7 +88,7 @@ class Runs:
         """
         if not decisions:
             return []
-        if not careful and self._move_all(conn, decisions, now):
+        if not careful and not _supersede(decisions) and self._move_all(conn, decisions, now):
             self.insert(conn, [run for decision in decisions for run in marked(decision, node, now)])
             return [(decision, decision.job.running + len(decision.runs)) for decision in decisions]
         won = []
@@ -90,7 +96,7 @@ class Runs:
         drops: list[tuple[Any, ...]] = []
         ended: list[tuple[Any, ...]] = []
         records: list[Run] = []
-        for job_id, decision, running in self._unchanged(conn, decisions):
+        for job_id, decision, running in self._unchanged(conn, decisions, now):
             state = decision.state
             running += len(decision.runs)
             following = (decision.next_nominal, decision.next_due, decision.version + 1, running)  # R3
@@ -142,7 +148,9 @@ class Runs:
                 left.update(id for id in conn.execute(self.sql.exist, some).scalars() if id not in free)
         return left
 
-    def _unchanged(self, conn: Connection, decisions: Sequence[Decision]) -> list[tuple[Any, Decision, int]]:
+    def _unchanged(
+        self, conn: Connection, decisions: Sequence[Decision], now: int
+    ) -> list[tuple[Any, Decision, int]]:
         """Return the decisions whose job has the version that was looked at and room for its runs, with its id and counter.
 
         The jobs are locked until the end of the transaction.
@@ -159,10 +167,32 @@ class Runs:
                 continue
             if running is None:
                 running = self._jobs.recount(conn, [id]).get(id, 0)
-            if decision.runs and not may_claim(running, decision.job.policy.max_instances):  # R2
+            gone = getattr(decision, "superseded", ())
+            if decision.runs and not may_claim(running - len(gone), decision.job.policy.max_instances):  # R2
                 continue  # the planner looks at it again
-            won.append((id, decision, running))
+            if gone and not self._end_superseded(conn, id, gone, now):  # R4
+                continue
+            won.append((id, decision, running - len(gone)))
         return won
+
+    def _end_superseded(self, conn: Connection, job_id: Any, runs: Sequence[Run], now: int) -> bool:
+        """End waiting retries of a job as a later time of it is claimed; False: one of them does not wait any more.
+
+        Whoever takes one of them has to lock its job, as this transaction has done.
+        """
+        from ...core.tries import end_superseded  # rare
+
+        attempts = {run.nominal: run.attempt for run in runs}
+        waiting: dict[int, int] = {}
+        for start in range(0, len(runs), BATCH):
+            some = {"job_id": job_id, "nominals": list(attempts)[start : start + BATCH]}
+            waiting.update(tuple(row) for row in conn.execute(self.sql.look_waiting, some))
+        if waiting != attempts:
+            return False
+        end_superseded(runs, now)
+        rows = [(run.status, run.reason, now, job_id, run.nominal, run.attempt) for run in runs]
+        self.sql.supersede.run(conn, rows)
+        return True
 
     def _ids_of(self, conn: Connection, decisions: Sequence[Decision]) -> list[Any]:
         """Return the ids of the decisions' jobs as they are stored; those of damaged jobs may be no texts."""

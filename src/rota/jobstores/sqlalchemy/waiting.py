@@ -7,6 +7,7 @@ starts and what does not is decided in ``rota.core.waiting``.
 from __future__ import annotations
 
 from collections import Counter
+from copy import copy
 from operator import attrgetter
 
 from sqlalchemy import and_, bindparam, func, or_, select
@@ -188,13 +189,12 @@ class Waiting:
         refused: list[Run] = []
         free: Counter[str] = Counter()
         for run in runs:
-            owner, keeps = run.owner, keeps_place(extra_of(run))
-            if run.status == CLAIMED:
-                given_back(run, extra_of(run).not_before or now)
-            if self._write(conn, self._from_claimed, run, run.attempt, b_owner=owner):
-                if not keeps:
+            record = copy(run)  # the step may be repeated
+            given_back(record, extra_of(run).not_before or now)
+            if self._write(conn, self._from_claimed, record, run.attempt, b_owner=run.owner):
+                if not keeps_place(extra_of(run)):
                     free[run.job_id] += 1
-            elif not self._is_given_back(conn, run):
+            elif not self._is_given_back(conn, record):
                 refused.append(run)
         self._runs.release(conn, free, now)
         return refused

@@ -13,10 +13,20 @@ from ...core.orphans import by_job
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.states import CLAIMED, ENDED, QUARANTINED
 from ...core.transitions import marked, may_claim, moved
+from ...core.tries import end_superseded
 from ...errors import StoreConflictError
 from ...texts import storable
 from ..documents import check_times
-from .forms import REMOVED, changes_of, joined, quarantine, record_of, run_in, told_no_more
+from .forms import (
+    REMOVED,
+    changes_of,
+    joined,
+    quarantine,
+    record_of,
+    run_in,
+    run_of_waiting,
+    told_no_more,
+)
 from .history import NEVER
 from .keys import (
     ACTIVE_RUNS,
@@ -24,6 +34,9 @@ from .keys import (
     active_of,
     cancel_key,
     ended_key,
+    number,
+    start_key,
+    waiting_key,
 )
 from .port import Change, Step, carry_out, tries
 
@@ -81,11 +94,13 @@ class Runs:
                 decision.job.id for decision in pending if docs.get(decision.job.id) is None
             )
             open_ones = [decision for decision in pending if _is_open(decision, docs[decision.job.id])]
+            gone = self._superseded(open_ones)
+            open_ones = [decision for decision in open_ones if gone.get(id(decision)) != {}]
             self._history.look_back(
                 [doc for decision in open_ones if (doc := docs[decision.job.id]) is not None]
             )
             steps = [
-                self._claim_step(decision, docs[decision.job.id], node, now, won)  # type: ignore[arg-type]
+                self._claim_step(decision, docs[decision.job.id], node, now, won, gone.get(id(decision), {}))  # type: ignore[arg-type]
                 for decision in open_ones
             ]
             pending = [step.about for step in carry_out(steps, self._tree)]
@@ -94,7 +109,31 @@ class Runs:
             docs = {}
         return [decision for decision in decisions if id(decision) in won]
 
-    def _claim_step(self, decision: Decision, doc: Doc, node: str, now: int, won: set[int]) -> Step:
+    def _superseded(self, decisions: Sequence[Decision]) -> dict[int, dict[Run, Entry]]:
+        """Return the waiting retries that decisions supersede, as they are stored; none if one waits no more (R4)."""
+        found: dict[int, dict[Run, Entry]] = {}
+        for decision in decisions:
+            runs = getattr(decision, "superseded", ())
+            if runs:
+                entries = self._tree.read([waiting_key(run.job_id, run.nominal) for run in runs])
+                stored = {
+                    kept: entry
+                    for run, entry in zip(runs, entries, strict=True)
+                    if (kept := run_of_waiting(run.job_id, number(run.nominal), entry)) is not None
+                    and kept.attempt == run.attempt
+                }
+                found[id(decision)] = stored if len(stored) == len(runs) else {}
+        return found
+
+    def _claim_step(
+        self,
+        decision: Decision,
+        doc: Doc,
+        node: str,
+        now: int,
+        won: set[int],
+        superseded: dict[Run, Entry],
+    ) -> Step:
         if doc.unreadable is not None:
             return Step(decision, quarantine(doc, decision.error or ""), lambda: won.add(id(decision)))
         if len(decision.runs) + len(decision.records) + 5 > self._tree.max_changes:
@@ -103,7 +142,8 @@ class Runs:
         # R3: the job moves, and has its runs and records, in one step.
         records = [*decision.runs, *decision.records]
         new = doc.copy()
-        new.running += len(decision.runs)
+        new.running += len(decision.runs) - len(superseded)
+        new.waiting, new.placed = doc.waiting - len(superseded), doc.placed - len(superseded)
         new.nominal, new.due = decision.next_nominal, decision.next_due
         new.state, new.error = decision.state, storable(decision.error)
         new.version, new.updated = doc.version + 1, now
@@ -112,12 +152,22 @@ class Runs:
         stays = new.state != ENDED or new.running > 0 or new.waiting > 0
         changes = changes_of(doc, new if stays else None)
         check_times(decision)
+        for run, entry in superseded.items():
+            start = start_key(extra_of(run).not_before or 0, run.job_id, run.nominal)
+            end_superseded([run], now)
+            changes += [
+                Change(waiting_key(run.job_id, run.nominal), None, entry.rev),
+                Change(start, None),
+                Change(ended_key(run.job_id, run.nominal), record_of(run)),
+            ]
         for record in marked(decision, node, now):
             key = ended_key if record.ended else active_key
             changes.append(Change(key(record.job_id, record.nominal), record_of(record)))
 
         def done() -> None:
             moved(decision, new.running)
+            if superseded:
+                decision.superseded = list(superseded)
             won.add(id(decision))
             self._count(decision.job.id, len(decision.records))
 
@@ -330,10 +380,10 @@ class Runs:
     def _first_of(self, group: Sequence[Run]) -> Sequence[Run]:
         """Return as many of these runs as one step can take or end."""
         room = self._tree.max_changes - 5
-        for number, run in enumerate(group):
+        for place, run in enumerate(group):
             room -= 2 + 2 * (getattr(run, "extra", None) is not None) if run.ended else 1
             if room < 0:
-                return group[:number]
+                return group[:place]
         return group
 
     def give_back(self, runs: Sequence[Run]) -> None:
@@ -365,7 +415,8 @@ def _is_open(decision: Decision, doc: Doc | None) -> bool:
         return decision.state == QUARANTINED and decision.version == NO_VERSION
     if doc is None or not doc.is_visible or doc.version != decision.version:
         return False
-    return not decision.runs or may_claim(doc.running, decision.job.policy.max_instances)
+    running = doc.running - len(getattr(decision, "superseded", ()))
+    return not decision.runs or may_claim(running, decision.job.policy.max_instances)
 
 
 def _moved_cancel(before: Entry, run: Run) -> list[Change]:

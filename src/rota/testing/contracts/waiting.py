@@ -393,4 +393,4 @@ class SharedWaitingContract:
 def wait_for(run: Run, what: str, not_before: int, tries: int = 0) -> None:
     """Have a claimed run say what it is to wait for, before it is given back."""
     extra = run.extra = Extra(run.origin)
-    extra.waiting_for, extra.not_before, extra.tries = what, not_before, tries
+    extra.waiting_for, extra.not_before, extra.uncounted = what, not_before, run.attempt - tries

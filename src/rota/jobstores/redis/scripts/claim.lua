@@ -1,6 +1,6 @@
 -- Claim runs: carry out decisions about jobs, each in whole or not at all.
 --
--- A decision whose job has another version (R1) or no room (R2) is left out. If a nominal time has a record already (R4),
+-- A decision whose job has another version (R1) or no room (R2), or that supersedes what does not wait any more (R4), is left out. If a nominal time has a record already (R4),
 -- nothing is done. The claim moves the job and writes its runs and records in the same step (R3).
 --
 -- KEYS[1]  the hash of the jobs
@@ -8,11 +8,14 @@
 --          number of ranges of times, and for each range, in which no other record may be: its place among the records, id,
 --          first and last nominal time;
 --          for each decision: id, version, number of runs, limit of runs under way, rest, executor, due time, number of
---          runs and records, and for each of those nominal time, status, document
+--          runs and records, number of retries that it supersedes; for each run and record nominal time, status, document; for
+--          each such retry nominal time, how the document of the waiting run begins, document of its end
 -- Returns  "1" or "0" for each decision; or
 --          "?" for a node without a lease; "-" if its lease is over; "!" and the identity of the store if its lease is not
 --          as it was;
 --          "=" and the places of the records whose nominal time has a record already
+
+-- include _waiting
 
 local f, n = fields(ARGV[1])
 local node, now, token = f[1], tonumber(f[2]), f[3]
@@ -43,21 +46,39 @@ if #taken > 0 then return '=' .. table.concat(taken, ',') end
 while i <= n do
   at[#at + 1] = i
   ids[#ids + 1] = f[i]
-  i = i + 8 + 3 * tonumber(f[i + 7])
+  i = i + 9 + 3 * (tonumber(f[i + 7]) + tonumber(f[i + 8]))
 end
 local states, won = get(STATES, ids), {}
 local keys, places, claimed = {}, {}, {}
 local ended, documents, of_status = {}, {}, {}
 local changed, gone, broken, due, done = {}, {}, {}, {}, {}
+local superseded = {}
 local records = 0
+
+-- Return the retries that a decision supersedes, each with its key, its member of WAITING and its end; nothing if one waits no more.
+local function superseded_by(id, first, count)
+  local found = {}
+  for at = first, first + 3 * count - 3, 3 do
+    local key = id .. '\0' .. f[at]
+    local document = call('HGET', RUNS, key)
+    local member = document and starts(document, f[at + 1]) and member_of(key, document)
+    if not member then return nil end
+    found[#found + 1] = {key, member, f[at + 2]}
+  end
+  return found
+end
+
 for d, i in ipairs(at) do
   local id, expected, runs, limit, rest, executor, time = unpack(f, i, i + 6)
-  local state, count = states[d], tonumber(f[i + 7])
+  local state, count, ending = states[d], tonumber(f[i + 7]), tonumber(f[i + 8])
   won[d] = '0'
   if state then
     local version, running = parse(state)
     runs = tonumber(runs)
-    if version == expected and (runs == 0 or running < tonumber(limit)) then
+    running = running - ending
+    local retries = ending > 0 and superseded_by(id, i + 9 + 3 * count, ending)
+    if version == expected and (runs == 0 or running < tonumber(limit)) and retries ~= nil then
+      for _, retry in ipairs(retries or {}) do superseded[#superseded + 1] = retry end
       won[d] = '1'
       keep_state(id, state)
       -- R3: the job moves; R6: a job whose schedule is over stays as long as runs are under way.
@@ -75,7 +96,7 @@ for d, i in ipairs(at) do
         for _, name in ipairs(call('SMEMBERS', EXECUTORS)) do add(done, name, id) end
       end
       for r = 0, count - 1 do
-        local first = i + 8 + 3 * r
+        local first = i + 9 + 3 * r
         local key, status = id .. '\0' .. f[first], f[first + 1]
         keys[#keys + 1] = key
         places[#places + 1] = records + r
@@ -102,6 +123,7 @@ end
 if #taken > 0 then return '=' .. table.concat(taken, ',') end
 -- A command is refused if its key is of another kind. The first ones may be done again; what the decisions depend on comes last.
 write(ended, documents, of_status)
+for _, retry in ipairs(superseded) do end_waiting(retry[1], retry[2], 'failed', retry[3]) end
 each('SADD', QUARANTINED, broken)
 for executor, values in pairs(due) do each('ZADD', TIMES .. executor, values) end
 for executor, values in pairs(done) do each('ZREM', TIMES .. executor, values) end

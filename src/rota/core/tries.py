@@ -1,0 +1,191 @@
+"""What follows a try that came to nothing: another one, and when, or the end of the run.
+
+Pure: decisions about run objects; ``now`` is an argument. What a job has raised is looked at in the worker (:func:`wish_of`); the
+node that has the run decides with that.
+"""
+
+from __future__ import annotations
+
+from ..clock import SECOND
+from ..outcomes import Cancel, RetryAfter, Skip, Snooze
+from .extras import RETRY, SCHEDULE, SNOOZED, extra_of
+from .policy import DEFAULT_POLICY
+from .states import CANCELLED, FAILED, LOST, SKIPPED, TIMED_OUT, end, snooze
+from .states import SNOOZED as SNOOZES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any
+
+    from .policy import Policy
+    from .run import Run, Wish
+
+#: What ends a waiting retry before its time: the claim of the next scheduled time.
+NEXT = "next"
+#: What becomes of the run of a worker process, or a node, that has died, unless the job says otherwise.
+RERUN = "rerun"
+#: Why a run that may be tried again has ended for good.
+EXHAUSTED = "attempts exhausted"
+NOT_RETRYABLE = "not retryable"
+DEADLINE = "retry deadline"
+SUPERSEDED = "superseded"
+#: Those that a node finds when an attempt has failed.
+FINAL = (EXHAUSTED, DEADLINE)
+
+
+def wish_of(run: Run, exc: BaseException, predicate_named: Callable[[str], Any]) -> Wish | None:
+    """Return what is to follow an attempt that has raised an exception; None: nothing.
+
+    :param predicate_named: returns what a textual reference leads to
+    :raises Exception: whatever the predicate of the job's ``retry`` raises
+    """
+    if isinstance(exc, Snooze):
+        return SNOOZED, exc.wait
+    if isinstance(exc, RetryAfter):
+        return RETRY, exc.wait
+    retry = None if run.job is None else run.job.policy.retry
+    if retry is None:
+        return None
+    wanted = retry.is_wanted(exc, predicate_named)
+    return None if wanted is False else (RETRY, None if wanted is True else wanted)
+
+
+def take_outcome(run: Run, exc: BaseException, now: int) -> bool:
+    """Write into a run how its job wants it to end or to go on, if that is what it has raised; return whether it is."""
+    if isinstance(exc, Snooze):
+        run.wish = SNOOZED, exc.wait
+        snooze(run, now)
+    elif isinstance(exc, Skip):
+        end(run, SKIPPED, exc.reason, now)
+    elif isinstance(exc, Cancel):
+        end(run, CANCELLED, exc.reason, now)
+    else:
+        return False
+    return True
+
+
+def next_try(run: Run, now: int, may_rerun: bool = True) -> int | None:
+    """Decide what follows an attempt; return when the next one may start (instant), None: the run has ended for good.
+
+    Then its ``extra`` says what it waits for. A run that has ended for good has the reason why there is no other try, where it may
+    have had one; one that was to be called later and was asked to stop meanwhile is cancelled. What was decided stays so.
+
+    :param may_rerun: whether a run whose worker process has died may be executed again
+    """
+    extra = getattr(run, "extra", None)
+    if run.cancelled or (extra is not None and extra.cancel is not None):
+        if run.status == SNOOZES:
+            end(run, CANCELLED, (extra and extra.cancel) or "cancelled while it was running", now)
+        return None
+    if extra is not None and extra.not_before is not None:
+        return extra.not_before  # type: ignore[no-any-return]
+    wish: Wish | None = getattr(run, "wish", None)
+    if run.status == SNOOZES:
+        return _waits(run, SNOOZED, now + (wish[1] or 0 if wish else 0), counts=False)
+    policy = DEFAULT_POLICY if run.job is None else run.job.policy
+    if run.status == LOST:
+        return _after_worker(run, policy, now) if may_rerun and policy.on_lost == RERUN else None
+    return _after_failure(run, policy, now, wish) if run.status in (FAILED, TIMED_OUT) else None
+
+
+def _after_failure(run: Run, policy: Policy, now: int, wish: Wish | None) -> int | None:
+    if policy.retry is None and wish is None:
+        return None
+    if run.status == FAILED and wish is None:
+        run.reason = run.reason or NOT_RETRYABLE
+        return None
+    return _another(run, policy, now, None if wish is None else wish[1])
+
+
+def not_given_back(run: Run, reason: str, now: int) -> None:
+    """End a run that was to be tried again, and that its store does not take back."""
+    extra_of(run).not_before = None
+    if run.status == SNOOZES:
+        end(run, CANCELLED, reason, now)
+    else:
+        run.reason = reason
+
+
+def _waits(run: Run, what: str, not_before: int, counts: bool) -> int:
+    extra = extra_of(run)
+    extra.waiting_for, extra.not_before = what, not_before
+    extra.uncounted += not counts
+    return not_before
+
+
+def _another(run: Run, policy: Policy, now: int, wait: int | None) -> int | None:
+    tries = run.tries
+    if tries >= policy.max_attempts:
+        run.reason = run.reason or EXHAUSTED
+        return None
+    not_before = now + (wait if wait is not None else wait_after(run, policy, tries))
+    deadline = deadline_of(run, policy)
+    if deadline is not None and not_before > deadline:
+        run.reason = run.reason or DEADLINE
+        return None
+    return _waits(run, RETRY, not_before, counts=True)
+
+
+def _after_worker(run: Run, policy: Policy, now: int) -> int | None:
+    """Decide for a run whose worker process has died: that is a failed try."""
+    if run.tries >= policy.max_attempts:
+        run.reason = f"{run.reason}, and the run was tried {run.tries} times (max_attempts)"
+        return None
+    return _another(run, policy, now, None)
+
+
+def wait_after(run: Run, policy: Policy, tries: int) -> int:
+    """Return the wait after so many tries (microseconds): the same on every node."""
+    if policy.retry is None:
+        return 0
+    from hashlib import blake2b  # import time
+
+    drawn = blake2b(f"{run.job_id}@{run.nominal}#{run.attempt}".encode("utf-8", "replace"), digest_size=8)
+    return policy.retry.wait(tries, int.from_bytes(drawn.digest(), "big") / 2**64)
+
+
+def deadline_of(run: Run, policy: Policy) -> int | None:
+    """Return the instant after which a run is tried no more, None: there is none."""
+    if policy.retry is None or policy.retry.timeout is None:
+        return None
+    extra = getattr(run, "extra", None)
+    began = run.due if extra is None or extra.asked_at is None else extra.asked_at
+    return began + int(policy.retry.timeout * SECOND)
+
+
+def after_death(run: Run, policy: Policy, now: int) -> int | None:
+    """Decide when a run whose node is gone may be tried again, which this node has taken over; None: at once.
+
+    Then it is to be given back, and what it was taken over for does not count as a try.
+    """
+    if policy.retry is None or run.status in (LOST, CANCELLED):
+        return None
+    return _waits(run, RETRY, now + wait_after(run, policy, max(run.tries, 1)), counts=False)
+
+
+def superseded(waiting: Iterable[Run], claimed: Mapping[str, int]) -> list[Run]:
+    """Return the waiting retries that the claim of a scheduled time ends: those of scheduled times before it.
+
+    :param waiting: waiting runs
+    :param claimed: the nominal time that is claimed, by the id of the job
+    """
+    return [
+        run
+        for run in waiting
+        if (run.waiting_for, run.origin) == (RETRY, SCHEDULE)
+        and run.nominal < claimed[run.job_id]
+        and _is_first(run)
+    ]
+
+
+def _is_first(run: Run) -> bool:
+    """Whether a run was not opened again by somebody: what is asked for is superseded by nothing."""
+    return getattr(run, "extra", None) is None or run.extra.asked_at is None
+
+
+def end_superseded(runs: Sequence[Run], now: int) -> None:
+    """End waiting runs as a later time of their job is claimed; what their last try raised stays with them."""
+    for run in runs:
+        end(run, FAILED, SUPERSEDED, now)
+        extra_of(run).not_before = None

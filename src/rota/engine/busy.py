@@ -1,0 +1,110 @@
+"""Due jobs of which runs are under way: whether their counts are right, and which retries end with the claims of their next times.
+
+Before they are planned it reads the store, and has it put counts right; the claim itself ends the retries, and here that is told.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ..core.plan import AFTER_RUN
+from ..core.policy import Policy
+from ..core.queries import RunQuery
+from ..core.states import ACTIVE, QUARANTINED, WAITING
+from ..core.tries import NEXT, superseded
+from .announcements import EVENT_OF_STATUS, announce, local
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ..core.plan import Decision
+    from ..core.run import Run
+    from ..job.handle import Job
+    from ..jobstores.base import BaseJobStore
+    from .outlet import Outlet
+    from .store_state import StoreState
+
+#: Of how many jobs retries are looked for at once, and how many pages are read for them at most.
+JOBS_AT_ONCE = 100
+PAGES = 20
+#: How many retries of one job end with a claim at most: a transaction of etcd has room for no more.
+MOST = 30
+
+
+def look_at_busy(state: StoreState, jobs: Sequence[Job]) -> Mapping[str, Sequence[Run]]:
+    """Have the counts of jobs checked that seem to be busy; return the waiting runs that end with the claims of their next times.
+
+    :param jobs: due jobs of which runs are under way, or keep their places
+    :return: the runs by the ids of their jobs
+    """
+    if state.lease is not None:  # else the counts are in this process, changed together with the runs
+        _recount_busy(state.store, (state.completions.in_hand or {}).values(), jobs)
+    if not Policy.some_retry or all(job.policy.retry is None for job in jobs):
+        return {}
+    return waiting_retries(state.store, jobs)
+
+
+def waiting_retries(store: BaseJobStore, jobs: Sequence[Job]) -> dict[str, list[Run]]:
+    """Return the waiting runs, by the ids of their jobs, that the claim of the next time of these jobs ends."""
+    due = {job.id: nominal for job in jobs if (nominal := _next_of(job)) is not None}
+    found: dict[str, list[Run]] = {}
+    ids = list(due)
+    for start in range(0, len(ids), JOBS_AT_ONCE):
+        query = RunQuery(job_ids=ids[start : start + JOBS_AT_ONCE], statuses=WAITING)
+        cursor = None
+        for _ in range(PAGES):
+            page = store.find_runs(query, 1000, cursor)
+            for run in superseded(page.items, due):
+                of_job = found.setdefault(run.job_id, [])
+                if len(of_job) < MOST:
+                    of_job.append(run)
+            cursor = page.cursor
+            if cursor is None:
+                break
+    return found
+
+
+def tell_superseded(outlet: Outlet, state: StoreState, decision: Decision) -> None:
+    """Tell of the waiting retries that a claim has ended."""
+    job = decision.job
+    for run in decision.superseded:
+        run.job = job
+        outlet.logger.error(
+            'The run of job "%s" at %s has failed for good: its retry waited when a later time came',
+            job,
+            local(job, run.nominal),
+        )
+        if outlet.wanted() & EVENT_OF_STATUS[run.status]:
+            announce(outlet, state.alias, run, EVENT_OF_STATUS[run.status])
+    state.completions.tell_askers(decision.superseded)
+    if Policy.some_tell:
+        state.completions.note_failures(decision.superseded).tell()
+
+
+def _next_of(job: Job) -> int | None:
+    """Return the next nominal time of a job of which retries may wait that end with its claim, else None."""
+    retry, nominal = job.policy.retry, job.next_nominal
+    if (
+        retry is None
+        or retry.until != NEXT
+        or job.running <= 0
+        or job.state != ACTIVE
+        or nominal == AFTER_RUN
+    ):
+        return None
+    return nominal
+
+
+def _recount_busy(store: BaseJobStore, in_hand: Iterable[Run], jobs: Sequence[Job]) -> None:
+    """Have a store check the counts of jobs that have no place left, as it seems, before a time of theirs is skipped.
+
+    A job that this node itself runs as often as it may has none indeed; the store is not asked about it.
+    """
+    busy = [job for job in jobs if not 0 <= job.running < job.policy.max_instances]
+    if not busy:
+        return
+    own = Counter([run.job_id for run in list(in_hand)])
+    doubtful = [job for job in busy if own[job.id] < job.policy.max_instances and job.state != QUARANTINED]
+    if doubtful:
+        store.recount(doubtful)

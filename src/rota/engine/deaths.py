@@ -1,0 +1,55 @@
+"""Runs of dead nodes that this node has taken over: what is kept of the attempts that died, and when the next ones start.
+
+It hands out nothing; what it returns is executed at once.
+"""
+
+from __future__ import annotations
+
+from ..core.details import GIVEN_BACK, Attempt, part_of_attempt
+from ..core.extras import extra_of
+from ..core.tries import after_death
+from ..interrupts import is_interrupt
+from ..texts import error_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..core.details import RunParts
+    from ..core.run import Run
+    from .outlet import Outlet
+    from .store_state import StoreState
+
+
+def after_deaths(outlet: Outlet, state: StoreState, taken: Sequence[Run]) -> list[Run]:
+    """Return those of the runs of dead nodes that are executed at once; those that are to wait for a retry are given back.
+
+    :param taken: runs that this node has taken over; what had been started has its attempt that died as a part
+    """
+    store, now = state.store, state.store.now()
+    died = [run for run in taken if hasattr(run, "parts")]
+    waiting = [
+        run for run in died if run.job is not None and after_death(run, run.job.policy, now) is not None
+    ]
+    parts: list[RunParts] = [(run.job_id, run.nominal, dict(run.parts)) for run in died]
+    parts += [
+        (run.job_id, run.nominal, dict([part_of_attempt(Attempt(run.attempt, GIVEN_BACK, run.owner))]))
+        for run in waiting
+    ]
+    try:
+        if parts:
+            store.write_parts(parts, None if state.lease is None else state.lease.node)
+        refused = store.give_back(waiting, now) if waiting else []
+    except BaseException as exc:
+        if is_interrupt(exc):
+            raise
+        # They are this node's, and nobody else would look at them: they are executed at once.
+        outlet.logger.warning("Runs of dead nodes do not wait for their next try: %s", error_text(exc))
+        for run in waiting:
+            extra = extra_of(run)
+            extra.waiting_for, extra.not_before, extra.uncounted = None, None, max(extra.uncounted - 1, 0)
+        return list(taken)
+    for run in waiting:
+        if run not in refused:
+            state.asked.begin_at(extra_of(run).not_before or now)
+    return [run for run in taken if run not in waiting]

@@ -1,0 +1,229 @@
+"""Attempts that came to nothing on their way back into the store, where their runs wait for the next try.
+
+What follows an attempt is decided in :mod:`rota.core.tries`; this writes it, and tells of it.
+"""
+
+from __future__ import annotations
+
+from ..core.details import (
+    DIED,
+    SNOOZED,
+    before_another,
+    forgotten_with,
+    last_attempt,
+    part_of_attempt,
+)
+from ..core.extras import RETRY, extra_of
+from ..core.states import LOST
+from ..core.states import SNOOZED as SNOOZES
+from ..core.tries import FINAL, next_try, not_given_back
+from ..errors import HeldRowsError
+from ..events import EVENT_JOB_RETRYING, JobRetryingEvent
+from ..executors.steps import chain
+from ..interrupts import is_interrupt
+from ..texts import error_text
+from .announcements import local
+from .damage import is_away
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ..core.details import RunParts
+    from ..core.run import Run
+    from ..jobstores.base import BaseJobStore
+    from ..logs import GuardedLogger
+    from .beats import Beats
+    from .lease import Lease
+    from .outlet import Outlet
+
+#: The outcome of an attempt by the status with which its run comes from the executor, where that is another word.
+_OUTCOMES = {SNOOZES: SNOOZED, LOST: DIED}
+
+
+class GivenBack:
+    """What has become of the runs of a batch.
+
+    :ivar ended: the runs that have ended for good
+    :ivar waiting: those that wait in the store now
+    :ivar refused: those that belong to another node by now
+    :ivar deferred: those that wait for the end of their group
+    :ivar held: those whose rows somebody else holds
+    :ivar left: those that could not be written, to be tried again
+    :ivar error: what the store said of these
+    """
+
+    __slots__ = ("deferred", "ended", "error", "held", "left", "refused", "waiting")
+
+    def __init__(self) -> None:
+        self.ended: list[Run] = []
+        self.waiting: list[Run] = []
+        self.refused: list[Run] = []
+        self.deferred: list[Run] = []
+        self.held: list[Run] = []
+        self.left: list[Run] = []
+        self.error: BaseException | None = None
+
+    @property
+    def unwritten(self) -> list[Run]:
+        """The runs that stay with this node."""
+        return [*self.deferred, *self.held, *self.left]
+
+
+class NextTries:
+    """Gives runs of one store back to it.
+
+    :param outlet: the scheduler, as its engine sees it
+    :param store: the store
+    :param alias: its alias
+    :param lease: this node's lease in it; None: it needs none
+    """
+
+    __slots__ = ("_alias", "_deferred", "_lease", "_outlet", "_store")
+
+    def __init__(self, outlet: Outlet, store: BaseJobStore, alias: str, lease: Lease | None) -> None:
+        self._outlet = outlet
+        self._store = store
+        self._alias = alias
+        self._lease = lease
+        #: runs that wait for the end of their group, each with the last member of that
+        self._deferred: list[tuple[Run, Run]] = []
+
+    def take_ready(self) -> list[Run]:
+        """Return the runs whose groups have ended, and wait for them no more."""
+        ready = [run for run, tail in self._deferred if tail.ended]
+        if ready:
+            self._deferred = [(run, tail) for run, tail in self._deferred if not tail.ended]
+        return ready
+
+    def give_back(self, runs: Sequence[Run], beats: Beats | None) -> GivenBack:
+        """Give those of some runs back that are tried again; the others have ended for good.
+
+        Members of a group are given back when its last one has ended, and wait for the same time: no try runs beside another.
+
+        :param runs: runs as they come from their executors
+        :param beats: what the runs have said of themselves
+        """
+        found, now = GivenBack(), self._store.now()
+        groups: dict[int, list[Run]] = {}
+        for run in runs:
+            if next_try(run, now, may_rerun=not self._outlet.exiting) is None:
+                found.ended.append(run)
+                if run.reason in FINAL:
+                    self._outlet.logger.error("Run %r has failed for good: %s", run, run.reason)
+                continue
+            tail = chain(run)[-1]
+            if tail.ended:
+                groups.setdefault(id(tail), []).append(run)
+            else:
+                self._deferred.append((run, tail))
+                found.deferred.append(run)
+        for group in groups.values():
+            latest = max(extra_of(run).not_before or 0 for run in group)
+            for run in group:
+                extra_of(run).not_before = latest
+        if groups:
+            self._write([run for group in groups.values() for run in group], beats, now, found)
+        return found
+
+    def _write(self, runs: Sequence[Run], beats: Beats | None, now: int, found: GivenBack) -> None:
+        """Give runs back: together, or one by one if the store does not take them together."""
+        words = {} if beats is None else {id(run): beats.last_words(run) for run in runs}
+        try:
+            self._write_some(runs, words, now, found)
+        except BaseException as exc:
+            if is_interrupt(exc):
+                raise
+            self._write_singly(runs, words, now, exc, found)
+
+    def _write_some(
+        self, runs: Sequence[Run], words: Mapping[int, Mapping[str, str]], now: int, found: GivenBack
+    ) -> None:
+        node = None if self._lease is None else self._lease.node
+        keep_attempts(self._store, runs, words, node, self._outlet.logger)
+        refused = self._store.give_back(runs, now)
+        unkept = set(map(id, refused))
+        found.refused += refused
+        found.waiting += [run for run in runs if id(run) not in unkept]
+
+    def _write_singly(
+        self,
+        runs: Sequence[Run],
+        words: Mapping[int, Mapping[str, str]],
+        now: int,
+        error: BaseException,
+        found: GivenBack,
+    ) -> None:
+        """Give runs back one by one; one that the store does not take ends, and says why."""
+        for number, run in enumerate(runs):
+            if is_away(error):
+                if isinstance(error, HeldRowsError):
+                    found.held += runs[number:]
+                else:
+                    found.left += runs[number:]
+                    found.error = error
+                return
+            try:
+                self._write_some([run], words, now, found)
+            except BaseException as exc:
+                if is_interrupt(exc):
+                    raise
+                error = exc
+                if is_away(exc):
+                    (found.held if isinstance(exc, HeldRowsError) else found.left).append(run)
+                    continue
+                not_given_back(
+                    run, f"it could not be given back for another try: {error_text(exc)[:500]}", now
+                )
+                found.ended.append(run)
+
+    def tell(self, waiting: Sequence[Run], begin: Callable[[int], object]) -> None:
+        """Tell of runs that wait for their next try now.
+
+        :param begin: called with the time at which a run may start again (instant)
+        """
+        outlet = self._outlet
+        for run in waiting:
+            extra = extra_of(run)
+            not_before = extra.not_before or 0
+            begin(not_before)
+            job, exc = run.job, run.exception
+            run.job = run.then = run.exception = None
+            if extra.waiting_for != RETRY:
+                continue
+            at = local(job, not_before)
+            outlet.logger.info(
+                'Try %d of job "%s" has come to nothing; the next one is at %s',
+                run.tries,
+                run.job_id if job is None else job,
+                at,
+            )
+            if outlet.wanted() & EVENT_JOB_RETRYING:
+                code, time = EVENT_JOB_RETRYING, local(job, run.nominal)
+                outlet.dispatch(JobRetryingEvent(code, run.job_id, self._alias, time, at, exc, run))
+
+
+def keep_attempts(
+    store: BaseJobStore,
+    runs: Sequence[Run],
+    words: Mapping[int, Mapping[str, str]],
+    node: str | None,
+    logger: GuardedLogger,
+) -> None:
+    """Keep what is known of the last attempts of runs beside their records; trouble with that costs no run its next try.
+
+    :param words: what runs, by their identities, have said last
+    """
+    parts: list[RunParts] = []
+    for run in runs:
+        attempt = before_another(last_attempt(run))
+        attempt.outcome = _OUTCOMES.get(attempt.outcome, attempt.outcome)
+        name, text = part_of_attempt(attempt)
+        kept = {**words.get(id(run), {}), name: text, **forgotten_with(run.attempt)}
+        parts.append((run.job_id, run.nominal, kept))
+    try:
+        store.write_parts(parts, node)
+    except BaseException as exc:
+        if is_interrupt(exc) or is_away(exc):
+            raise
+        logger.warning("What is known of attempts could not be kept: %s", error_text(exc))

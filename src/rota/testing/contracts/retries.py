@@ -1,0 +1,172 @@
+"""Runs that are tried again, in every store: given back, taken, superseded by a later time, ended by their deadline; for pytest.
+
+Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how to use it.
+"""
+
+from __future__ import annotations
+
+from ...clock import SECOND
+from ...core.plan import plan
+from ...core.retry import Retry
+from ...core.run import fail
+from ...core.states import CLAIMED, FAILED, SKIPPED, SUCCEEDED, WAITING
+from ...core.tries import SUPERSEDED, next_try
+from ...engine.busy import waiting_retries
+from .store_jobs import LEASE, NODE, OTHER, START, claim, finish, make_job, running, until_done
+from .waiting import take
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ...core.plan import Decision
+    from ...core.run import Run
+    from ...jobstores.base import BaseJobStore
+
+#: The next time of the jobs, a minute after the first.
+NEXT = START + 60 * SECOND
+
+
+class RetriesContract:
+    """What every store must do with runs that have failed and are tried again."""
+
+    def test_a_failed_run_waits_with_its_error_and_the_next_try_begins_without_it(
+        self, store: BaseJobStore
+    ) -> None:
+        store.add_job(make_job(retry=Retry(wait_initial=90, wait_jitter=0)))
+        (run,) = claim(store)
+        fail_and_give_back(store, run)
+        (record,) = store.get_runs()
+        assert (record.status, record.waiting_for, record.tries, record.owner) == (WAITING, "retry", 1, None)
+        assert (record.error_type, record.error) == ("ValueError", "wrong: ü")
+        assert running(store) == 1
+        (again,) = take(store, START + 90 * SECOND, OTHER)
+        assert (again.attempt, again.tries, again.error, again.started_at) == (2, 1, None, None)
+        assert finish(store, [again], START + 90 * SECOND) == []
+        (record,) = store.get_runs()
+        assert (record.status, record.attempt, record.tries, record.error) == (SUCCEEDED, 2, 1, None)
+        assert running(store) == 0
+
+    def test_a_run_that_another_node_has_by_now_is_not_given_back(self, store: BaseJobStore) -> None:
+        """R5"""
+        if not store.durable:  # its runs belong to one node
+            return
+        store.add_job(make_job(retry=Retry(wait_initial=1, wait_jitter=0)))
+        (run,) = claim(store)
+        fail_and_give_back(store, run)
+        (again,) = take(store, START + 2 * SECOND, OTHER)
+        stale = again.__class__(run.job_id, run.nominal, run.due, run.job)
+        stale.owner = NODE
+        assert fail_and_give_back(store, stale, expected=1) == [stale]
+        assert stale.status == FAILED
+        (record,) = store.get_runs()
+        assert (record.status, record.attempt, record.owner) == (CLAIMED, 2, OTHER)
+
+    def test_the_claim_of_a_later_time_ends_a_retry_that_waits(self, store: BaseJobStore) -> None:
+        """R2, R3, R4: its place is free for the later time."""
+        store.add_job(make_job(retry=Retry(wait_initial=90, wait_jitter=0)))
+        (run,) = claim(store)
+        fail_and_give_back(store, run)
+        (won,) = claim_next(store)
+        assert [(run.nominal, run.status) for run in won.runs] == [(NEXT, CLAIMED)]
+        assert [(run.nominal, run.status, run.reason) for run in won.superseded] == [
+            (START, FAILED, SUPERSEDED)
+        ]
+        later, first = store.get_runs()
+        assert (first.status, first.reason, first.error, first.attempt) == (FAILED, SUPERSEDED, "wrong: ü", 1)
+        assert (first.finished_at, first.not_before) == (NEXT, None)
+        assert (later.nominal, later.status) == (NEXT, CLAIMED)
+        assert (running(store), store.next_waiting()) == (1, None)
+        assert take(store, START + 90 * SECOND) == []
+        assert finish(store, won.runs, NEXT) == []
+        assert running(store) == 0
+
+    def test_it_ends_as_well_where_there_is_room_for_both(self, store: BaseJobStore) -> None:
+        store.add_job(make_job(max_instances=2, retry=Retry(wait_initial=90, wait_jitter=0)))
+        (run,) = claim(store)
+        fail_and_give_back(store, run)
+        (won,) = claim_next(store)
+        assert (len(won.runs), len(won.superseded), running(store)) == (1, 1, 1)
+        assert [run.status for run in store.get_runs()] == [CLAIMED, FAILED]
+
+    def test_a_claim_fails_that_would_end_a_retry_which_has_been_taken_meanwhile(
+        self, store: BaseJobStore
+    ) -> None:
+        """R4: with room for both, too, as the planner has to look again."""
+        store.add_job(make_job(max_instances=2, retry=Retry(wait_initial=30, wait_jitter=0)))
+        (run,) = claim(store)
+        fail_and_give_back(store, run)
+        decisions = decide_next(store)
+        (again,) = take(store, NEXT)
+        assert until_done(lambda: store.claim(decisions, NODE, NEXT)) == []
+        assert [(record.nominal, record.status) for record in store.get_runs()] == [(START, CLAIMED)]
+        (won,) = claim_next(store)
+        assert (len(won.runs), hasattr(won, "superseded"), running(store)) == (1, False, 2)
+        assert finish(store, [again, *won.runs], NEXT) == []
+        assert running(store) == 0
+
+    def test_a_retry_without_until_keeps_its_place(self, store: BaseJobStore) -> None:
+        store.add_job(make_job(retry=Retry(wait_initial=90, wait_jitter=0, until=None)))
+        (run,) = claim(store)
+        fail_and_give_back(store, run)
+        (won,) = claim_next(store)
+        assert (won.runs, [record.status for record in won.records]) == ([], [SKIPPED])
+        assert running(store) == 1
+
+    def test_a_retry_whose_deadline_is_over_ends_and_gives_its_place_up(self, store: BaseJobStore) -> None:
+        store.add_job(make_job(retry=Retry(wait_initial=50, wait_jitter=0, timeout=55, until=None)))
+        (run,) = claim(store)
+        fail_and_give_back(store, run)
+        (ended,) = take(store, START + 56 * SECOND)
+        assert (ended.status, ended.reason) == (FAILED, "retry deadline")
+        (record,) = store.get_runs()
+        assert (record.status, record.reason, record.error) == (FAILED, "retry deadline", "wrong: ü")
+        assert (running(store), store.next_waiting()) == (0, None)
+
+    def test_retries_of_one_group_end_together(self, store: BaseJobStore) -> None:
+        store.add_job(make_job(coalesce=False, retry=Retry(wait_initial=600, wait_jitter=0)))
+        runs = claim(store, START + 240 * SECOND)
+        assert len(runs) == 5
+        for run in runs:
+            run.then = None
+            fail_and_give_back(store, run, now=START + 240 * SECOND)
+        assert running(store) == 5
+        (won,) = claim_next(store, START + 300 * SECOND)
+        assert (len(won.runs), len(won.superseded), running(store)) == (1, 5, 1)
+        assert [run.status for run in store.get_runs()] == [CLAIMED, *[FAILED] * 5]
+
+    def test_the_options_of_a_retry_are_kept_with_the_job(self, store: BaseJobStore) -> None:
+        retry = Retry((OSError, KeyError), ConnectionError, 1, 3, 60, 0.5, timeout=120.5, until=None)
+        store.add_job(make_job(retry=retry))
+        job = store.lookup_job("job")
+        assert job is not None
+        assert job.policy.retry == retry
+
+
+def fail_and_give_back(store: BaseJobStore, run: Run, *, now: int = START, expected: int = 0) -> list[Run]:
+    """Have a claimed run fail and wait for its next try; return the refused ones.
+
+    :param expected: how many are to be refused
+    """
+    run.started_at = now
+    run.wish = "retry", None
+    fail(run, ValueError("wrong: ü"), "frames", now)
+    assert next_try(run, now) is not None
+    refused: list[Any] = until_done(lambda: store.give_back([run], now))
+    assert len(refused) == expected
+    return refused
+
+
+def decide_next(store: BaseJobStore, now: int = NEXT) -> list[Decision]:
+    """Return the planner's decisions for what is due, as a pass makes them of jobs whose retries wait."""
+    until_done(lambda: store.renew(NODE, now, LEASE))
+    jobs = store.due(now, {"default": 1000})
+    waiting = waiting_retries(store, jobs)
+    return [plan(job, now, retries=waiting.get(job.id, ())) for job in jobs]
+
+
+def claim_next(store: BaseJobStore, now: int = NEXT) -> list[Decision]:
+    """Claim what is due; return the decisions that were carried out."""
+    decisions = decide_next(store, now)
+    won: list[Decision] = until_done(lambda: store.claim(decisions, NODE, now))
+    return won

@@ -1,0 +1,229 @@
+"""Tries on a durable store: after the death of a node, in worker processes, and what is sent for those who use none of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rota import Retry, RetryAfter, Snooze, current_run
+from rota.clock import SECOND, moment
+from rota.core.states import FAILED, LOST, SUCCEEDED, WAITING
+from rota.errors import TransientJobError
+from rota.executors.processpool import ProcessPoolExecutor
+from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+from rota.schedulers.background import BackgroundScheduler
+from rota.testing import ManualScheduler, VirtualClock
+from rota.testing.contracts.store_jobs import START, claim, make_job, until_done
+from tests.faults.crew import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PLAIN = Retry(wait_initial=60, wait_jitter=0)
+
+
+def fail_first(*args: object) -> str:
+    if current_run().attempt == 1:
+        raise ConnectionError("first")
+    return "done"
+
+
+def fail() -> None:
+    raise ConnectionError("always")
+
+
+def after_a_tenth(exc: BaseException) -> float:
+    return 0.1
+
+
+def snooze_first() -> None:
+    if current_run().attempt == 1:
+        raise Snooze(0.1)
+
+
+def retry_after_first() -> None:
+    if current_run().attempt == 1:
+        raise RetryAfter(0.1)
+
+
+def die_first() -> str:
+    if current_run().attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done"
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+
+
+@pytest.mark.parametrize(
+    ("options", "status"), [({}, SUCCEEDED), ({"retry": PLAIN}, WAITING)], ids=["at once", "later"]
+)
+def test_after_the_death_of_its_node_a_run_is_tried_again_with_the_wait_of_a_retry(
+    url: str, options: dict[str, Any], status: str
+) -> None:
+    dead = SQLAlchemyJobStore(url)
+    dead.start(None, "default")
+    dead.add_job(make_job(every=3600, func=fail_first, **options))
+    clock = VirtualClock(moment(START))
+    (run,) = claim(dead, START, "dead node")
+    scheduler = ManualScheduler(clock=clock, jobstores={"default": url}, lease=15)
+    scheduler.start()
+    try:
+        scheduler.advance(seconds=40)
+        assert [record.status for record in scheduler.get_runs()] == [status]
+        scheduler.advance(seconds=60)
+        (record,) = scheduler.get_runs()
+        assert (record.status, record.tries) == (SUCCEEDED, 1)
+        known = scheduler.get_run("job", record.scheduled_run_time)
+        assert known is not None
+        expected = ["died", "given back", "succeeded"] if options else ["died", "succeeded"]
+        assert [attempt.outcome for attempt in known.attempts] == expected
+        assert known.attempts[0].node == "dead node"
+        assert run.nominal == record.nominal
+    finally:
+        scheduler.shutdown(wait=False)
+        dead.shutdown()
+
+
+def test_a_retry_outlives_the_node_that_has_failed(url: str) -> None:
+    clock = VirtualClock(moment(START))
+    first = ManualScheduler(clock=clock, jobstores={"default": url})
+    first.start()
+    first.add_job(fail_first, "interval", hours=1, id="job", retry=PLAIN)
+    first.advance(hours=1)
+    assert [(run.status, run.waiting_for) for run in first.get_runs()] == [(WAITING, "retry")]
+    first.shutdown()
+    second = ManualScheduler(clock=clock, jobstores={"default": url})
+    second.start()
+    try:
+        second.advance(seconds=61)
+        (run,) = second.get_runs()
+        assert (run.status, run.attempt, run.retval) == (SUCCEEDED, 2, "done")
+        known = second.get_run("job", run.scheduled_run_time)
+        assert known is not None
+        assert [(each.outcome, each.error) for each in known.attempts] == [
+            ("failed", "first"),
+            ("succeeded", None),
+        ]
+        assert known.attempts[0].traceback
+        assert len({each.node for each in known.attempts}) == 2
+    finally:
+        second.shutdown(wait=False)
+
+
+def test_a_predicate_that_only_this_process_can_find_is_refused(url: str) -> None:
+    scheduler = ManualScheduler(jobstores={"default": url})
+    scheduler.start()
+    try:
+        with pytest.raises(TransientJobError):
+            scheduler.add_job(fail, id="job", retry=Retry(lambda exc: True))
+        assert scheduler.get_jobs() == []
+        job = scheduler.add_job(fail, "interval", hours=1, id="job", retry=Retry(after_a_tenth))
+        assert job.policy.retry == Retry(after_a_tenth)
+    finally:
+        scheduler.shutdown(wait=False)
+
+
+@pytest.fixture
+def pool(url: str) -> Iterator[BackgroundScheduler]:
+    scheduler = BackgroundScheduler(
+        jobstores={"default": url}, executors={"default": ProcessPoolExecutor(1)}, timezone="UTC"
+    )
+    scheduler.start()
+    yield scheduler
+    scheduler.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("func", "options", "outcomes"),
+    [
+        (fail_first, {"retry": Retry(ConnectionError, wait_initial=0.1)}, ["failed", "succeeded"]),
+        (fail_first, {"retry": Retry(after_a_tenth)}, ["failed", "succeeded"]),
+        (fail_first, {"retry": Retry(KeyError)}, ["failed"]),
+        (snooze_first, {}, ["snoozed", "succeeded"]),
+        (retry_after_first, {}, ["failed", "succeeded"]),
+        (die_first, {}, ["died", "succeeded"]),
+        (die_first, {"on_lost": "lost"}, ["lost"]),
+        (die, {"max_attempts": 2}, ["died", "lost"]),
+    ],
+)
+def test_in_a_worker_process_it_is_the_same(
+    pool: BackgroundScheduler, func: Any, options: dict[str, Any], outcomes: list[str]
+) -> None:
+    pool.add_job(func, id="job", **options)
+    wait_until(lambda: any(run.ended for run in pool.get_runs()), "the run has ended")
+    (run,) = pool.get_runs()
+    known = pool.get_run("job", run.scheduled_run_time)
+    assert known is not None
+    assert [attempt.outcome for attempt in known.attempts] == outcomes
+    if outcomes == ["died", "lost"]:
+        assert (run.status, "tried 2 times" in (run.reason or "")) == (LOST, True)
+    elif outcomes == ["failed"]:
+        assert (run.status, run.reason) == (FAILED, "not retryable")
+
+
+def test_a_run_that_its_store_does_not_take_back_has_failed_and_others_wait(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = ManualScheduler(clock=VirtualClock(moment(START)), jobstores={"default": url})
+    scheduler.start()
+    store = scheduler._lookup_jobstore("default")
+    give_back = store.give_back
+
+    def refuse(runs: Any, now: int) -> Any:
+        if any(run.job_id == "guilty" for run in runs):
+            raise ValueError("cannot be written")
+        return until_done(lambda: give_back(runs, now))
+
+    monkeypatch.setattr(store, "give_back", refuse)
+    try:
+        for id in ("innocent", "guilty"):
+            scheduler.add_job(fail, "interval", hours=1, id=id, retry=Retry(wait_initial=600))
+        scheduler.advance(hours=1)
+        found = {run.job_id: (run.status, run.reason) for run in scheduler.get_runs()}
+        assert found["innocent"] == (WAITING, None)
+        assert found["guilty"] == (
+            FAILED,
+            "it could not be given back for another try: ValueError: cannot be written",
+        )
+    finally:
+        scheduler.shutdown(wait=False)
+
+
+def test_while_its_store_is_away_nothing_that_has_failed_is_lost(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = VirtualClock(moment(START))
+    scheduler = ManualScheduler(clock=clock, jobstores={"default": url})
+    scheduler.start()
+    store = scheduler._lookup_jobstore("default")
+    give_back, away = store.give_back, [True]
+
+    def fail_for_a_while(runs: Any, now: int) -> Any:
+        if away:
+            raise OSError("the store is away")
+        return give_back(runs, now)
+
+    monkeypatch.setattr(store, "give_back", fail_for_a_while)
+    try:
+        scheduler.add_job(fail_first, "interval", hours=1, id="job", retry=PLAIN)
+        scheduler.advance(hours=1)
+        scheduler.advance(seconds=20)
+        assert [run.status for run in scheduler.get_runs()] == ["claimed"]
+        away.clear()
+        scheduler.advance(seconds=90)
+        (run,) = scheduler.get_runs()
+        assert (run.status, run.attempt, run.tries) == (SUCCEEDED, 2, 1)
+        assert run.nominal == START + 3600 * SECOND
+    finally:
+        scheduler.shutdown(wait=False)

@@ -1,0 +1,303 @@
+"""Runs that are tried again, snoozed or skipped, as programs see them: in virtual time, in memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from rota import Cancel, Retry, RetryAfter, Skip, Snooze, current_run
+from rota.core.states import CANCELLED, FAILED, SKIPPED, SUCCEEDED, WAITING
+from rota.errors import RunFailedError
+from rota.events import (
+    EVENT_JOB_ERROR,
+    EVENT_JOB_EXECUTED,
+    EVENT_JOB_RETRYING,
+    JobRetryingEvent,
+)
+from rota.executors.base import BaseExecutor, run_job
+from rota.testing import ManualScheduler
+
+PLAIN = Retry(wait_initial=10, wait_jitter=0)
+
+
+@pytest.fixture
+def scheduler():
+    scheduler = ManualScheduler()
+    scheduler.start()
+    yield scheduler
+    scheduler.shutdown(wait=False)
+
+
+class Flaky:
+    """Fails some times."""
+
+    def __init__(self, failures, exc=ConnectionError):
+        self.failures, self.exc, self.calls = failures, exc, 0
+
+    def __call__(self, *args):
+        self.calls += 1
+        if self.calls <= self.failures:
+            raise self.exc(f"failure {self.calls}")
+        return "done"
+
+
+def attempts(scheduler, run):
+    return [each.outcome for each in scheduler.get_run(run.job_id, run.scheduled_run_time).attempts]
+
+
+def test_a_job_that_fails_twice_is_called_three_times_and_has_one_record(scheduler):
+    seen = []
+    scheduler.add_listener(seen.append, EVENT_JOB_RETRYING | EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
+    scheduler.add_job(Flaky(2), id="job", retry=PLAIN)
+    scheduler.advance(seconds=31)
+    (run,) = scheduler.get_runs()
+    assert (run.status, run.attempt, run.tries, run.retval, run.error) == (SUCCEEDED, 3, 2, "done", None)
+    assert attempts(scheduler, run) == ["failed", "failed", "succeeded"]
+    assert [type(event).__name__ for event in seen] == ["JobRetryingEvent"] * 2 + ["JobExecutionEvent"]
+    assert isinstance(seen[0], JobRetryingEvent)
+    assert [event.attempt for event in seen] == [1, 2, 3]
+    waits = [(event.retry_at - event.scheduled_run_time).total_seconds() for event in seen[:2]]
+    assert waits == [10, 30]
+    assert str(seen[0].exception) == "failure 1"
+
+
+def test_an_event_of_a_failure_comes_when_all_tries_have_failed(scheduler):
+    errors = []
+    scheduler.add_listener(errors.append, EVENT_JOB_ERROR)
+    scheduler.add_job(Flaky(9), id="job", retry=PLAIN, on_failure=errors.append)
+    scheduler.advance(minutes=5)
+    (run,) = scheduler.get_runs("job")
+    assert (run.status, run.reason, run.attempt) == (FAILED, "attempts exhausted", 3)
+    assert [getattr(error, "attempt", None) for error in errors] == [3, 3]
+    assert str(scheduler.get_run("job", run.scheduled_run_time).error) == "failure 3"
+
+
+def test_a_later_time_ends_a_retry_that_waits_and_is_not_skipped_for_it(scheduler):
+    scheduler.add_job(Flaky(1), "interval", minutes=1, id="job", retry=Retry(wait_initial=90))
+    scheduler.advance(minutes=3)
+    runs = list(reversed(scheduler.get_runs()))
+    assert [(run.status, run.reason, run.attempt) for run in runs] == [
+        (FAILED, "superseded", 1),
+        (SUCCEEDED, None, 1),
+        (SUCCEEDED, None, 1),
+    ]
+    assert runs[0].error == "failure 1"
+
+
+def test_without_until_a_retry_keeps_its_place_and_later_times_are_skipped(scheduler):
+    scheduler.add_job(Flaky(1), "interval", minutes=1, id="job", retry=Retry(wait_initial=90, until=None))
+    scheduler.advance(minutes=3)
+    runs = list(reversed(scheduler.get_runs()))
+    assert [(run.status, run.reason, run.attempt) for run in runs] == [
+        (SUCCEEDED, None, 2),
+        (SKIPPED, "max_instances", 1),
+        (SUCCEEDED, None, 1),
+    ]
+
+
+def test_missed_times_that_fail_together_are_tried_again_one_after_another(scheduler):
+    scheduler.add_job(
+        (work := Flaky(3)),
+        "interval",
+        minutes=1,
+        id="job",
+        coalesce=False,
+        retry=Retry(wait_initial=5, wait_jitter=0),
+    )
+    scheduler.clock.advance(180)
+    scheduler.run_pending()
+    assert [run.status for run in scheduler.get_runs()] == [WAITING] * 3
+    scheduler.advance(seconds=6)
+    assert [(run.status, run.attempt) for run in scheduler.get_runs()] == [(SUCCEEDED, 2)] * 3
+    assert work.calls == 6
+
+
+def test_a_snoozed_run_is_the_same_run_later_and_no_failure(scheduler):
+    seen = []
+
+    def job():
+        run = current_run()
+        seen.append((run.scheduled_run_time, run.attempt, run.tries))
+        if run.attempt < 5:
+            raise Snooze(60)
+
+    scheduler.add_job(job, id="job")
+    scheduler.advance(minutes=4)
+    (run,) = scheduler.get_runs()
+    assert (run.status, run.attempt, run.tries) == (SUCCEEDED, 5, 0)
+    assert attempts(scheduler, run) == ["snoozed"] * 4 + ["succeeded"]
+    assert [each[1:] for each in seen] == [(number, 0) for number in range(1, 6)]
+    assert len({each[0] for each in seen}) == 1
+
+
+@pytest.mark.parametrize(("exc", "status"), [(Skip("holiday"), SKIPPED), (Cancel("holiday"), CANCELLED)])
+def test_a_job_may_say_that_there_is_nothing_to_do(scheduler, exc, status):
+    def job():
+        raise exc
+
+    scheduler.add_job(job, id="job", retry=True)
+    scheduler.advance(minutes=5)
+    (run,) = scheduler.get_runs()
+    assert (run.status, run.reason, run.attempt) == (status, "holiday", 1)
+
+
+def test_a_job_may_say_when_it_is_to_be_tried_again(scheduler):
+    work = Flaky(2, lambda text: RetryAfter(30))
+    scheduler.add_job(work, id="job")
+    scheduler.advance(seconds=59)
+    (run,) = scheduler.get_runs()
+    assert (work.calls, run.status, attempts(scheduler, run)) == (2, WAITING, ["failed", "failed"])
+    scheduler.advance(seconds=2)
+    assert [(run.status, run.attempt) for run in scheduler.get_runs()] == [(SUCCEEDED, 3)]
+
+
+def test_a_middleware_may_skip_snooze_and_say_what_follows_an_error(scheduler):
+    from contextlib import contextmanager
+
+    @contextmanager
+    def around(run):
+        if run.job_id == "skip":
+            raise Skip("off")
+        try:
+            yield
+        except ConnectionError:
+            raise RetryAfter(5) from None
+
+    scheduler.add_middleware(around)
+    scheduler.add_job(Flaky(0), id="skip")
+    scheduler.add_job(Flaky(1), id="again")
+    scheduler.advance(seconds=6)
+    found = {run.job_id: (run.status, run.reason, run.attempt) for run in scheduler.get_runs()}
+    assert found == {"skip": (SKIPPED, "off", 1), "again": (SUCCEEDED, None, 2)}
+
+
+def test_a_waiting_retry_can_be_cancelled_and_goes_with_its_job(scheduler):
+    for id in ("cancel", "remove"):
+        scheduler.add_job(Flaky(9), "interval", hours=1, id=id, retry=Retry(wait_initial=600))
+    scheduler.advance(hours=1)
+    (run,) = scheduler.get_runs("cancel")
+    assert scheduler.cancel_run("cancel", run.scheduled_run_time, "enough").status == CANCELLED
+    scheduler.remove_job("remove")
+    scheduler.advance(minutes=30)
+    found = {run.job_id: (run.status, run.reason, run.attempt) for run in scheduler.get_runs()}
+    assert found == {"cancel": (CANCELLED, "enough", 1), "remove": (CANCELLED, "job removed", 1)}
+
+
+def test_a_paused_job_starts_no_retry_and_its_deadline_goes_on(scheduler):
+    for id, timeout in (("paused", None), ("late", 1200)):
+        scheduler.add_job(
+            Flaky(1),
+            "interval",
+            hours=1,
+            id=id,
+            retry=Retry(wait_initial=600, wait_jitter=0, timeout=timeout),
+        )
+    scheduler.advance(hours=1)
+    scheduler.pause_job("paused")
+    scheduler.pause_job("late")
+    scheduler.advance(minutes=30)
+    found = {run.job_id: (run.status, run.reason) for run in scheduler.get_runs()}
+    assert found == {"paused": (WAITING, None), "late": (FAILED, "retry deadline")}
+    scheduler.resume_job("paused")
+    scheduler.advance(minutes=1)
+    assert {run.status for run in scheduler.get_runs("paused")} == {SUCCEEDED}
+
+
+def test_whoever_waits_for_a_run_waits_for_its_last_try(scheduler):
+    scheduler.add_job(Flaky(1), "interval", hours=1, id="job", retry=PLAIN)
+    run = scheduler.run_job("job")
+    scheduler.advance(seconds=1)
+    assert not run.ended
+    scheduler.advance(seconds=10)
+    assert run.result(timeout=0) == "done"
+
+
+def test_a_run_that_has_ended_is_executed_once_more_in_its_record(scheduler):
+    work = Flaky(1)
+    scheduler.add_job(work, "interval", hours=1, id="job")
+    scheduler.advance(hours=1)
+    (run,) = scheduler.get_runs()
+    again = scheduler.rerun("job", run.scheduled_run_time)
+    scheduler.advance(seconds=1)
+    (record,) = scheduler.get_runs()
+    assert again.result(timeout=0) == "done"
+    assert (record.status, record.attempt, record.tries, record.nominal) == (SUCCEEDED, 2, 0, run.nominal)
+    assert attempts(scheduler, record) == ["failed", "succeeded"]
+    assert "opened again" in scheduler.get_changes("job")[0].what
+
+
+def test_a_rerun_of_a_success_keeps_that_it_has_succeeded(scheduler):
+    scheduler.add_job((work := Flaky(0)), "interval", hours=1, id="job")
+    scheduler.advance(hours=1)
+    (run,) = scheduler.get_runs()
+    first_end = run.finished_at
+    work.failures = 9
+    scheduler.rerun("job", run.scheduled_run_time)
+    scheduler.advance(seconds=1)
+    (record,) = scheduler.get_runs()
+    assert (record.status, record.extra.succeeded_at) == (FAILED, first_end)
+    with pytest.raises(RunFailedError, match="failure 2"):
+        record.result()
+
+
+def test_what_cannot_be_opened_again_is_refused(scheduler):
+    scheduler.add_job(Flaky(0), "interval", minutes=1, id="job")
+    scheduler.clock.advance(180)
+    scheduler.run_pending()
+    newest, merged = scheduler.get_runs()
+    with pytest.raises(ValueError, match="a record of its own, got the first of 2 times"):
+        scheduler.rerun("job", merged.scheduled_run_time)
+    with pytest.raises(ValueError, match='must be a time of job "job" that has a record'):
+        scheduler.rerun("job", newest.scheduled_run_time.replace(microsecond=7))
+    with pytest.raises(LookupError, match="nobody"):
+        scheduler.rerun("nobody", newest.scheduled_run_time)
+    scheduler.rerun("job", newest.scheduled_run_time)
+    with pytest.raises(ValueError, match="has not ended"):
+        scheduler.rerun("job", newest.scheduled_run_time)
+    scheduler.advance(seconds=1)
+    scheduler.remove_job("job")
+    with pytest.raises(LookupError, match="job"):
+        scheduler.rerun("job", newest.scheduled_run_time)
+
+
+def test_a_predicate_that_fails_itself_wants_nothing(scheduler, caplog):
+    def broken(exc):
+        raise KeyError("in the predicate")
+
+    scheduler.add_job(Flaky(1), id="job", retry=Retry(broken))
+    scheduler.advance(minutes=5)
+    (run,) = scheduler.get_runs()
+    assert (run.status, run.reason, run.error) == (FAILED, "not retryable", "failure 1")
+    assert "The predicate of retry=" in caplog.text
+
+
+class ThirdPartyExecutor(BaseExecutor):
+    """An executor as programs write them for APScheduler."""
+
+    def _do_submit_job(self, job, run_times):
+        events = run_job(job, job._jobstore_alias, run_times, self._logger.name)
+        self._run_job_success(job.id, events)
+
+
+def test_an_executor_of_somebody_else_tries_again_and_snoozes_as_well():
+    scheduler = ManualScheduler(executors={"default": ThirdPartyExecutor()})
+    scheduler.start()
+
+    snoozes = [Snooze(10)]
+
+    def snooze_first():
+        if snoozes:
+            raise snoozes.pop()
+
+    try:
+        scheduler.add_job(Flaky(1), id="retry", retry=PLAIN)
+        scheduler.add_job(Flaky(1), id="other", retry=Retry(KeyError))
+        scheduler.add_job(snooze_first, id="snooze")
+        scheduler.advance(seconds=11)
+        found = {run.job_id: (run.status, run.reason, run.attempt) for run in scheduler.get_runs()}
+        assert found == {
+            "retry": (SUCCEEDED, None, 2),
+            "other": (FAILED, "not retryable", 1),
+            "snooze": (SUCCEEDED, None, 2),
+        }
+    finally:
+        scheduler.shutdown(wait=False)

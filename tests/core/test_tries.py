@@ -1,0 +1,343 @@
+"""What follows an attempt: another one, and when, or the end of the run; each policy against each kind of end."""
+
+from __future__ import annotations
+
+import pytest
+
+from rota import Cancel, Retry, RetryAfter, Skip, Snooze
+from rota.clock import SECOND
+from rota.core.extras import BACKFILL, RETRY, SCHEDULE, SNOOZED, Extra, extra_of
+from rota.core.policy import DEFAULT_POLICY, with_options
+from rota.core.run import Run, fail
+from rota.core.states import (
+    CANCELLED,
+    FAILED,
+    LOST,
+    MISSED,
+    SKIPPED,
+    SUCCEEDED,
+    TIMED_OUT,
+    WAITING,
+    end,
+    succeed,
+    wait,
+)
+from rota.core.tries import (
+    DEADLINE,
+    EXHAUSTED,
+    NOT_RETRYABLE,
+    after_death,
+    deadline_of,
+    end_superseded,
+    next_try,
+    not_given_back,
+    superseded,
+    take_outcome,
+    wish_of,
+)
+from rota.errors import JobTypeError, JobValueError
+from rota.testing.contracts.store_jobs import START, make_job
+from rota.trust.names import callable_named
+
+NOW = START + 5 * SECOND
+PLAIN = Retry(wait_initial=10, wait_jitter=0)
+
+
+def run_of(attempt=1, extra=None, **options):
+    job = make_job()
+    job.policy = with_options(DEFAULT_POLICY, options)
+    run = Run("job", START, START, job)
+    run.attempt, run.started_at = attempt, START
+    if extra is not None:
+        run.extra = extra
+    return run
+
+
+def failed(exc=None, **options):
+    run = run_of(**options)
+    exc = exc or ValueError("wrong")
+    fail(run, exc, "", NOW)
+    wish = wish_of(run, exc, callable_named)
+    if wish is not None:
+        run.wish = wish
+    return run
+
+
+def uncounted(number):
+    extra = Extra()
+    extra.uncounted = number
+    return extra
+
+
+# ------------------------------------------------------------------------------------------------------------ failures
+
+
+def test_without_a_retry_a_failure_is_the_end():
+    run = failed()
+    assert (next_try(run, NOW), run.status, run.reason, hasattr(run, "extra")) == (None, FAILED, None, False)
+
+
+def test_a_failure_that_is_tried_again_waits():
+    run = failed(retry=PLAIN)
+    assert next_try(run, NOW) == NOW + 10 * SECOND
+    assert (run.extra.waiting_for, run.extra.not_before, run.extra.uncounted) == (RETRY, NOW + 10 * SECOND, 0)
+
+
+def test_what_was_decided_once_stays_so():
+    run = failed(Snooze(5), retry=PLAIN)
+    run = run_of(retry=PLAIN)
+    assert take_outcome(run, Snooze(5), NOW)
+    assert next_try(run, NOW) == next_try(run, NOW + SECOND) == NOW + 5 * SECOND
+    assert run.extra.uncounted == 1
+
+
+@pytest.mark.parametrize(("attempt", "wait"), [(1, 10), (2, 20), (3, None), (9, None)])
+def test_it_is_tried_as_often_as_it_may_be(attempt, wait):
+    run = failed(attempt=attempt, retry=PLAIN)
+    assert next_try(run, NOW) == (None if wait is None else NOW + wait * SECOND)
+    assert run.reason == (EXHAUSTED if wait is None else None)
+
+
+def test_attempts_that_were_no_tries_do_not_count():
+    run = failed(attempt=9, extra=uncounted(8), retry=PLAIN)
+    assert run.tries == 1
+    assert next_try(run, NOW) == NOW + 10 * SECOND
+    run = failed(attempt=9, extra=uncounted(6), retry=PLAIN)
+    assert (run.tries, next_try(run, NOW), run.reason) == (3, None, EXHAUSTED)
+
+
+def test_other_failures_than_those_it_is_for_are_the_end():
+    run = failed(KeyError("x"), retry=Retry(OSError))
+    assert (next_try(run, NOW), run.status, run.reason) == (None, FAILED, NOT_RETRYABLE)
+
+
+def test_a_time_out_is_tried_again_whatever_classes_there_are():
+    run = run_of(retry=Retry(OSError, wait_initial=10, wait_jitter=0))
+    end(run, TIMED_OUT, "timeout", NOW)
+    assert next_try(run, NOW) == NOW + 10 * SECOND
+    run = run_of(attempt=3, retry=PLAIN)
+    end(run, TIMED_OUT, "timeout", NOW)
+    assert (next_try(run, NOW), run.reason) == (None, "timeout")
+    run = run_of()
+    end(run, TIMED_OUT, "timeout", NOW)
+    assert next_try(run, NOW) is None
+
+
+@pytest.mark.parametrize("status", [SUCCEEDED, MISSED, SKIPPED, CANCELLED])
+def test_what_is_no_failure_is_the_end(status):
+    run = run_of(retry=PLAIN)
+    if status == SUCCEEDED:
+        succeed(run, 5, NOW)
+    else:
+        end(run, status, "why", NOW)
+    assert (next_try(run, NOW), run.status) == (None, status)
+
+
+def test_jitter_is_the_same_on_every_node_and_another_for_each_attempt():
+    def wait_of(attempt):
+        return next_try(
+            failed(attempt=attempt, max_attempts=9, retry=Retry(wait_exp_base=1, wait_jitter=1)), NOW
+        )
+
+    waits = [wait_of(attempt) for attempt in range(1, 6)]
+    assert waits == [wait_of(attempt) for attempt in range(1, 6)]
+    assert len(set(waits)) == 5
+    assert all(NOW + 15 * SECOND <= wait < NOW + 30 * SECOND for wait in waits)
+
+
+def test_retry_after_needs_no_policy_and_says_how_long():
+    run = failed(RetryAfter(7))
+    assert next_try(run, NOW) == NOW + 7 * SECOND
+    assert run.extra.waiting_for == RETRY
+    run = failed(RetryAfter(7), attempt=3)
+    assert (next_try(run, NOW), run.reason) == (None, EXHAUSTED)
+    assert next_try(failed(RetryAfter(7), retry=Retry(KeyError)), NOW) == NOW + 7 * SECOND
+
+
+def test_a_predicate_that_says_how_long_is_followed():
+    run = failed(retry=Retry(seven))
+    assert next_try(run, NOW) == NOW + 7 * SECOND
+
+
+def seven(exc):
+    return 7
+
+
+# ----------------------------------------------------------------------------------------------------------- deadlines
+
+
+def test_no_try_begins_after_the_deadline():
+    run = failed(retry=Retry(wait_initial=10, wait_jitter=0, timeout=15))
+    assert next_try(run, NOW) == START + 15 * SECOND
+    run = failed(retry=Retry(wait_initial=10, wait_jitter=0, timeout=14.9))
+    assert (next_try(run, NOW), run.status, run.reason) == (None, FAILED, DEADLINE)
+
+
+def test_the_deadline_of_a_rerun_is_counted_from_the_request():
+    run = failed(extra=Extra(BACKFILL), retry=Retry(wait_initial=10, wait_jitter=0, timeout=14))
+    run.extra.asked_at = NOW
+    assert deadline_of(run, run.job.policy) == NOW + 14 * SECOND
+    assert next_try(run, NOW) == NOW + 10 * SECOND
+    assert deadline_of(run, DEFAULT_POLICY) is None
+    assert deadline_of(run, with_options(DEFAULT_POLICY, {"retry": True})) is None
+
+
+# ------------------------------------------------------------------------------------------------------------ outcomes
+
+
+def test_snooze_is_no_try():
+    run = run_of(attempt=7)
+    assert take_outcome(run, Snooze(60), NOW)
+    assert (run.status, run.finished_at) == (SNOOZED, NOW)
+    assert next_try(run, NOW + SECOND) == NOW + 61 * SECOND
+    assert (run.extra.waiting_for, run.extra.uncounted) == (SNOOZED, 1)
+
+
+@pytest.mark.parametrize(
+    ("exc", "status", "reason"),
+    [
+        (Skip(), SKIPPED, "the job had nothing to do"),
+        (Skip("holiday"), SKIPPED, "holiday"),
+        (Cancel("no"), CANCELLED, "no"),
+    ],
+)
+def test_skip_and_cancel_end_the_run_without_a_failure(exc, status, reason):
+    run = run_of(retry=PLAIN)
+    assert take_outcome(run, exc, NOW)
+    assert (run.status, run.reason, run.finished_at, next_try(run, NOW)) == (status, reason, NOW, None)
+
+
+def test_retry_after_is_a_failure():
+    run = run_of()
+    assert not take_outcome(run, RetryAfter(5), NOW)
+    assert str(RetryAfter(5)) == "asked for another try in 5 s"
+
+
+@pytest.mark.parametrize("kind", [Snooze, RetryAfter])
+@pytest.mark.parametrize("value", ["5", None, True, 0, -1, float("nan"), float("inf"), 1e300])
+def test_a_wait_that_is_none_is_refused(kind, value):
+    with pytest.raises((JobTypeError, JobValueError), match=kind.__name__):
+        kind(value)
+
+
+# ------------------------------------------------------------------------------------------------------------- cancels
+
+
+@pytest.mark.parametrize("how", ["cancelled", "asked"])
+def test_what_somebody_has_asked_to_stop_is_not_tried_again(how):
+    run = failed(retry=PLAIN)
+    if how == "cancelled":
+        run.cancelled = True
+    else:
+        extra_of(run).cancel = "enough"
+    assert (next_try(run, NOW), run.status) == (None, FAILED)
+
+
+@pytest.mark.parametrize(
+    ("cancel", "reason"), [("enough", "enough"), (None, "cancelled while it was running")]
+)
+def test_what_is_snoozed_and_asked_to_stop_is_cancelled(cancel, reason):
+    run = run_of()
+    take_outcome(run, Snooze(5), NOW)
+    run.cancelled = True
+    extra_of(run).cancel = cancel
+    assert (next_try(run, NOW), run.status, run.reason) == (None, CANCELLED, reason)
+
+
+# -------------------------------------------------------------------------------------------------------------- deaths
+
+
+@pytest.mark.parametrize(
+    ("options", "wait"),
+    [
+        ({}, 0),
+        ({"on_lost": "lost"}, None),
+        ({"retry": PLAIN}, 10),
+        ({"retry": PLAIN, "on_lost": "lost"}, None),
+    ],
+)
+def test_the_death_of_a_worker_process_is_a_failed_try(options, wait):
+    run = run_of(**options)
+    end(run, LOST, "it was killed", NOW)
+    assert next_try(run, NOW) == (None if wait is None else NOW + wait * SECOND)
+    run = run_of(attempt=3, **options)
+    end(run, LOST, "it was killed", NOW)
+    assert next_try(run, NOW) is None
+    tried = ", and the run was tried 3 times (max_attempts)" if wait is not None else ""
+    assert run.reason == f"it was killed{tried}"
+
+
+def test_while_the_program_ends_a_worker_s_death_is_no_reason_to_go_on():
+    run = run_of()
+    end(run, LOST, "it was killed", NOW)
+    assert next_try(run, NOW, may_rerun=False) is None
+
+
+def test_after_the_death_of_a_node_the_next_try_waits_where_there_is_a_retry():
+    run = run_of(attempt=2, retry=PLAIN)
+    assert after_death(run, run.job.policy, NOW) == NOW + 10 * SECOND
+    wait(run)
+    assert (run.extra.waiting_for, run.tries) == (RETRY, 1)  # it was taken over for nothing
+    run = run_of(attempt=2)
+    assert after_death(run, run.job.policy, NOW) is None
+
+
+# ----------------------------------------------------------------------------------------------------------- superseded
+
+
+def waiting(nominal=START, what=RETRY, origin=SCHEDULE, asked_at=None):
+    run = Run("job", nominal, nominal)
+    run.extra = Extra(origin)
+    run.extra.waiting_for, run.extra.not_before, run.extra.asked_at = what, NOW, asked_at
+    wait(run)
+    return run
+
+
+def test_only_retries_of_earlier_scheduled_times_are_superseded():
+    found = [
+        waiting(),
+        waiting(what=SNOOZED),
+        waiting(origin=BACKFILL),
+        waiting(asked_at=NOW),
+        waiting(nominal=START + 60),
+        waiting(nominal=START + 59),
+    ]
+    assert superseded(found, {"job": START + 60}) == [found[0], found[5]]
+
+
+def test_what_is_superseded_has_failed_with_what_its_last_try_raised():
+    run = waiting()
+    run.error_type, run.error = "ValueError", "wrong"
+    end_superseded([run], NOW)
+    assert (run.status, run.reason, run.error, run.finished_at) == (FAILED, "superseded", "wrong", NOW)
+    assert run.extra.not_before is None
+
+
+def test_what_its_store_does_not_take_back_ends_and_says_why():
+    run = failed(retry=PLAIN)
+    assert next_try(run, NOW)
+    not_given_back(run, "no", NOW)
+    assert (run.status, run.reason, run.extra.not_before) == (FAILED, "no", None)
+    run = run_of()
+    take_outcome(run, Snooze(5), NOW)
+    assert next_try(run, NOW)
+    not_given_back(run, "no", NOW)
+    assert (run.status, run.reason) == (CANCELLED, "no")
+
+
+@pytest.mark.parametrize(
+    ("status", "attempt", "free", "tries"),
+    [
+        ("claimed", 1, 0, 0),
+        ("claimed", 3, 0, 2),
+        ("claimed", 3, 2, 0),
+        (WAITING, 3, 1, 2),
+        (FAILED, 2, 0, 2),
+        (SUCCEEDED, 3, 0, 2),
+        (WAITING, 0, 0, 0),
+    ],
+)
+def test_tries_are_what_the_number_of_the_attempt_says(status, attempt, free, tries):
+    run = run_of(attempt, uncounted(free))
+    run.status = status
+    assert run.tries == tries
