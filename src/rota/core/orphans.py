@@ -10,6 +10,7 @@ from operator import attrgetter
 
 from ..callables import lacking
 from .states import CANCELLED, CLAIMED, LOST, end
+from .timeouts import marked, time_out_with_node
 from .transitions import may_claim
 
 TYPE_CHECKING = False
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..job.handle import Job
     from .run import Run
+    from .timeouts import PartsOf
 
 
 class Search:
@@ -26,11 +28,23 @@ class Search:
     :param refusal: returns why a run is not trusted, None if it is
     :param can_run: whether the callable and the arguments of a job were restored
     :param job_for: returns the job with the arguments of a run that has its own, see :func:`sort_out`
+    :param parts_of: returns what is kept beside runs, see :func:`sort_out`
     :ivar own: the keys of the runs that the node has in hand, those that it has taken among them
     :ivar left: of how many jobs it can still take runs for each executor, None for any number
     """
 
-    __slots__ = ("_can_run", "_job_for", "_refusal", "in_doubt", "known", "left", "node", "own", "ownerless")
+    __slots__ = (
+        "_can_run",
+        "_job_for",
+        "_parts_of",
+        "_refusal",
+        "in_doubt",
+        "known",
+        "left",
+        "node",
+        "own",
+        "ownerless",
+    )
 
     def __init__(
         self,
@@ -42,8 +56,10 @@ class Search:
         refusal: Callable[[Run], str | None] | None,
         can_run: Callable[[Job], bool],
         job_for: Callable[[Run, Job], Job] | None = None,
+        parts_of: PartsOf | None = None,
     ) -> None:
         self._refusal = refusal
+        self._parts_of = parts_of
         self._job_for = job_for
         self._can_run = can_run
         self.node = node
@@ -68,6 +84,7 @@ class Search:
             *(orphans, jobs, self.node, now, self.left, self.known, self._refusal),
             can_run=self._can_run,
             job_for=self._job_for,
+            parts_of=self._parts_of,
         )
 
     def rescue(self, tries: Iterable[object], look: Callable[[], tuple[list[Run], bool]]) -> list[Run]:
@@ -107,10 +124,11 @@ def sort_out(
     *,
     can_run: Callable[[Job], bool],
     job_for: Callable[[Run, Job], Job] | None = None,
+    parts_of: PartsOf | None = None,
 ) -> list[Run]:
     """Decide which orphaned runs a node takes and which have ended; return those, changed accordingly.
 
-    Runs that somebody has asked to stop are cancelled.
+    Runs whose time was over have timed out, and those that somebody has asked to stop are cancelled.
     Others are left as they are if their job cannot be restored here or needs a resource that is not here, if living nodes have as
     many of its runs under way as it may have (R2), or if the executor has no room. The runs of a job are taken together or not at
     all: a node that has lost its lease and does not know it yet goes on with those that were not taken, beside those that were.
@@ -126,16 +144,23 @@ def sort_out(
     :param refusal: returns why a run is not trusted, None if it is; a store with a signing key executes signed runs only
     :param can_run: whether the callable and the arguments of a job were restored
     :param job_for: returns the job with the arguments of a run that has its own, or raises if they cannot be restored
+    :param parts_of: returns what is kept beside runs; None: nothing is known of it
     """
     left = None if room is None else dict(room)
     orphaned = Counter(run.job_id for run in orphans)
     changed: list[Run] = []
     is_open: dict[str, bool] = {}
     in_hand = {run.job_id for run in orphans if run.owner != node and (run.job_id, run.nominal) in known}
+    over = {} if parts_of is None else marked(orphans, jobs, parts_of)
     for run in orphans:
         if run.job_id in in_hand:
             continue
         job = jobs.get(run.job_id)
+        if (run.job_id, run.nominal) in over:
+            time_out_with_node(run, over[run.job_id, run.nominal], now)
+            run.job = job
+            changed.append(run)
+            continue
         reason = _why_ended(run, job, node)
         if reason is None and (job is None or not can_run(job) or lacking(job)):
             continue

@@ -9,9 +9,9 @@ from datetime import date, datetime, time
 from weakref import WeakValueDictionary
 
 from ..clock import moment
-from ..errors import NoResultError, RunFailedError, RunNotInHandError
+from ..errors import NoResultError, RunFailedError, RunNotInHandError, RunTimedOutError
 from ..texts import repr_of, shortened, text_of, type_name
-from .states import CLAIMED, FAILED, SUCCEEDED, WAITING, end
+from .states import CLAIMED, FAILED, SUCCEEDED, TIMED_OUT, WAITING, end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,21 @@ if TYPE_CHECKING:
 
         def now(self) -> int:
             """Return the current instant."""
+
+    class Watch(Protocol):
+        """Who watches how long the runs of one store take, on the node that has them."""
+
+        def begin(self, run: Run) -> None:
+            """Take note that an attempt begins now. Thread-safe; it does not wait, and raises nothing."""
+
+        def forget(self, run: Run) -> None:
+            """Take note that it has not begun after all."""
+
+        def is_over(self, run: Run) -> bool:
+            """Whether the time of the attempt is over, and it goes on."""
+
+        def of_copy(self, run: Run) -> Watch:
+            """Return who watches a copy of the run, which its job sees in its place."""
 
 
 #: Who knows who listens to what the runs of a node say: its engine, by the id of the node; in a worker process, by None.
@@ -104,6 +119,7 @@ class Run:
         "then",
         "timezone",
         "traceback",
+        "watch",
     )
 
     timezone: tzinfo | None
@@ -115,6 +131,8 @@ class Run:
     said: Said
     #: whether any run of this process has said something
     some_say: ClassVar[bool] = False
+    #: who watches how long it takes, where its job has a limit; others have no such attribute
+    watch: Watch
 
     def __init__(
         self, job_id: str, nominal: int, due: int, job: Job | None = None, executor: str = "default"
@@ -213,6 +231,21 @@ class Run:
         from .details import progress_of  # rare
 
         return progress_of(getattr(self, "parts", {}))
+
+    @property
+    def timeout_at(self) -> datetime | None:
+        """About when the time of the attempt is over (``timeout``), or None: it has not started, or may take any time.
+
+        It is an estimate: what counts is the monotonic clock, without the time in which the machine sleeps.
+        """
+        timeout = self.job.policy.timeout if self.job is not None else None
+        return None if timeout is None or self.started_at is None else self._shown(self.started_at + timeout)
+
+    @property
+    def past_timeout(self) -> bool:
+        """Whether the time of the attempt is over (``timeout``, ``heartbeat_timeout``): it ends as "timed_out" in any case."""
+        watch = getattr(self, "watch", None)
+        return self.status == TIMED_OUT or (watch is not None and watch.is_over(self))
 
     @property
     def deadline(self) -> datetime | None:
@@ -365,15 +398,15 @@ def fail(run: Run, exception: BaseException, traceback: str, now: int) -> None:
 def outcome_of(run: Run) -> Any:
     """Return what a run that has ended has returned, as far as that is known.
 
-    :raises NoResultError: if it has not succeeded, a :class:`RunFailedError` if it has failed
+    :raises NoResultError: if it has not succeeded, a :class:`RunFailedError` if it has failed or timed out
     """
     if run.status == SUCCEEDED:
         return run.retval
     if run.exception is not None:
         raise run.exception
-    if run.status == FAILED:
-        raise RunFailedError(
-            run, f"failed: {run.error_type or 'an error'}: {run.error or 'nothing is known of it'}"
+    if run.status in (FAILED, TIMED_OUT):
+        raise (RunFailedError if run.status == FAILED else RunTimedOutError)(
+            run, f"{run.status}: {run.error_type or 'an error'}: {run.error or 'nothing is known of it'}"
         )
     raise NoResultError(
         run, f"ended without a result: {run.status}{f' ({run.reason})' if run.reason else ''}"

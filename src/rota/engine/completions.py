@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .failures import Failures
     from .lease import Lease
     from .outlet import Outlet
+    from .timeouts import Timeouts
 
     class HearsOfEnd(Protocol):
         """Somebody who has asked for a run."""
@@ -57,6 +58,10 @@ class Completions:
 
     #: what the runs say of themselves; None: none has said anything yet
     beats: Beats | None = None
+    #: the runs whose time is limited; None: there was none yet
+    timeouts: Timeouts | None = None
+    #: whether some of them were not waited for any more
+    has_left_some = False
 
     def __init__(
         self, outlet: Outlet, back_off: BackOff, store: BaseJobStore, alias: str, lease: Lease | None
@@ -102,6 +107,11 @@ class Completions:
         self._gathers = False
 
     @property
+    def parts(self) -> tuple[Completions]:
+        """The ends of runs of each store: this one; an engine has several."""
+        return (self,)
+
+    @property
     def in_flight(self) -> int:
         """How many runs were handed out and are not recorded."""
         return self.submitted - self.recorded
@@ -135,6 +145,8 @@ class Completions:
         if run.permission is not None and run.status == WITHHELD and run.permission is not GONE:
             self._withhold(run)
             return
+        if Policy.some_time_out and hasattr(run, "watch") and not self.watch().end(run):
+            return
         if run.retval is not None and not is_plain(run.retval):
             from ..codec.results import kept_of  # import time: most jobs return nothing
 
@@ -151,6 +163,8 @@ class Completions:
 
     def _withhold(self, run: Run) -> None:
         take_back(run)
+        if hasattr(run, "watch"):
+            run.watch.forget(run)
         self.withheld.append(run)
         if self.draining:  # asked after the run was appended, so drain() finds it
             self.give_back_withheld()
@@ -398,6 +412,26 @@ class Completions:
             beats = Beats(self._outlet, self._store, self._alias, self._lease, self.in_hand)
             return self.__dict__.setdefault("beats", beats)  # type: ignore[no-any-return]
         return self.beats
+
+    def watch(self) -> Timeouts:
+        """Return who watches the runs of this store, from the first whose time is limited on. Thread-safe."""
+        if self.timeouts is None:
+            from .timeouts import Timeouts  # most jobs have no limit
+
+            timeouts = Timeouts(self._outlet, self._store, self._alias, self)
+            return self.__dict__.setdefault("timeouts", timeouts)  # type: ignore[no-any-return]
+        return self.timeouts
+
+    def end_instead(self, run: Run, record: Run) -> None:
+        """Take the end of a run that is not waited for any more, in the form of another object.
+
+        :param run: the run that goes on
+        """
+        key = (run.job_id, run.nominal)
+        if self.in_hand is not None and self.in_hand.get(key) is run:
+            self.in_hand[key] = record
+        self.has_left_some = True
+        self._ended.append(record)
 
     def note_failures(self, runs: Sequence[Run], unrecorded: Container[int] = ()) -> Failures:
         """Take note of failed runs of which somebody is to be told; return what tells.

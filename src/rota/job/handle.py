@@ -470,6 +470,7 @@ class Job:
         args: Sequence[Any] = self.args
         if ismethod(self.func) and not isclass(self.func.__self__) and obj_to_ref(self.func) == reference:
             args = (self.func.__self__, *self.args)  # the reference names the function, not the bound method
+        limits = {"timeout": self.policy.timeout, "heartbeat_timeout": self.policy.heartbeat_timeout}
         return {
             "version": 1,
             "id": self.id,
@@ -483,6 +484,7 @@ class Job:
             "coalesce": self.coalesce,
             "max_instances": self.max_instances,
             "next_run_time": self.next_run_time,
+            **{name: seconds_of(limit) for name, limit in limits.items() if limit is not None},
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:

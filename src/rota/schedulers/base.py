@@ -84,7 +84,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
     :param timezone: the default zone of triggers and naive datetimes, as object or name (the local zone)
     :param jobstore_retry_interval: the longest wait in seconds between two tries with a store that fails (10)
     :param job_defaults: defaults for ``misfire_grace_time``, ``coalesce``, ``max_instances``, ``expires``,
-        ``on_lost``, ``max_attempts``, ``keep_log``, ``on_failure``
+        ``on_lost``, ``max_attempts``, ``keep_log``, ``timeout``, ``heartbeat_timeout``, ``on_failure``
     :param jobstores: job stores by alias: objects, URLs (``postgresql://…``), or dictionaries with ``type`` (plug-in name),
         ``class`` or ``url`` and arguments
     :param executors: executors by alias: objects, or dictionaries with ``type`` or ``class`` and arguments
@@ -401,6 +401,8 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         tags: Iterable[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         keep_log: int = undefined,
+        timeout: float | timedelta | None = undefined,
+        heartbeat_timeout: float | timedelta | None = undefined,
         **trigger_args: Any,
     ) -> Job:
         """Add a job and wake the scheduler up.
@@ -433,6 +435,11 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         :param metadata: what the job carries for people and their programs: a dictionary of JSON-able data, 8 kB at most
         :param keep_log: how much is kept, with the run, of what the job logs while it runs, and prints in a worker process:
             the newest so many bytes, 65,536 at most (8,192 on etcd and ZooKeeper); 0 (the default): nothing
+        :param timeout: how long a run may take (seconds, from its start, without the time in which the machine sleeps); None (the
+            default): any time. Then a coroutine is cancelled and a worker process ended; a thread is asked to stop, by
+            ``current_run().cancelled``, and keeps its place until it returns. The run ends as "timed_out"
+        :param heartbeat_timeout: how long a run may go on without calling ``current_run().heartbeat()`` (seconds); None (the
+            default): it need not. Then the same happens
         :param trigger_args: the arguments of the trigger that ``trigger`` names
         :return: the job
         :raises InvalidJobError: (its subclasses) for whatever is wrong with the job
@@ -465,6 +472,8 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
             tags,
             metadata,
             keep_log,
+            timeout,
+            heartbeat_timeout,
             **trigger_args,
         )
         if connection is not None:

@@ -98,6 +98,8 @@ class NewJobs:
         tags: Iterable[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         keep_log: int = undefined,
+        timeout: float | timedelta | None = undefined,
+        heartbeat_timeout: float | timedelta | None = undefined,
         **trigger_args: Any,
     ) -> tuple[Job, dict[str, Any]]:
         """Make a job that is not stored yet; return it and the options of its policy that were given."""
@@ -110,6 +112,8 @@ class NewJobs:
             and max_attempts is _UNSET
             and on_failure is _UNSET
             and keep_log is _UNSET
+            and timeout is _UNSET
+            and heartbeat_timeout is _UNSET
             and coalesce is _UNSET
         ):
             options = _NO_OPTIONS  # type: ignore[unreachable]
@@ -122,6 +126,8 @@ class NewJobs:
                 on_lost,
                 max_attempts,
                 keep_log,
+                timeout,
+                heartbeat_timeout,
                 on_failure,
             )
             options = _options_of(given)
