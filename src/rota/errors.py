@@ -36,6 +36,7 @@ May not import anything of Rota. Each class also derives from what APScheduler 3
     ├── RunNotInHandError (RuntimeError)         cancel() or wait() of what is only a record of a run
     ├── NoResultError (RuntimeError)             result() of a run that has not succeeded
     │   └── RunFailedError                       … as it has failed in another process
+    │       └── RunTimedOutError                 … as it has taken longer than its time-out
     ├── RunTimeoutError (TimeoutError)           a run has not ended within the timeout of result()
     ├── WouldBlockError (RuntimeError)           a wait for a run would never end, or block a loop
     ├── NoCurrentRunError (RuntimeError)         current_run() outside a run
@@ -310,6 +311,13 @@ class NoResultError(RotaError, RuntimeError):
 
 class RunFailedError(NoResultError):
     """The run whose result was asked for has failed, in another process or long ago; ``run.traceback`` tells where.
+
+    :ivar run: the run
+    """
+
+
+class RunTimedOutError(RunFailedError):
+    """A run has taken longer than its ``timeout``, or has said nothing for its ``heartbeat_timeout``.
 
     :ivar run: the run
     """

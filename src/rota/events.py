@@ -41,6 +41,7 @@ __all__ = (
     "EVENT_JOB_RETRYING",
     "EVENT_JOB_STARTED",
     "EVENT_JOB_SUBMITTED",
+    "EVENT_JOB_TIMED_OUT",
     "EVENT_SCHEDULER_DEGRADED",
     "EVENT_SCHEDULER_PAUSED",
     "EVENT_SCHEDULER_RECOVERED",
@@ -59,6 +60,7 @@ __all__ = (
     "JobRetryingEvent",
     "JobStartedEvent",
     "JobSubmissionEvent",
+    "JobTimedOutEvent",
     "SchedulerEvent",
     "SchedulerHealthEvent",
     "SchedulerStalledEvent",
@@ -111,7 +113,9 @@ EVENT_JOB_CANCEL_REQUESTED = 2**29
 EVENT_JOB_ON_FAILURE_ERROR = 2**30
 #: an attempt of a run has come to nothing, and another one will follow
 EVENT_JOB_RETRYING = 2**31
-EVENT_ALL = 2**32 - 1
+#: the time of a run that is under way on this node is over (``timeout``, ``heartbeat_timeout``): one for each attempt
+EVENT_JOB_TIMED_OUT = 2**32
+EVENT_ALL = 2**33 - 1
 
 
 class _Event:
@@ -275,6 +279,31 @@ class JobRetryingEvent(JobEvent):
         self.run = run
 
 
+class JobTimedOutEvent(JobEvent):
+    """The time of a run that is under way on this node is over; the run is stopped or asked to stop, and its end has another event.
+
+    :ivar datetime scheduled_run_time: the nominal time
+    :ivar int attempt: which try of the run this is, from 1
+    :ivar str reason: "timeout", or "no heartbeat"
+    :ivar Run run: the run under way
+    """
+
+    def __init__(
+        self,
+        code: int,
+        job_id: str,
+        jobstore: str | None,
+        scheduled_run_time: datetime,
+        reason: str,
+        run: Run,
+    ) -> None:
+        super().__init__(code, job_id, jobstore)
+        self.scheduled_run_time = scheduled_run_time
+        self.attempt = run.attempt
+        self.reason = reason
+        self.run = run
+
+
 class JobOnFailureErrorEvent(JobEvent):
     """What a job wanted to be called with a failed run (``on_failure``) has failed itself, or could not be called.
 
@@ -397,6 +426,7 @@ CODES: dict[type[SchedulerEvent], int] = {
         | EVENT_JOB_RESTORED
         | EVENT_JOB_STARTED
         | EVENT_JOB_CANCEL_REQUESTED
+        | EVENT_JOB_TIMED_OUT
         | EVENT_JOB_ON_FAILURE_ERROR
         | EVENT_JOB_RETRYING
         | _OF_SUBMISSIONS
@@ -406,6 +436,7 @@ CODES: dict[type[SchedulerEvent], int] = {
     JobRetryingEvent: EVENT_JOB_RETRYING,
     JobStartedEvent: EVENT_JOB_STARTED,
     JobCancelRequestedEvent: EVENT_JOB_CANCEL_REQUESTED,
+    JobTimedOutEvent: EVENT_JOB_TIMED_OUT,
     JobOnFailureErrorEvent: EVENT_JOB_ON_FAILURE_ERROR,
     JobQuarantineEvent: EVENT_JOB_QUARANTINED,
     JobSubmissionEvent: _OF_SUBMISSIONS,

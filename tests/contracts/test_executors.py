@@ -435,6 +435,22 @@ class TestGevent(ExecutorContract):
             assert beats < 10_000
         assert beats >= 5
 
+    def test_a_run_that_ends_before_it_is_killed_costs_the_next_one_of_its_group_nothing(self, executor):
+        import gevent
+
+        def first():
+            head.cancelled = True
+            executor.cancel_run(head)
+            return 1
+
+        def second():
+            gevent.sleep(0.01)
+            return 2
+
+        head = self.group_of(first, second)
+        runs = self.carry_out(executor, head)
+        assert [(run.status, run.retval) for run in runs] == [("succeeded", 1), ("succeeded", 2)]
+
 
 @pytest.mark.timeout(180)  # the whole file once more, on a machine that may be busy
 def test_the_gevent_executor_keeps_its_contract_in_a_patched_program():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import pickle
+
 import pytest
 
 from rota import Cancel, Retry, RetryAfter, Skip, Snooze, current_run
-from rota.core.states import CANCELLED, FAILED, SKIPPED, SUCCEEDED, WAITING
+from rota.core.states import CANCELLED, FAILED, SKIPPED, SUCCEEDED, TIMED_OUT, WAITING
 from rota.errors import RunFailedError
 from rota.events import (
     EVENT_JOB_ERROR,
@@ -14,6 +17,7 @@ from rota.events import (
     JobRetryingEvent,
 )
 from rota.executors.base import BaseExecutor, run_job
+from rota.job.handle import Job
 from rota.testing import ManualScheduler
 
 PLAIN = Retry(wait_initial=10, wait_jitter=0)
@@ -182,6 +186,25 @@ def test_a_waiting_retry_can_be_cancelled_and_goes_with_its_job(scheduler):
     assert found == {"cancel": (CANCELLED, "enough", 1), "remove": (CANCELLED, "job removed", 1)}
 
 
+def test_a_run_that_takes_too_long_is_tried_again(scheduler):
+    async def slow_first():
+        run = current_run()
+        slow_first_seen.append((run.attempt, run.cancelled, run.past_timeout))
+        await asyncio.sleep(100 if run.attempt == 1 else 1)
+
+    slow_first_seen = []
+    scheduler.add_job(slow_first, id="job", timeout=20, retry=PLAIN)
+    scheduler.advance(seconds=40)
+    (run,) = scheduler.get_runs()
+    assert (run.status, run.reason, run.attempt, run.tries) == (SUCCEEDED, None, 2, 1)
+    assert attempts(scheduler, run) == ["timed_out", "succeeded"]
+    assert slow_first_seen == [(1, False, False), (2, False, False)]
+    scheduler.add_job(slow_first, id="once", timeout=20, retry=PLAIN, max_attempts=1)
+    scheduler.advance(seconds=40)
+    (run,) = scheduler.get_runs("once")
+    assert (run.status, run.reason) == (TIMED_OUT, "timeout")
+
+
 def test_a_paused_job_starts_no_retry_and_its_deadline_goes_on(scheduler):
     for id, timeout in (("paused", None), ("late", 1200)):
         scheduler.add_job(
@@ -301,3 +324,22 @@ def test_an_executor_of_somebody_else_tries_again_and_snoozes_as_well():
         }
     finally:
         scheduler.shutdown(wait=False)
+
+
+def test_a_store_of_somebody_else_keeps_all_options_that_are_given(scheduler):
+    options = {
+        "expires": 5,
+        "on_lost": "lost",
+        "max_attempts": 7,
+        "keep_log": 100,
+        "timeout": 9,
+        "heartbeat_timeout": 8,
+        "retry": Retry(OSError, wait_max=60),
+    }
+    job = scheduler.add_job("builtins:int", "interval", hours=1, id="job", **options)
+    state = pickle.loads(pickle.dumps(job.__getstate__()))
+    restored = Job.__new__(Job)
+    restored.__setstate__(state)
+    assert restored.policy == job.policy
+    assert {name: state[name] for name in options} == options
+    assert not set(options) & set(scheduler.add_job("builtins:int", "interval", hours=1).__getstate__())

@@ -404,6 +404,37 @@ def test_a_job_without_tags_is_found_by_none_and_carries_nothing(scheduler):
     assert (scheduler.get_job("j").tags, scheduler.get_job("j").metadata) == ((), {})
 
 
+# ------------------------------------------------------------------------------------------------------ limits of time
+
+
+async def sleep_long():
+    from asyncio import sleep
+
+    await sleep(3600)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [({"timeout": 60}, "timeout"), ({"heartbeat_timeout": timedelta(minutes=1)}, "no heartbeat")],
+    ids=str,
+)
+def test_a_run_ends_when_its_time_is_over(scheduler, options, reason):
+    scheduler.add_job(sleep_long, id="j", **options)
+    scheduler.advance(59)
+    assert outcomes(scheduler, "j") == [("claimed", None, 1)]
+    scheduler.advance(1)
+    assert outcomes(scheduler, "j") == [("timed_out", reason, 1)]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"timeout": None, "heartbeat_timeout": None}, {"timeout": 3601}], ids=str
+)
+def test_a_run_whose_time_is_not_over_goes_on(scheduler, options):
+    scheduler.add_job(sleep_long, id="j", **options)
+    scheduler.advance(3600)
+    assert outcomes(scheduler, "j") == [("succeeded", None, 1)]
+
+
 # --------------------------------------------------------------------------------------------------------- the table
 
 
@@ -491,6 +522,11 @@ OPTIONS = {
     "on_failure": (
         test_a_run_that_has_failed_is_told,
         test_a_run_that_has_succeeded_is_not_told,
+    ),
+    "timeout": (test_a_run_ends_when_its_time_is_over, test_a_run_whose_time_is_not_over_goes_on),
+    "heartbeat_timeout": (
+        test_a_run_ends_when_its_time_is_over,
+        test_a_run_whose_time_is_not_over_goes_on,
     ),
     "keep_log": (test_the_log_of_a_run_is_kept, test_no_log_is_kept),
     "connection": (

@@ -9,7 +9,8 @@ from rota.core.details import attempts_of
 from rota.core.extras import extra_of
 from rota.core.orphans import Search, by_job, linked, sort_out
 from rota.core.run import Run
-from rota.core.states import CANCELLED, CLAIMED, LOST, SUCCEEDED, succeed
+from rota.core.states import CANCELLED, CLAIMED, LOST, SUCCEEDED, TIMED_OUT, succeed
+from rota.core.timeouts import MARK, mark_of
 from tests.core.test_plan import START, at, every, make_job
 
 NOW = at(100)
@@ -112,6 +113,29 @@ def test_the_attempt_that_died_is_known_with_its_node(owner):
     )
     assert died[:1] == ([(1, "died", "dead", at(0))] if owner == "dead" else [])
     assert hasattr(run, "parts") == (owner == "dead")
+
+
+@pytest.mark.parametrize(
+    ("options", "attempt", "cancel", "status"),
+    [
+        ({"retry": True}, 1, None, CLAIMED),
+        ({"retry": True, "on_lost": "lost"}, 2, None, CLAIMED),
+        ({"retry": True}, 3, None, TIMED_OUT),
+        ({"retry": True}, 1, "enough", TIMED_OUT),
+        ({}, 1, None, TIMED_OUT),
+    ],
+)
+def test_a_run_whose_time_was_over_when_its_node_died_is_tried_again_where_it_has_a_retry(
+    options, attempt, cancel, status
+):
+    run = orphan(attempt=attempt)
+    extra_of(run).cancel = cancel
+    job = job_of(timeout=5, **options)
+    marks = {("j", at(0)): {MARK: mark_of(run, "timeout")}}
+    sorted_out([run], job, parts_of=lambda keys: marks)
+    assert run.status == status
+    if status == CLAIMED:
+        assert [each.outcome for each in attempts_of(run, run.parts)] == ["timed_out", "claimed"]
 
 
 def test_a_started_run_of_a_job_that_is_gone_is_lost():

@@ -29,7 +29,7 @@ def test_durations_are_seconds_or_timedeltas(value, microseconds, seconds):
     assert type(seconds_of(policy.misfire_grace)) is type(seconds)
 
 
-@pytest.mark.parametrize("name", ["misfire_grace_time", "expires"])
+@pytest.mark.parametrize("name", ["misfire_grace_time", "expires", "timeout", "heartbeat_timeout"])
 @pytest.mark.parametrize("value", [0, -1, "5", True, float("nan"), float("inf"), timedelta(0), 1e-9])
 def test_a_duration_that_is_not_positive_is_refused_by_name_and_value(name, value):
     with pytest.raises(JobTypeError, match=name) as caught:
@@ -87,6 +87,8 @@ EACH_OPTION = {
     "on_lost": "lost",
     "max_attempts": 7,
     "keep_log": 1000,
+    "timeout": 5,
+    "heartbeat_timeout": 6,
     "on_failure": "builtins:print",
     "retry": Retry(wait_initial=3),
 }
@@ -101,15 +103,8 @@ def test_an_option_changes_its_part_of_a_policy_and_no_other(name):
     assert policy != DEFAULT_POLICY
     every = with_options(DEFAULT_POLICY, EACH_OPTION)
     assert every.key() == (
-        3_000_000,
-        False,
-        2,
-        4_000_000,
-        "lost",
-        7,
-        1000,
-        "builtins:print",
-        Retry(wait_initial=3),
+        *(3_000_000, False, 2, 4_000_000, "lost", 7, 1000),
+        *(5_000_000, 6_000_000, "builtins:print", Retry(wait_initial=3)),
     )
     assert with_options(every, {name: EACH_OPTION[name]}) is every
 
@@ -120,7 +115,7 @@ def test_policies_are_compared_and_hashed_by_value():
     assert hash(mine) == hash(same)
     assert mine != another
     assert mine != mine.key()
-    assert repr(mine) == "Policy(5, True, 1, None, 'rerun', 2, 0, None, None)"
+    assert repr(mine) == "Policy(5, True, 1, None, 'rerun', 2, 0, None, None, None, None)"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from rota import Cancel, Retry, RetryAfter, Skip, Snooze
 from rota.clock import SECOND
 from rota.core.extras import BACKFILL, RETRY, SCHEDULE, SNOOZED, Extra, extra_of
 from rota.core.policy import DEFAULT_POLICY, with_options
-from rota.core.run import Run, fail
+from rota.core.run import LAST, Run, fail
 from rota.core.states import (
     CANCELLED,
     FAILED,
@@ -119,6 +119,25 @@ def test_a_time_out_is_tried_again_whatever_classes_there_are():
     end(run, TIMED_OUT, "timeout", NOW)
     assert (next_try(run, NOW), run.reason) == (None, "timeout")
     run = run_of()
+    end(run, TIMED_OUT, "timeout", NOW)
+    assert next_try(run, NOW) is None
+
+
+def test_what_was_asked_to_stop_as_its_time_was_over_is_tried_again_unless_somebody_else_has_asked_too():
+    run = run_of(retry=PLAIN)
+    run.cancelled = True
+    run.wish = "retry", 99 * SECOND  # what it has raised since does not matter
+    end(run, TIMED_OUT, "timeout", NOW)
+    assert next_try(run, NOW) == NOW + 10 * SECOND
+    run = run_of(retry=PLAIN)
+    end(run, TIMED_OUT, "timeout", NOW)
+    extra_of(run).cancel = "enough"
+    assert (next_try(run, NOW), run.status) == (None, TIMED_OUT)
+
+
+def test_a_run_that_nobody_waits_for_any_more_is_not_tried_again_whatever_its_policy_is():
+    run = run_of(retry=PLAIN)
+    run.wish = LAST
     end(run, TIMED_OUT, "timeout", NOW)
     assert next_try(run, NOW) is None
 

@@ -27,11 +27,12 @@ pytestmark = pytest.mark.timeout(300)
 
 
 class TestTheModel(SharedJobStoreContract):
-    # It models who claims and writes what, and is not searched.
+    # It models who claims and writes what, is not searched, and keeps nothing beside its records.
     for _contract in (SearchContract, BesideContract, SharedBesideContract):
         locals().update({name: None for name in vars(_contract) if name.startswith("test_")})
 
     test_waiting_runs_are_found_by_their_status_and_origin = None
+    test_a_run_whose_time_was_over_when_its_node_died_has_timed_out = None
     test_records_that_are_forgotten_before_their_hour_is_counted_are_in_the_counts_all_the_same = None
     # It keeps objects, which need no restoring, so nothing is ever quarantined by what it reads, or healed.
     test_a_job_whose_code_is_gone_is_quarantined_and_healed_when_it_is_back = None

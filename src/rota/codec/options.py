@@ -31,6 +31,8 @@ def options_of(policy: Policy) -> dict[str, Any]:
         "on_lost": policy.on_lost,
         "max_attempts": policy.max_attempts,
         "keep_log": policy.keep_log,
+        "timeout": seconds_of(policy.timeout),
+        "heartbeat_timeout": seconds_of(policy.heartbeat_timeout),
         "on_failure": policy.on_failure,
         "retry": None if policy.retry is None else policy.retry.to_dict(),
     }

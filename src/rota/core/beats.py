@@ -12,6 +12,7 @@ from ..errors import HeartbeatError
 from ..texts import repr_of, shortened, type_name
 from .details import BEAT, LOG, LONGEST_NOTE, NOTE, PROGRESS, cut
 from .policy import LONGEST_LOG
+from .timeouts import MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,11 +53,23 @@ class Said:
     :ivar str | None note: what it said last
     :ivar int | None beat_at: when it said so last (microseconds, monotonic)
     :ivar Log | None log: what it has logged; None: it has not, or that is not to be kept
+    :ivar str | None mark: what is kept of it while it goes on after its time (:data:`rota.core.timeouts.MARK`)
     :ivar bool is_noted: whether its listener knows that something is new
     :ivar bool is_over: whether the run has ended, so that nothing is listened to any more
     """
 
-    __slots__ = ("_add", "_monotonic", "beat_at", "is_noted", "is_over", "key", "log", "note", "progress")
+    __slots__ = (
+        "_add",
+        "_monotonic",
+        "beat_at",
+        "is_noted",
+        "is_over",
+        "key",
+        "log",
+        "mark",
+        "note",
+        "progress",
+    )
 
     def __init__(self, run: Any, listener: Listener | None) -> None:
         self.key = (run.job_id, run.nominal)
@@ -64,6 +77,7 @@ class Said:
         self.note: str | None = None
         self.beat_at: int | None = None
         self.log: Log | None = None
+        self.mark: str | None = None
         self.is_over = False
         self.is_noted = listener is None
         self._monotonic: Callable[[], int] = int if listener is None else listener.monotonic
@@ -78,6 +92,14 @@ class Said:
         if note is not None:
             self.note = note
         self.beat_at = self._monotonic()
+        self._note_news()
+
+    def go_on(self, mark: str) -> None:
+        """Take note that the run goes on after its time."""
+        self.mark = mark
+        self._note_news()
+
+    def _note_news(self) -> None:
         if not self.is_noted and self._add is not None:
             self.is_noted = True
             self._add(self)
@@ -115,6 +137,8 @@ class Said:
             parts[NOTE] = cut(note, LONGEST_NOTE)
         if beat_at is not None:
             parts[BEAT] = str(instant_of(beat_at))
+        if self.mark is not None and not self.is_over:
+            parts[MARK] = self.mark
         return parts
 
     def last_words(self, instant_of: Callable[[int], int], longest_log: int) -> dict[str, str]:

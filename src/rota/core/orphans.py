@@ -9,7 +9,9 @@ from collections import Counter
 from operator import attrgetter
 
 from ..callables import lacking
-from .states import CANCELLED, CLAIMED, LOST, end
+from .policy import DEFAULT_POLICY
+from .states import CANCELLED, CLAIMED, LOST, TIMED_OUT, end
+from .timeouts import marked, time_out_with_node
 from .transitions import may_claim
 
 TYPE_CHECKING = False
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..job.handle import Job
     from .run import Run
+    from .timeouts import PartsOf
 
 
 class Search:
@@ -26,11 +29,23 @@ class Search:
     :param refusal: returns why a run is not trusted, None if it is
     :param can_run: whether the callable and the arguments of a job were restored
     :param job_for: returns the job with the arguments of a run that has its own, see :func:`sort_out`
+    :param parts_of: returns what is kept beside runs, see :func:`sort_out`
     :ivar own: the keys of the runs that the node has in hand, those that it has taken among them
     :ivar left: of how many jobs it can still take runs for each executor, None for any number
     """
 
-    __slots__ = ("_can_run", "_job_for", "_refusal", "in_doubt", "known", "left", "node", "own", "ownerless")
+    __slots__ = (
+        "_can_run",
+        "_job_for",
+        "_parts_of",
+        "_refusal",
+        "in_doubt",
+        "known",
+        "left",
+        "node",
+        "own",
+        "ownerless",
+    )
 
     def __init__(
         self,
@@ -42,8 +57,10 @@ class Search:
         refusal: Callable[[Run], str | None] | None,
         can_run: Callable[[Job], bool],
         job_for: Callable[[Run, Job], Job] | None = None,
+        parts_of: PartsOf | None = None,
     ) -> None:
         self._refusal = refusal
+        self._parts_of = parts_of
         self._job_for = job_for
         self._can_run = can_run
         self.node = node
@@ -68,6 +85,7 @@ class Search:
             *(orphans, jobs, self.node, now, self.left, self.known, self._refusal),
             can_run=self._can_run,
             job_for=self._job_for,
+            parts_of=self._parts_of,
         )
 
     def rescue(self, tries: Iterable[object], look: Callable[[], tuple[list[Run], bool]]) -> list[Run]:
@@ -107,10 +125,11 @@ def sort_out(
     *,
     can_run: Callable[[Job], bool],
     job_for: Callable[[Run, Job], Job] | None = None,
+    parts_of: PartsOf | None = None,
 ) -> list[Run]:
     """Decide which orphaned runs a node takes and which have ended; return those, changed accordingly.
 
-    Runs that somebody has asked to stop are cancelled.
+    Runs whose time was over have timed out, and those that somebody has asked to stop are cancelled.
     Others are left as they are if their job cannot be restored here or needs a resource that is not here, if living nodes have as
     many of its runs under way as it may have (R2), or if the executor has no room. The runs of a job are taken together or not at
     all: a node that has lost its lease and does not know it yet goes on with those that were not taken, beside those that were.
@@ -126,17 +145,23 @@ def sort_out(
     :param refusal: returns why a run is not trusted, None if it is; a store with a signing key executes signed runs only
     :param can_run: whether the callable and the arguments of a job were restored
     :param job_for: returns the job with the arguments of a run that has its own, or raises if they cannot be restored
+    :param parts_of: returns what is kept beside runs; None: nothing is known of it
     """
     left = None if room is None else dict(room)
     orphaned = Counter(run.job_id for run in orphans)
     changed: list[Run] = []
     is_open: dict[str, bool] = {}
     in_hand = {run.job_id for run in orphans if run.owner != node and (run.job_id, run.nominal) in known}
+    over = {} if parts_of is None else marked(orphans, jobs, parts_of)
     for run in orphans:
         if run.job_id in in_hand:
             continue
         job = jobs.get(run.job_id)
-        reason = _why_ended(run, job, node)
+        late = over.get((run.job_id, run.nominal))
+        if _has_timed_out(run, job, late, now):
+            changed.append(run)
+            continue
+        reason = _why_ended(run, job, node, late is not None)
         if reason is None and (job is None or not can_run(job) or lacking(job)):
             continue
         reason = reason or _why_refused(run, refusal)
@@ -151,23 +176,43 @@ def sort_out(
                     is_open[job.id] = _is_open(run, job, orphaned[job.id], left)
                 if not is_open[job.id]:
                     continue
-            if run.owner not in (None, node):
-                run.parts = died(run)
-                run.attempt += 1
-            run.owner, run.claimed_at, run.started_at = node, now, None
+            _take(run, node, now, late is not None)
         _give_job(run, job, job_for, now)
         changed.append(run)
     return changed
 
 
-def died(run: Run) -> dict[str, str]:
-    """Return the part of a run that keeps its attempt, of which the node has died."""
+def _take(run: Run, node: str, now: int, has_timed_out: bool) -> None:
+    """Make an orphan a run of a node; what another one had begun is another attempt."""
+    if run.owner not in (None, node):
+        run.parts = part_of_last(run, has_timed_out)
+        run.attempt += 1
+    run.owner, run.claimed_at, run.started_at = node, now, None
+
+
+def part_of_last(run: Run, has_timed_out: bool) -> dict[str, str]:
+    """Return the part of a run that keeps its last attempt, of which the node is gone."""
     from .details import DIED, Attempt, part_of_attempt  # rare
 
-    attempt = Attempt(run.attempt, DIED, run.owner)
+    attempt = Attempt(run.attempt, TIMED_OUT if has_timed_out else DIED, run.owner)
     attempt.started_at = run.started_at
     name, text = part_of_attempt(attempt)
     return {name: text}
+
+
+def _has_timed_out(run: Run, job: Job | None, reason: str | None, now: int) -> bool:
+    """End a run whose time was over when its node died, unless it is tried again; return whether it has ended.
+
+    :param reason: why its time was over; None: it was not
+    """
+    if reason is None:
+        return False
+    policy = DEFAULT_POLICY if job is None else job.policy
+    if policy.retry is not None and _why_cancelled(run) is None and run.tries + 1 < policy.max_attempts:
+        return False
+    time_out_with_node(run, reason, now)
+    run.job = job
+    return True
 
 
 def _give_job(run: Run, job: Job | None, job_for: Callable[[Run, Job], Job] | None, now: int) -> None:
@@ -228,8 +273,13 @@ def _status_of_end(run: Run, job: Job | None, node: str) -> str:
     return LOST if had_started and _why_cancelled(run) is None else CANCELLED
 
 
-def _why_ended(run: Run, job: Job | None, node: str) -> str | None:
-    """Return why a run is not executed again, or None."""
+def _why_ended(run: Run, job: Job | None, node: str, has_timed_out: bool) -> str | None:
+    """Return why a run is not executed again, or None.
+
+    :param has_timed_out: whether its last attempt has, which may be followed by another one
+    """
+    if has_timed_out:
+        return None
     cancel = _why_cancelled(run)
     if cancel is not None:
         return cancel

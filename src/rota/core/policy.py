@@ -31,11 +31,13 @@ class Policy:
     :cvar some_tell: whether any policy of this process names whom to tell of failures
     :cvar some_keep_log: whether any policy of this process has the logs of runs kept
     :cvar some_retry: whether any policy of this process has failed runs tried again
+    :cvar some_time_out: whether any policy of this process limits the time of runs
     """
 
     __slots__ = (
         "coalesce",
         "expires",
+        "heartbeat_timeout",
         "keep_log",
         "max_attempts",
         "max_instances",
@@ -43,11 +45,13 @@ class Policy:
         "on_failure",
         "on_lost",
         "retry",
+        "timeout",
     )
 
     some_tell: ClassVar[bool] = False
     some_keep_log: ClassVar[bool] = False
     some_retry: ClassVar[bool] = False
+    some_time_out: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -58,6 +62,8 @@ class Policy:
         on_lost: str = "rerun",
         max_attempts: int = 3,
         keep_log: int = 0,
+        timeout: int | None = None,
+        heartbeat_timeout: int | None = None,
         on_failure: str | Nameless | None = None,
         retry: Retry | None = None,
     ) -> None:
@@ -69,6 +75,9 @@ class Policy:
         self.max_attempts = max_attempts
         #: how much is kept of what a run logs: the newest so many bytes
         self.keep_log = keep_log
+        #: how long an attempt may take, and how long it may say nothing; see :mod:`rota.core.timeouts`
+        self.timeout = timeout
+        self.heartbeat_timeout = heartbeat_timeout
         #: what is called with a run that has failed: its textual reference, or itself if it has none
         self.on_failure = on_failure
         #: which failures are followed by another try; None: none, but those of nodes
@@ -84,6 +93,8 @@ class Policy:
             self.on_lost,
             self.max_attempts,
             self.keep_log,
+            self.timeout,
+            self.heartbeat_timeout,
             self.on_failure,
             self.retry,
         )
@@ -123,6 +134,8 @@ OPTION_NAMES = (
     "on_lost",
     "max_attempts",
     "keep_log",
+    "timeout",
+    "heartbeat_timeout",
     "on_failure",
     "retry",
 )
@@ -134,8 +147,8 @@ def with_options(base: Policy, options: Mapping[str, Any]) -> Policy:
     """Return ``base`` with some options changed.
 
     :param base: the policy to start from
-    :param options: any of ``misfire_grace_time`` and ``expires`` (seconds, timedelta or None), ``coalesce``,
-        ``max_instances``, ``on_lost`` ("rerun" or "lost"), ``max_attempts``, ``keep_log`` (bytes),
+    :param options: any of ``misfire_grace_time``, ``expires``, ``timeout`` and ``heartbeat_timeout`` (seconds, timedelta or None),
+        ``coalesce``, ``max_instances``, ``on_lost`` ("rerun" or "lost"), ``max_attempts``, ``keep_log`` (bytes),
         ``on_failure`` (a callable or a reference to one), ``retry`` (a Retry, True, False or None)
     :raises JobTypeError, JobValueError: if a value is not acceptable
     """
@@ -169,7 +182,11 @@ def seconds_of(duration: int | None) -> int | float | None:
     return duration // SECOND if duration % SECOND == 0 else duration / SECOND
 
 
-def _duration(name: str, value: object) -> int | None:
+def _duration(name: str, value: object, none: str = "a run is never too late") -> int | None:
+    """Return a duration in microseconds.
+
+    :param none: what None means, for the message
+    """
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float, timedelta)):
@@ -183,7 +200,7 @@ def _duration(name: str, value: object) -> int | None:
     if duration <= 0:
         raise JobTypeError(
             f"{name} must be either None or a positive number of seconds, got {repr_of(value)}; "
-            f"None means that a run is never too late"
+            f"None means that {none}"
         )
     return duration
 
@@ -200,6 +217,16 @@ def _set_misfire_grace(policy: Policy, name: str, value: object) -> None:
 
 def _set_expires(policy: Policy, name: str, value: object) -> None:
     policy.expires = _duration(name, value)
+
+
+def _set_timeout(policy: Policy, name: str, value: object) -> None:
+    policy.timeout = _duration(name, value, "a run may take any time")
+    Policy.some_time_out = Policy.some_time_out or value is not None
+
+
+def _set_heartbeat_timeout(policy: Policy, name: str, value: object) -> None:
+    policy.heartbeat_timeout = _duration(name, value, "a run need not say that it is alive")
+    Policy.some_time_out = Policy.some_time_out or value is not None
 
 
 def _set_coalesce(policy: Policy, name: str, value: object) -> None:
@@ -280,6 +307,8 @@ _SETTERS = {
     "on_lost": _set_on_lost,
     "max_attempts": _set_max_attempts,
     "keep_log": _set_keep_log,
+    "timeout": _set_timeout,
+    "heartbeat_timeout": _set_heartbeat_timeout,
     "on_failure": _set_on_failure,
     "retry": _set_retry,
 }

@@ -9,7 +9,7 @@ from datetime import date, datetime, time
 from weakref import WeakValueDictionary
 
 from ..clock import moment
-from ..errors import NoResultError, RunFailedError, RunNotInHandError
+from ..errors import NoResultError, RunFailedError, RunNotInHandError, RunTimedOutError
 from ..texts import repr_of, shortened, text_of, type_name
 from .states import CLAIMED, FAILED, LOST, SUCCEEDED, TIMED_OUT, WAITING, end
 
@@ -33,9 +33,26 @@ if TYPE_CHECKING:
         def now(self) -> int:
             """Return the current instant."""
 
+    class Watch(Protocol):
+        """Who watches how long the runs of one store take, on the node that has them."""
+
+        def begin(self, run: Run) -> None:
+            """Take note that an attempt begins now. Thread-safe; it does not wait, and raises nothing."""
+
+        def forget(self, run: Run) -> None:
+            """Take note that it has not begun after all."""
+
+        def is_over(self, run: Run) -> bool:
+            """Whether the time of the attempt is over, and it goes on."""
+
+        def of_copy(self, run: Run) -> Watch:
+            """Return who watches a copy of the run, which its job sees in its place."""
+
 
 #: Who knows who listens to what the runs of a node say: its engine, by the id of the node; in a worker process, by None.
 heard: WeakValueDictionary[str | None, Listeners] = WeakValueDictionary()
+#: The wish of a run that has ended for good whatever its policy is: nobody waits for it any more, and it may still go on.
+LAST: Wish = ("last", None)
 #: The reason of the call of what a job wants to be told of failures; it is in no ledger.
 ON_FAILURE = "on_failure"
 
@@ -109,6 +126,7 @@ class Run:
         "then",
         "timezone",
         "traceback",
+        "watch",
         "wish",
     )
 
@@ -125,6 +143,8 @@ class Run:
     some_say: ClassVar[bool] = False
     #: whether any run of this process may be tried again
     some_again: ClassVar[bool] = False
+    #: who watches how long it takes, where its job has a limit; others have no such attribute
+    watch: Watch
 
     def __init__(
         self, job_id: str, nominal: int, due: int, job: Job | None = None, executor: str = "default"
@@ -234,6 +254,21 @@ class Run:
 
         at = beat_of(getattr(self, "parts", {}))
         return None if at is None else self._shown(at)
+
+    @property
+    def timeout_at(self) -> datetime | None:
+        """About when the time of the attempt is over (``timeout``), or None: it has not started, or may take any time.
+
+        It is an estimate: what counts is the monotonic clock, without the time in which the machine sleeps.
+        """
+        timeout = self.job.policy.timeout if self.job is not None else None
+        return None if timeout is None or self.started_at is None else self._shown(self.started_at + timeout)
+
+    @property
+    def past_timeout(self) -> bool:
+        """Whether the time of the attempt is over (``timeout``, ``heartbeat_timeout``): it ends as "timed_out" in any case."""
+        watch = getattr(self, "watch", None)
+        return self.status == TIMED_OUT or (watch is not None and watch.is_over(self))
 
     @property
     def deadline(self) -> datetime | None:
@@ -386,15 +421,15 @@ def fail(run: Run, exception: BaseException, traceback: str, now: int) -> None:
 def outcome_of(run: Run) -> Any:
     """Return what a run that has ended has returned, as far as that is known.
 
-    :raises NoResultError: if it has not succeeded, a :class:`RunFailedError` if it has failed
+    :raises NoResultError: if it has not succeeded, a :class:`RunFailedError` if it has failed or timed out
     """
     if run.status == SUCCEEDED:
         return run.retval
     if run.exception is not None:
         raise run.exception
-    if run.status == FAILED:
-        raise RunFailedError(
-            run, f"failed: {run.error_type or 'an error'}: {run.error or 'nothing is known of it'}"
+    if run.status in (FAILED, TIMED_OUT):
+        raise (RunFailedError if run.status == FAILED else RunTimedOutError)(
+            run, f"{run.status}: {run.error_type or 'an error'}: {run.error or 'nothing is known of it'}"
         )
     raise NoResultError(
         run, f"ended without a result: {run.status}{f' ({run.reason})' if run.reason else ''}"

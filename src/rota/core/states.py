@@ -111,7 +111,7 @@ RUN_TRANSITIONS: dict[str, dict[str, str]] = {
         FAILED: "the job raised, or could not be called",
         MISSED: "it was too late to start",
         SKIPPED: "the job runs as often as it may, or later times stand for it",
-        TIMED_OUT: "it took longer than it may (reserved, nothing ends a run for that yet)",
+        TIMED_OUT: "its time is over, whatever it does then",
         CANCELLED: "it was stopped before or while it ran, or its job was removed before it started",
         LOST: "its node died, or its store was replaced",
         WITHHELD: "its node's lease was not renewed when it was to start",
@@ -126,6 +126,7 @@ RUN_TRANSITIONS: dict[str, dict[str, str]] = {
     },
     SNOOZED: {
         WAITING: "its node gives it back until then",
+        TIMED_OUT: "its time was over before",
         CANCELLED: "somebody asked it to stop meanwhile",
     },
     WITHHELD: {
@@ -161,6 +162,16 @@ def end(run: HasStatus, status: str, reason: str | None, now: int) -> None:
     if _held:
         _check("run", run.id, RUN_TRANSITIONS, run.status, status)
     run.status = status
+    run.reason = reason
+    run.finished_at = now
+
+
+def time_out(run: HasStatus, reason: str, now: int) -> None:
+    """End a run whose time is over. The end that it was given since then gives way to that: no store knows it."""
+    if _held:
+        _check("run", run.id, RUN_TRANSITIONS, CLAIMED, TIMED_OUT)
+    run.retval = None
+    run.status = TIMED_OUT
     run.reason = reason
     run.finished_at = now
 

@@ -10,6 +10,7 @@ from ..clock import SECOND
 from ..outcomes import Cancel, RetryAfter, Skip, Snooze
 from .extras import RETRY, SCHEDULE, SNOOZED, extra_of
 from .policy import DEFAULT_POLICY
+from .run import LAST
 from .states import CANCELLED, FAILED, LOST, SKIPPED, TIMED_OUT, end, snooze
 from .states import SNOOZED as SNOOZES
 
@@ -74,28 +75,33 @@ def next_try(run: Run, now: int, may_rerun: bool = True) -> int | None:
     :param may_rerun: whether a run whose worker process has died may be executed again
     """
     extra = getattr(run, "extra", None)
-    if run.cancelled or (extra is not None and extra.cancel is not None):
+    wish: Wish | None = getattr(run, "wish", None)
+    if wish == LAST:
+        return None
+    # What has timed out was asked to stop for that.
+    if (run.cancelled and run.status != TIMED_OUT) or (extra is not None and extra.cancel is not None):
         if run.status == SNOOZES:
             end(run, CANCELLED, (extra and extra.cancel) or "cancelled while it was running", now)
         return None
     if extra is not None and extra.not_before is not None:
         return extra.not_before  # type: ignore[no-any-return]
-    wish: Wish | None = getattr(run, "wish", None)
     if run.status == SNOOZES:
         return _waits(run, SNOOZED, now + (wish[1] or 0 if wish else 0), counts=False)
     policy = DEFAULT_POLICY if run.job is None else run.job.policy
     if run.status == LOST:
         return _after_worker(run, policy, now) if may_rerun and policy.on_lost == RERUN else None
-    return _after_failure(run, policy, now, wish) if run.status in (FAILED, TIMED_OUT) else None
+    if run.status == TIMED_OUT:  # whatever it has raised since
+        return None if policy.retry is None else _another(run, policy, now, None)
+    return _after_failure(run, policy, now, wish) if run.status == FAILED else None
 
 
 def _after_failure(run: Run, policy: Policy, now: int, wish: Wish | None) -> int | None:
     if policy.retry is None and wish is None:
         return None
-    if run.status == FAILED and wish is None:
+    if wish is None:
         run.reason = run.reason or NOT_RETRYABLE
         return None
-    return _another(run, policy, now, None if wish is None else wish[1])
+    return _another(run, policy, now, wish[1])
 
 
 def not_given_back(run: Run, reason: str, now: int) -> None:

@@ -93,6 +93,7 @@ class Taking:
         run.attempt += 1
         run.owner, run.claimed_at, run.started_at, run.finished_at = self._node, self._now, None, None
         run.error_type = run.error = run.traceback = None  # those of the attempt before
+        run.cancelled = False  # a time-out asks to stop
         if hasattr(run, "wish"):
             del run.wish
         extra_of(run).not_before = None

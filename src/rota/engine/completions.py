@@ -11,7 +11,7 @@ from time import sleep
 
 from ..clock import HELD, SECOND
 from ..core.policy import Policy
-from ..core.run import GONE, Run, is_plain
+from ..core.run import GONE, LAST, Run, is_plain
 from ..core.states import CANCELLED, LOST, SUCCEEDED, WITHHELD, end, take_back
 from ..errors import HeldRowsError
 from ..events import EVENT_JOB_LOST, EVENT_JOB_REFUSED
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .lease import Lease
     from .next_tries import GivenBack, NextTries
     from .outlet import Outlet
+    from .timeouts import Timeouts
 
     class HearsOfEnd(Protocol):
         """Somebody who has asked for a run."""
@@ -62,6 +63,10 @@ class Completions:
     next_tries: NextTries | None = None
     #: called with the time at which a run that waits may start (instant)
     begin_at: Callable[[int], object]
+    #: the runs whose time is limited; None: there was none yet
+    timeouts: Timeouts | None = None
+    #: whether some of them were not waited for any more
+    has_left_some = False
 
     def __init__(
         self, outlet: Outlet, back_off: BackOff, store: BaseJobStore, alias: str, lease: Lease | None
@@ -107,6 +112,11 @@ class Completions:
         self._gathers = False
 
     @property
+    def parts(self) -> tuple[Completions]:
+        """The ends of runs of each store: this one; an engine has several."""
+        return (self,)
+
+    @property
     def in_flight(self) -> int:
         """How many runs were handed out and are not recorded."""
         return self.submitted - self.recorded
@@ -140,6 +150,8 @@ class Completions:
         if run.permission is not None and run.status == WITHHELD and run.permission is not GONE:
             self._withhold(run)
             return
+        if Policy.some_time_out and hasattr(run, "watch") and not self.watch().end(run):
+            return
         if run.retval is not None and not is_plain(run.retval):
             from ..codec.results import kept_of  # import time: most jobs return nothing
 
@@ -156,6 +168,8 @@ class Completions:
 
     def _withhold(self, run: Run) -> None:
         take_back(run)
+        if hasattr(run, "watch"):
+            run.watch.forget(run)
         self.withheld.append(run)
         if self.draining:  # asked after the run was appended, so drain() finds it
             self.give_back_withheld()
@@ -232,7 +246,7 @@ class Completions:
         if not batch:
             return True
         ended_now = batch if self.in_hand is None else self._without_unstarted(batch)
-        again = self._give_back(ended_now) if Run.some_again and ended_now else None
+        again = self._give_back(ended_now) if ended_now and (Run.some_again or Policy.some_retry) else None
         if again is not None:
             ended_now = again.ended
         waiting = self._has_waiting_job(ended_now)
@@ -268,7 +282,7 @@ class Completions:
         # Only the writer takes from the left, so what is counted here is there.
         take = self._ended.popleft
         batch = [take() for _ in range(min(len(self._ended), BATCH))]
-        if Run.some_again and self.next_tries is not None:
+        if self.next_tries is not None:
             batch += self.next_tries.take_ready()
         return batch
 
@@ -438,6 +452,27 @@ class Completions:
             beats = Beats(self._outlet, self._store, self._alias, self._lease, self.in_hand)
             return self.__dict__.setdefault("beats", beats)  # type: ignore[no-any-return]
         return self.beats
+
+    def watch(self) -> Timeouts:
+        """Return who watches the runs of this store, from the first whose time is limited on. Thread-safe."""
+        if self.timeouts is None:
+            from .timeouts import Timeouts  # most jobs have no limit
+
+            timeouts = Timeouts(self._outlet, self._store, self._alias, self)
+            return self.__dict__.setdefault("timeouts", timeouts)  # type: ignore[no-any-return]
+        return self.timeouts
+
+    def end_instead(self, run: Run, record: Run) -> None:
+        """Take the end of a run that is not waited for any more, in the form of another object.
+
+        :param run: the run that goes on
+        """
+        key = (run.job_id, run.nominal)
+        if self.in_hand is not None and self.in_hand.get(key) is run:
+            self.in_hand[key] = record
+        self.has_left_some = True
+        record.wish = LAST  # it may still go on here
+        self._ended.append(record)
 
     def note_failures(self, runs: Sequence[Run], unrecorded: Container[int] = ()) -> Failures:
         """Take note of failed runs of which somebody is to be told; return what tells.

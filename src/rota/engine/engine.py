@@ -5,7 +5,10 @@ A host calls :meth:`Engine.tick`, which waits for no job. Threads of its own onl
 
 from __future__ import annotations
 
+from threading import get_ident
+
 from ..clock import HELD, LEASE, SECOND, SLICE
+from ..core.policy import Policy
 from ..core.run import heard
 from ..errors import StoreReplacedError
 from ..events import EVENT_CLOCK_JUMPED, ClockEvent
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
     from .beats import Beats
+    from .completions import Completions
 
 #: After so many leases without a pass a node is not renewed any more: it lives, and does no work.
 SILENCE = 4
@@ -88,6 +92,7 @@ class Engine:
         #: machine was awake); None: it waits for a wake-up
         self._expected_by: int | None = None
         self._watch = PassWatch(self.outlet, self._lease, replace_pass, self.has_host)
+        self._watch.meanwhile = self.look_at_time
         self._capacity = Capacity(self.outlet, self._crowded)
         self.outlet.room_came_free = self._capacity.came_free
         self._passes: dict[StoreState, StorePass] = {}
@@ -238,6 +243,11 @@ class Engine:
             state.completions.flush()
 
     @property
+    def parts(self) -> list[Completions]:
+        """The ends of runs of each store."""
+        return [state.completions for state in self.states]
+
+    @property
     def waiting(self) -> int:
         """How many runs wait for their permission to start."""
         return sum(state.completions.waiting for state in self.states)
@@ -268,6 +278,7 @@ class Engine:
         self._expected_by = self._watch_clock()
         delay: float | None = None
         self._capacity.begin()
+        self.outlet.passing = ident = get_ident()
         try:
             for state in self.states:
                 watch.under_way = state
@@ -276,7 +287,13 @@ class Engine:
                     delay = wait
         except PassLeftBehind:
             return 0.0  # another thread makes the passes by now, and what this one would note is not true any more
+        finally:
+            if self.outlet.passing == ident:
+                self.outlet.passing = None
         watch.under_way = None
+        if Policy.some_time_out:
+            look = self.look_at_time()
+            delay = look if delay is None else delay if look is None else min(delay, look)
         if self._capacity.settle():
             delay = 0.0
         if delay is not None and self.slice is not None:
@@ -294,6 +311,14 @@ class Engine:
     def _pass_over(self, state: StoreState) -> float | None:
         found = self._passes.get(state)  # a store may be removed meanwhile
         return None if found is None else found.run(self.claiming and state not in self.leaving)
+
+    def look_at_time(self) -> float | None:
+        """Stop the runs that have taken too long, also while a store fails. Thread-safe.
+
+        :return: the seconds until the next look, None: no time will be over
+        """
+        looks = [state.completions.timeouts.look() for state in self.states if state.completions.timeouts]
+        return min((look for look in looks if look is not None), default=None)
 
     def _crowded(self) -> set[str]:
         """Return the executors for which stores hold plain functions back."""

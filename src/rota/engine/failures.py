@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _FAILURES = (FAILED, LOST, TIMED_OUT)
 #: What a record has; its zone is that of the job.
-_KEPT = tuple(name for name in Run.__slots__ if name not in ("timezone", "said"))
+_KEPT = tuple(name for name in Run.__slots__ if name not in ("timezone", "said", "watch"))
 
 
 class Failures:

@@ -35,6 +35,7 @@ class Outlet:
         "executors",
         "exiting",
         "logger",
+        "passing",
         "polls",
         "retry_interval",
         "room_came_free",
@@ -66,6 +67,8 @@ class Outlet:
         self.room_came_free: Callable[[], None] = wake
         #: whether passes look for what others have changed. In virtual time nothing changes behind the engine's back.
         self.polls = True
+        #: identity of the thread that makes a pass now
+        self.passing: int | None = None
         #: True while the interpreter exits
         self.exiting = False
 

@@ -77,6 +77,7 @@ class PassWatch:
         "_since",
         "_stop",
         "_told",
+        "meanwhile",
         "passes",
         "under_way",
     )
@@ -92,6 +93,8 @@ class PassWatch:
         self._has_host = has_host
         self._lease = lease
         self._replace = replace
+        #: called while a pass does not get on, in the thread that looks at it
+        self.meanwhile: Callable[[], object] = bool
         #: how many passes have begun
         self.passes = 0
         #: the store that the pass under way is about; None: there is none
@@ -155,7 +158,10 @@ class PassWatch:
         place, now = (self.passes, state, planning, done), self._outlet.awake()
         if place != self._place:
             self._place, self._since, self._told = place, now, False
-        elif state is not None and now - self._since >= self._lease:
+            return
+        if state is not None:
+            self.meanwhile()
+        if state is not None and now - self._since >= self._lease:
             self._hangs(state, planning, now - self._since)
 
     def _hangs(self, state: StoreState, planning: Planning | None, elapsed: int) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..core.run import Run
+    from .completions import Completions
     from .lease import Lease
     from .outlet import Outlet
     from .store_state import StoreState
@@ -32,6 +33,8 @@ def submit(outlet: Outlet, state: StoreState, alias: str, heads: Sequence[Run]) 
         from ..executors.kept_logs import keep_logs  # most jobs keep no logs
 
         keep_logs()
+    if Policy.some_time_out:
+        limit_times(state.completions, heads)
     state.completions.handing_out = True
     try:
         executor = outlet.executors[alias]
@@ -56,6 +59,17 @@ def submit(outlet: Outlet, state: StoreState, alias: str, heads: Sequence[Run]) 
                     done(run)
     finally:
         state.completions.handing_out = False
+
+
+def limit_times(completions: Completions, heads: Sequence[Run]) -> None:
+    """Have the time of runs watched that are about to be handed out, as far as it is limited."""
+    for head in heads:
+        run: Run | None = head
+        while run is not None:
+            job = run.job
+            if job is not None and (job.policy.timeout or job.policy.heartbeat_timeout):
+                run.watch = completions.watch()
+            run = run.then
 
 
 def hand_over(outlet: Outlet, state: StoreState, runs: Sequence[Run]) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from types import SimpleNamespace
 
 from ..clock import SYSTEM_CLOCK, instant
-from ..core.policy import DEFAULT_POLICY
+from ..core.policy import DEFAULT_POLICY, Policy
 from ..core.run import Run, said_by, time_of
 from ..core.states import (
     CANCELLED,
@@ -104,6 +104,8 @@ def runs_of(job: Job, run_times: list[datetime], claimed: Sequence[Run]) -> Iter
         if run.nominal in by_nominal:
             claimed_run = by_nominal[run.nominal]
             run.permission = claimed_run.permission
+            if Policy.some_time_out and hasattr(claimed_run, "watch"):
+                run.watch = claimed_run.watch.of_copy(claimed_run)
             if claimed_run.status == CLAIMED:
                 run.said = said_by(claimed_run)  # what the job says and logs is that of the claimed one
             if before is not None and before.status == WITHHELD:

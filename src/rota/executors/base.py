@@ -145,6 +145,17 @@ class BaseExecutor(ABC):
         :param run: a run that was handed to this executor; one that it does not have any more is left alone
         """
 
+    def time_out(self, run: Run) -> None:
+        """Have a run stop whose time is over (``run.cancelled`` is set): as in :meth:`cancel_run`, or harder.
+
+        A coroutine or greenlet is cancelled, a worker process ended and replaced. What can only be asked, such as a thread, goes on
+        and keeps its place until it returns. The run is reported as ever, and the engine makes "timed_out" of its end. This does
+        not wait.
+
+        :param run: a run that was handed to this executor; one that it does not have any more is left alone
+        """
+        self.cancel_run(run)
+
     def forked(self) -> None:
         """Forget the runs and the locks of the parent process; called in a forked child."""
         self.__dict__.pop("_own_submissions", None)

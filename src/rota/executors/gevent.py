@@ -75,9 +75,14 @@ class GeventExecutor(NativeExecutor):
     def _cancel_run(self, run: Run) -> None:
         for greenlet, current in list(self._greenlets.items()):
             if current is run:
-                greenlet.kill(block=False)
+                self._hub.loop.run_callback(self._kill, greenlet, run)
         if self._loop_thread is not None:
             self._loop_thread.cancel_run(run)
+
+    def _kill(self, greenlet: gevent.Greenlet[..., Any], run: Run) -> None:
+        """Kill a greenlet, called by the hub, if its run is under way still: it may have come to the next one of its group."""
+        if self._greenlets.get(greenlet) is run and run.started_at is not None and not run.ended:
+            greenlet.throw(gevent.GreenletExit)
 
     def _on_hub(self, call: Callable[..., None], *args: Any) -> None:
         """Call something on the hub's thread: at once if this is it, else soon."""

@@ -75,6 +75,9 @@ class WorkerProcess:
         #: whether it may have died since its last answer, as there was nothing for it to do
         self.rested = False
         self._ended = False
+        #: the run that it carries out, if that has a limit of time; held while that changes, or the worker is ended for it
+        self._serves: Run | None = None
+        self._serving = threading.Lock()
         try:
             ours, theirs = connection.Pipe()
         except OSError as exc:  # a limit of the system
@@ -142,6 +145,17 @@ class WorkerProcess:
             self._pipe.send(message)
         except OSError:
             raise WorkerDied from None
+
+    def serve(self, run: Run | None) -> None:
+        """Take note that it carries out a run that has a limit of time; None: it does so no more."""
+        with self._serving:
+            self._serves = run
+
+    def time_out(self, run: Run) -> None:
+        """Make the process end at once if it carries out this run."""
+        with self._serving:
+            if self._serves is run:
+                self.kill()
 
     def receive_outcome(self, run: Run) -> bytes:
         """Wait for the outcome of the call and return it, pickled.

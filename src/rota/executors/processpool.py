@@ -16,6 +16,7 @@ from queue import Empty
 from weakref import WeakSet
 
 from ..clock import SECOND
+from ..core.policy import Policy
 from ..core.run import Run, fail, is_expired, time_of
 from ..core.states import CANCELLED, LOST, MISSED, end, succeed
 from ..errors import (
@@ -148,6 +149,11 @@ class ProcessPoolExecutor(WorkerPool):
                 if worker is not None:
                     worker.terminate()
 
+    def time_out(self, run: Run) -> None:
+        """End the worker that carries out a run; the next run of its group, or of another one, gets a new worker."""
+        for worker in list(self._workers.values()):
+            worker.time_out(run)
+
     # -- on the thread of one worker -----------------------------------------------------------------------------
 
     def _work(self, index: int, queue: Items) -> None:
@@ -205,10 +211,23 @@ class ProcessPoolExecutor(WorkerPool):
             except (SerializationError, WorkerProcessError) as exc:
                 fail(run, exc, "", time_of(run, self._clock))
                 return self._log.error("%s", exc)
-            payload = self._exchange(index, worker, run, message)
+            is_limited = Policy.some_time_out and hasattr(run, "watch")
+            exchange = self._exchange_in_time if is_limited else self._exchange
+            payload = exchange(index, worker, run, message)
             if payload is not None:
                 write_outcome(run, payload, time_of(run, self._clock), self._log)
         return None
+
+    def _exchange_in_time(self, index: int, worker: WorkerProcess, run: Run, message: bytes) -> bytes | None:
+        """Let a worker carry out a call, which is ended when the time of the run is over; see :meth:`_exchange`."""
+        run.watch.begin(run)
+        worker.serve(run)
+        if run.cancelled:  # asked after that, so whoever comes later finds the worker
+            worker.kill()
+        payload = self._exchange(index, worker, run, message)
+        if payload is not None:
+            worker.serve(None)
+        return payload
 
     def _exchange(self, index: int, worker: WorkerProcess, run: Run, message: bytes) -> bytes | None:
         """Let a worker carry out a call; None if it dies. The run has ended then, unless another worker may have it."""
@@ -219,6 +238,8 @@ class ProcessPoolExecutor(WorkerPool):
                 self._end_with_worker(index, run)
             else:  # it died while it was idle: it cannot have begun
                 run.started_at = None
+                if hasattr(run, "watch"):
+                    run.watch.forget(run)
                 self._replace(index)
             return None
         if self._started is not None:

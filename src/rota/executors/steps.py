@@ -10,6 +10,7 @@ from contextvars import Context, ContextVar
 from functools import partial
 from types import CoroutineType
 
+from ..core.policy import Policy
 from ..core.run import Run, fail, is_expired, time_of
 from ..core.states import CANCELLED, CLAIMED, FAILED, MISSED, end, succeed, withhold
 from ..errors import CommandStoppedError, NoCurrentRunError, RunOutcome
@@ -169,6 +170,8 @@ def perform(
     if job is not None and job.policy.expires is not None and is_expired(run, now):
         return end(run, MISSED, "expired", now)
     run.started_at = now
+    if Policy.some_time_out and hasattr(run, "watch"):
+        run.watch.begin(run)
     try:
         retval = context.copy().run(call, run, job)
         if retval is not None and is_coroutine(retval):

@@ -483,6 +483,7 @@ class Job:
             "coalesce": self.coalesce,
             "max_instances": self.max_instances,
             "next_run_time": self.next_run_time,
+            **_own_options(self.policy),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -526,6 +527,16 @@ class Job:
         return f"{self.name} (trigger: {self.trigger}, {status})"
 
 
+def _own_options(policy: Policy) -> dict[str, Any]:
+    """Return the options that APScheduler does not know, as far as they differ from the defaults."""
+    values = {name: getattr(policy, name) for name in _OWN_OPTIONS}
+    usual = {name: getattr(DEFAULT_POLICY, name) for name in _OWN_OPTIONS}
+    found = {name: value for name, value in values.items() if value != usual[name]}
+    return {name: seconds_of(value) if name in _DURATIONS else value for name, value in found.items()}
+
+
+_OWN_OPTIONS = ("expires", "on_lost", "max_attempts", "keep_log", "timeout", "heartbeat_timeout", "retry")
+_DURATIONS = ("expires", "timeout", "heartbeat_timeout")
 _NOWHERE = (None, None)
 _NO_KWARGS: Mapping[str, Any] = {}
 _assigned = attrgetter(*(name for name in Job.__slots__ if name != "__weakref__"))

@@ -85,7 +85,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
     :param timezone: the default zone of triggers and naive datetimes, as object or name (the local zone)
     :param jobstore_retry_interval: the longest wait in seconds between two tries with a store that fails (10)
     :param job_defaults: defaults for ``misfire_grace_time``, ``coalesce``, ``max_instances``, ``expires``,
-        ``on_lost``, ``max_attempts``, ``keep_log``, ``on_failure``, ``retry``
+        ``on_lost``, ``max_attempts``, ``keep_log``, ``on_failure``, ``retry``, ``timeout``, ``heartbeat_timeout``
     :param jobstores: job stores by alias: objects, URLs (``postgresql://…``), or dictionaries with ``type`` (plug-in name),
         ``class`` or ``url`` and arguments
     :param executors: executors by alias: objects, or dictionaries with ``type`` or ``class`` and arguments
@@ -403,6 +403,8 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         metadata: Mapping[str, Any] | None = None,
         keep_log: int = undefined,
         retry: Retry | bool | None = undefined,
+        timeout: float | timedelta | None = undefined,
+        heartbeat_timeout: float | timedelta | None = undefined,
         **trigger_args: Any,
     ) -> Job:
         """Add a job and wake the scheduler up.
@@ -437,6 +439,11 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
             the newest so many bytes, 65,536 at most (8,192 on etcd and ZooKeeper); 0 (the default): nothing
         :param retry: how a run is tried again that has failed: True, or a :class:`~rota.Retry`; None (the default): not at all.
             Any node takes the next try when its wait is over
+        :param timeout: how long a run may take (seconds, from its start, without the time in which the machine sleeps); None (the
+            default): any time. Then a coroutine is cancelled and a worker process ended; a thread is asked to stop, by
+            ``current_run().cancelled``, and keeps its place until it returns. The run ends as "timed_out"
+        :param heartbeat_timeout: how long a run may go on without calling ``current_run().heartbeat()`` (seconds); None (the
+            default): it need not. Then the same happens
         :param trigger_args: the arguments of the trigger that ``trigger`` names
         :return: the job
         :raises InvalidJobError: (its subclasses) for whatever is wrong with the job
@@ -470,6 +477,8 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
             metadata,
             keep_log,
             retry,
+            timeout,
+            heartbeat_timeout,
             **trigger_args,
         )
         if connection is not None:

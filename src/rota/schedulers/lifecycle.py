@@ -9,6 +9,7 @@ from functools import partial
 from threading import Event, get_ident
 
 from ..clock import LEASE, SECOND
+from ..core.policy import Policy
 from ..errors import OptionTypeError, SchedulerAlreadyRunningError, SchedulerNotRunningError
 from ..events import (
     EVENT_SCHEDULER_PAUSED,
@@ -332,7 +333,7 @@ class Lifecycle:
                 self.log.warning("%d runs are still under way; they are asked to stop", engine.in_flight)
                 self.registry.cancel(executors)
                 scheduler._wait_idle(engine, CANCEL_GRACE)
-            self.registry.stop(executors, engine.in_flight == 0)
+            self.registry.stop(executors, self._has_ended_all(engine))
             engine.leave()
             # Before the stores close, as what listeners ask of the scheduler goes there.
             listening = self.book.listening
@@ -345,6 +346,16 @@ class Lifecycle:
             self._announce_shutdown()
         finally:
             self.closed.set()
+
+    def _has_ended_all(self, engine: Engine) -> bool:
+        """Whether no executor has anything in hand; those runs of which the time is over end in their stores all the same."""
+        if Policy.some_time_out:
+            from ..engine.timeouts import leave_behind  # most jobs have no limit
+
+            leave_behind(engine.parts)
+            if any(part.has_left_some for part in engine.parts):
+                return False
+        return engine.in_flight == 0
 
     def drain_aside(self, wait: bool, timeout: float | None) -> None:
         """Finish a shutdown elsewhere, for callers that must not wait."""
@@ -380,6 +391,10 @@ class Lifecycle:
             if (until is not None and now() >= until) or (wanted is not None and not wanted()):
                 return False
             ends.flush()
+            if Policy.some_time_out:
+                from ..engine.timeouts import look_while_waiting  # most jobs have no limit
+
+                look_while_waiting(ends.parts)
             if ends.unrecorded < ends.in_flight:
                 give_up = None
             elif give_up is None:

@@ -100,6 +100,8 @@ class NewJobs:
         metadata: Mapping[str, Any] | None = None,
         keep_log: int = undefined,
         retry: Retry | bool | None = undefined,
+        timeout: float | timedelta | None = undefined,
+        heartbeat_timeout: float | timedelta | None = undefined,
         **trigger_args: Any,
     ) -> tuple[Job, dict[str, Any]]:
         """Make a job that is not stored yet; return it and the options of its policy that were given."""
@@ -113,6 +115,8 @@ class NewJobs:
             and on_failure is _UNSET
             and keep_log is _UNSET
             and retry is _UNSET
+            and timeout is _UNSET
+            and heartbeat_timeout is _UNSET
             and coalesce is _UNSET
         ):
             options = _NO_OPTIONS  # type: ignore[unreachable]
@@ -125,6 +129,8 @@ class NewJobs:
                 on_lost,
                 max_attempts,
                 keep_log,
+                timeout,
+                heartbeat_timeout,
                 on_failure,
                 retry,
             )

@@ -9,7 +9,9 @@ from datetime import UTC
 
 from ..clock import SECOND, SYSTEM_CLOCK, instant, moment
 from ..core.plan import due_time_of
+from ..core.policy import Policy
 from ..core.states import ACTIVE, NEW
+from ..engine.timeouts import look_while_waiting
 from ..errors import ConfigurationError
 from ..schedulers.base import STATE_STOPPED, BaseScheduler
 from ..texts import repr_of
@@ -63,6 +65,8 @@ class ManualScheduler(BaseScheduler):
 
     clock: VirtualClock
     _woken = False
+    #: False: a shutdown does not wait until the time of runs is over
+    _waits = True
     #: when the engine wants its next pass (instant)
     _next_pass: int | None = None
     #: what a job or listener has asked for that waits for its own end
@@ -74,6 +78,7 @@ class ManualScheduler(BaseScheduler):
         :param paused: True: process no jobs before :meth:`resume` is called
         """
         self.loop = VirtualLoop(self.clock)
+        self._waits = True
         super().start(paused)
 
     def shutdown(self, wait: bool = True, timeout: float | None = None) -> None:
@@ -82,6 +87,7 @@ class ManualScheduler(BaseScheduler):
         With ``wait``, virtual time moves on until the coroutines under way have ended (by ``timeout`` at most). Called from
         inside a job, the rest happens as soon as that job has ended.
         """
+        self._waits = wait
         super().shutdown(wait, timeout)
 
     def wakeup(self) -> None:
@@ -276,6 +282,11 @@ class ManualScheduler(BaseScheduler):
             if ends.in_flight == 0:
                 return True
             timer = self.loop.next_timer()
+            if Policy.some_time_out:
+                left = look_while_waiting(ends.parts)
+                if left is not None and self._waits:
+                    at = self.clock.monotonic() + round(left * SECOND)
+                    timer = at if timer is None else min(timer, at)
             if timer is None or (until is not None and timer > until):
                 if until is not None:
                     self.clock.advance(max(until - self.clock.monotonic(), 0) / SECOND)

@@ -191,6 +191,10 @@ class VirtualExecutor(NativeExecutor):
         """Cancel the coroutines that are under way."""
         self._tasks.cancel_all()
 
+    def cancel_run(self, run: Run) -> None:
+        """Cancel the coroutine of a run."""
+        self._tasks.cancel_run(run)
+
     def _go_on(self, first: Run | None, done: Done) -> None:
         """Run a group, as far as it goes without waiting."""
         run = first

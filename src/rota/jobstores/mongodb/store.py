@@ -350,7 +350,10 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
         """
         self._check_started()
         format = self._format
-        search = Search(node, room, known, in_doubt, ownerless, format.run_refusal, can_run, format.job_for)
+        search = Search(
+            *(node, room, known, in_doubt, ownerless),
+            *(format.run_refusal, can_run, format.job_for, self.parts_of),
+        )
         return self._runs.rescue(search, now, self._time_from(now), self._job_of)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:

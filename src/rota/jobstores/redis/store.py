@@ -319,7 +319,8 @@ class RedisJobStore(AsksNodes, DurableJobStore):
         A run whose job cannot be restored here is left to other nodes, or to the time when it can.
         """
         search = Search(
-            node, room, known, in_doubt, ownerless, self._format.run_refusal, can_run, self._format.job_for
+            *(node, room, known, in_doubt, ownerless),
+            *(self._format.run_refusal, can_run, self._format.job_for, self.parts_of),
         )
         return self._runs.rescue(search, now, self._time_from(now), self._jobs.of)
 

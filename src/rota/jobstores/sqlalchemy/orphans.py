@@ -6,6 +6,7 @@ Each method is one step inside a transaction of the caller. What becomes of such
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 from sqlalchemy import or_, select
 
@@ -96,7 +97,10 @@ class Orphans:
         damaged = [run for run, fence in orphans if fence != fence_of(run)]
         whole = [run for run, fence in orphans if fence == fence_of(run)]
         changed = sort_out(
-            whole, jobs, node, now, room, known, refusal, can_run=can_run, job_for=self._format.job_for
+            *(whole, jobs, node, now, room, known, refusal),
+            can_run=can_run,
+            job_for=self._format.job_for,
+            parts_of=partial(self._parts_of, conn),
         )
         for run in damaged:
             end(run, LOST, run.reason, now)
@@ -105,6 +109,13 @@ class Orphans:
         self._runs.release(conn, Counter(run.job_id for run in found if run.ended), now)
         linked(found)
         return found
+
+    def _parts_of(
+        self, conn: Connection, keys: Collection[tuple[str, int]]
+    ) -> dict[tuple[str, int], dict[str, str]]:
+        from .beside import Beside  # rare
+
+        return Beside(self._tables).parts_of(conn, keys)
 
     def _settle(self, conn: Connection, run: Run, fence: tuple[Any, ...]) -> bool:
         """Write what became of an orphan: its new owner, or its end; return False if it has changed since it was read (R4).

@@ -321,7 +321,10 @@ class TreeJobStore(AsksNodes, DurableJobStore):
         """
         self._check_started()
         format = self._format
-        search = Search(node, room, known, in_doubt, ownerless, format.run_refusal, can_run, format.job_for)
+        search = Search(
+            *(node, room, known, in_doubt, ownerless),
+            *(format.run_refusal, can_run, format.job_for, self.parts_of),
+        )
         alive = partial(self._leases.alive, now, self._time_from(now))
         end_damaged = partial(self._damage.end_damaged, now=now, logger=self._log)
         return self._runs.rescue(search, now, alive, self._job_of, end_damaged)

@@ -50,6 +50,7 @@ from .hostile import HostileJobsContract
 from .middleware import MiddlewareContract
 from .permission import PermissionContract
 from .saying import SayingContract
+from .timing import TimingContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +60,9 @@ if TYPE_CHECKING:
     from ...executors.base import BaseExecutor
 
 
-class ExecutorContract(HostileJobsContract, MiddlewareContract, PermissionContract, SayingContract):
+class ExecutorContract(
+    HostileJobsContract, MiddlewareContract, PermissionContract, SayingContract, TimingContract
+):
     """The invariants of :class:`~rota.executors.base.BaseExecutor`."""
 
     #: whether submit() carries the runs out before it returns

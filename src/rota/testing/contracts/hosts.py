@@ -34,13 +34,16 @@ from .listeners import ListenerContract
 from .renewals import RenewalContract
 from .results import ResultContract
 from .stopping import StoppingContract
+from .timeouts import TimeoutContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 
-class HostContract(ListenerContract, RenewalContract, ResultContract, StoppingContract, HostileHostContract):
+class HostContract(
+    ListenerContract, RenewalContract, ResultContract, StoppingContract, TimeoutContract, HostileHostContract
+):
     """The invariants of schedulers, as programs see them."""
 
     @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 
 from ...clock import SECOND
 from ...core.plan import once_more
-from ...core.states import CANCELLED, CLAIMED, LOST, MANUAL, SUCCEEDED
+from ...core.states import CANCELLED, CLAIMED, LOST, MANUAL, SUCCEEDED, TIMED_OUT
+from ...core.timeouts import MARK, TIMEOUT, mark_of
 from .leases import LeaseContract
 from .store_jobs import (
     LEASE,
@@ -104,6 +105,36 @@ class OrphanContract(LeaseContract):
         assert finish(store, [*stale, *fresh], later) == stale
         assert statuses(store, "fresh") == [SUCCEEDED]
         assert (running(store, "fresh"), running(store, "stale")) == (0, 1)
+
+    @pytest.mark.parametrize("options", [{}, {"on_lost": "lost"}, {"max_attempts": 1}])
+    def test_a_run_whose_time_was_over_when_its_node_died_has_timed_out(
+        self, store: BaseJobStore, other: BaseJobStore, options: dict[str, Any]
+    ) -> None:
+        """Before anything else is asked; what was said of an earlier attempt counts for nothing."""
+        store.add_job(make_job(timeout=1, **options))
+        (stale,) = claim(store)
+        store.write_parts([(stale.job_id, stale.nominal, {MARK: mark_of(stale, TIMEOUT)})], NODE)
+        later = START + LEASE + MARGIN
+        other.renew(OTHER, later, LEASE)
+        (run,) = other.rescue(OTHER, later)
+        assert (run.status, run.reason, run.attempt, run.finished_at) == (TIMED_OUT, TIMEOUT, 1, later)
+        assert running(store) == 0
+        (record,) = store.get_runs("job")
+        assert (record.status, record.reason, record.owner) == (TIMED_OUT, TIMEOUT, NODE)
+        assert finish(store, [stale], later) == [stale]
+
+    def test_a_run_that_is_rescued_again_is_not_judged_by_its_first_attempt(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        """The time of each attempt is its own."""
+        store.add_job(make_job(timeout=1))
+        (stale,) = claim(store)
+        stale.attempt += 1
+        store.write_parts([(stale.job_id, stale.nominal, {MARK: mark_of(stale, TIMEOUT)})], NODE)
+        later = START + LEASE + MARGIN
+        other.renew(OTHER, later, LEASE)
+        (run,) = other.rescue(OTHER, later)
+        assert (run.status, run.attempt) == (CLAIMED, 2)
 
     @pytest.mark.parametrize("options", [{"on_lost": "lost"}, {"max_attempts": 1}])
     def test_a_run_that_may_not_be_repeated_is_lost(
