@@ -32,7 +32,7 @@ class Taking:
     :param room: for each executor alias, how many runs the node has room for; None: any number, for any alias
     """
 
-    __slots__ = ("_node", "_now", "busy", "left")
+    __slots__ = ("_group", "_node", "_now", "busy", "left")
 
     def __init__(self, node: str, now: int, room: Mapping[str, int] | None) -> None:
         self._node = node
@@ -41,11 +41,15 @@ class Taking:
         self.left = None if room is None else dict(room)
         #: the ids of jobs of which no waiting run can start now but one that has kept its place: a store need not look at more
         self.busy: set[str] = set()
+        #: the id of the job of which a run that has kept its place was taken last: what it is taken with is executed after it
+        self._group: str | None = None
 
     @property
     def full(self) -> bool:
         """Whether there is room for nothing more."""
-        return self.left is not None and not any(left > 0 for left in self.left.values())
+        if self.left is None or self._group is not None:
+            return False
+        return not any(left > 0 for left in self.left.values())
 
     def take(
         self,
@@ -57,6 +61,9 @@ class Taking:
     ) -> bool:
         """Take a waiting run if it may start now; return whether it was changed: taken, or ended.
 
+        Those of a job that have kept their places are taken together, as far as they come one after another, and need the room of
+        one: they are executed one after another, as those of one group are.
+
         A run that is taken is counted on its job by the store, unless it has kept its place while it waited.
 
         :param job: its job, None: it was removed
@@ -64,6 +71,10 @@ class Taking:
         :param job_for: returns the job with the arguments of the run, if it has its own
         :param refusal: returns why a run is not trusted, None if it is
         """
+        group, self._group = self._group, None
+        follows = group == run.job_id and keeps_place(extra_of(run))
+        if follows:
+            self._group = group
         if job is None:
             end(run, CANCELLED, JOB_REMOVED, self._now)
             return True
@@ -74,7 +85,7 @@ class Taking:
             return True
         if run.job_id in self.busy and not keeps_place(extra_of(run)):
             return False
-        if not self._may_start(run, job, running):
+        if not self._may_start(run, job, running, follows):
             return False
         reason = None if refusal is None else refusal(run)
         if reason is not None:
@@ -86,8 +97,10 @@ class Taking:
             end(run, FAILED, f"its arguments could not be restored: {exc!r}", self._now)
             run.error_type, run.error = type(exc).__name__, str(exc)
             return True
-        if self.left is not None:
+        if self.left is not None and not follows:
             self.left[job.executor] -= 1
+        if keeps_place(extra_of(run)):
+            self._group = run.job_id
         start_waiting(run)
         run.executor = job.executor
         run.attempt += 1
@@ -99,14 +112,14 @@ class Taking:
         extra_of(run).not_before = None
         return True
 
-    def _may_start(self, run: Run, job: Job, running: int) -> bool:
+    def _may_start(self, run: Run, job: Job, running: int, follows: bool) -> bool:
         extra = extra_of(run)
         if job.state == QUARANTINED or lacking(job):
             self.busy.add(job.id)
             return False
         if job.state == PAUSED and extra.waiting_for not in ASKED_FOR:
             return False  # another of its runs may have been asked for
-        if self.left is not None and self.left.get(job.executor, 0) <= 0:
+        if self.left is not None and not follows and self.left.get(job.executor, 0) <= 0:
             return False
         if keeps_place(extra):
             return True

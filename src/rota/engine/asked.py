@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from ..callables import ASKED
 from ..clock import SECOND
+from ..core.extras import extra_of, keeps_place
+from ..core.orphans import linked
 from ..core.states import CLAIMED
 from ..events import EVENT_JOB_CANCEL_REQUESTED, JobCancelRequestedEvent
 from ..executors.base import UNBOUNDED
@@ -102,6 +104,8 @@ def start_waiting(
         else:
             run.permission = permission
             taken.append(run)
+    # Those of one group, which have waited for the same time, are executed one after another again.
+    linked(run for run in taken if keeps_place(extra_of(run)))
     hand_over(outlet, state, taken)
 
 
@@ -151,7 +155,6 @@ def _drain(outlet: Outlet, state: StoreState, orders: Orders) -> None:
 def stop(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:
     """Ask a run that is under way here to stop, once."""
     from ..core.beats import CANCEL_REQUESTED  # rare
-    from ..core.extras import extra_of
 
     extra = extra_of(run)
     if run.cancelled or run.status != CLAIMED:

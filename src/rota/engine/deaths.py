@@ -31,6 +31,7 @@ def after_deaths(outlet: Outlet, state: StoreState, taken: Sequence[Run]) -> lis
     waiting = [
         run for run in died if run.job is not None and after_death(run, run.job.policy, now) is not None
     ]
+    _wait_together(waiting)
     parts: list[RunParts] = [(run.job_id, run.nominal, dict(run.parts)) for run in died]
     parts += [
         (run.job_id, run.nominal, dict([part_of_attempt(Attempt(run.attempt, GIVEN_BACK, run.owner))]))
@@ -53,3 +54,12 @@ def after_deaths(outlet: Outlet, state: StoreState, taken: Sequence[Run]) -> lis
         if run not in refused:
             state.asked.begin_at(extra_of(run).not_before or now)
     return [run for run in taken if run not in waiting]
+
+
+def _wait_together(runs: Sequence[Run]) -> None:
+    """Let the runs of each job wait for the same time: those of one group are executed one after another."""
+    latest: dict[str, int] = {}
+    for run in runs:
+        latest[run.job_id] = max(latest.get(run.job_id, 0), extra_of(run).not_before or 0)
+    for run in runs:
+        extra_of(run).not_before = latest[run.job_id]

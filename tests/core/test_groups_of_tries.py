@@ -1,0 +1,90 @@
+"""Tries of several times of one job that are executed one after another, and of jobs that go: in virtual time, in memory."""
+
+from __future__ import annotations
+
+from contextvars import Context
+from typing import Any
+
+import pytest
+
+from rota import Retry, current_run
+from rota.core.states import CLAIMED, SUCCEEDED, WAITING
+from rota.executors.base import NativeExecutor, chain
+from rota.executors.steps import perform
+from rota.jobstores.memory import MemoryJobStore
+from rota.testing import ManualScheduler
+
+PLAIN = Retry(wait_initial=10, wait_jitter=0, until=None)
+
+
+class Queue(NativeExecutor):
+    """Keeps groups of runs, and carries out the first one when it is told to."""
+
+    def __init__(self, room: int = 100) -> None:
+        self.room = room
+        self.groups: list[tuple[list[Any], Any]] = []
+
+    @property
+    def under_way(self) -> int:
+        return sum(len(runs) for runs, _ in self.groups)
+
+    def capacity(self) -> int:
+        return self.room - len(self.groups)
+
+    def submit(self, runs: Any, done: Any) -> None:
+        self.groups += [(list(chain(head)), done) for head in runs]
+
+    def work(self) -> None:
+        runs, done = self.groups[0]
+        run = runs.pop(0)
+        if not runs:
+            del self.groups[0]
+        perform(run, Context(), self._clock, self._log)
+        self._report(run, done)
+
+    def cancel(self) -> None:
+        while self.groups:
+            self.groups[0][0][0].cancelled = True
+            self.work()
+
+
+def fail_first() -> str:
+    if current_run().attempt == 1:
+        raise ConnectionError("first")
+    return "done"
+
+
+def scheduler_with(queue: NativeExecutor, store: MemoryJobStore | None = None) -> ManualScheduler:
+    scheduler = ManualScheduler(
+        executors={"default": queue},
+        jobstores={"default": store or MemoryJobStore()},
+        jobstore_retry_interval=1,
+    )
+    scheduler.start()
+    return scheduler
+
+
+def owe_three_times(scheduler: ManualScheduler) -> None:
+    scheduler.pause()
+    scheduler.add_job(fail_first, "interval", seconds=10, id="job", coalesce=False, retry=PLAIN)
+    scheduler.advance(seconds=31)
+    scheduler.resume()
+    scheduler.tick()
+
+
+@pytest.mark.parametrize("room", [1, 100])
+def test_retries_of_a_group_are_taken_together_and_executed_one_after_another(room: int) -> None:
+    queue = Queue(room)
+    scheduler = scheduler_with(queue)
+    owe_three_times(scheduler)
+    assert [len(runs) for runs, _ in queue.groups] == [3]
+    for _ in range(3):
+        queue.work()
+    assert [run.status for run in scheduler.get_runs()] == [WAITING] * 3
+    scheduler.advance(seconds=10)
+    assert [len(runs) for runs, _ in queue.groups] == [3]
+    assert [run.status for run in scheduler.get_runs(status=CLAIMED)] == [CLAIMED] * 3
+    while queue.groups:
+        queue.work()
+    assert [run.status for run in scheduler.get_runs(status=SUCCEEDED)] == [SUCCEEDED] * 3
+    scheduler.shutdown(wait=False)
