@@ -111,8 +111,13 @@ def start_waiting(
 
 def _take(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) -> list[Run]:
     """Take waiting runs whose time has come; return those, and those that have ended instead."""
-    asked, store = state.asked, state.store
+    asked, store, lease = state.asked, state.store, state.lease
+    if lease is not None:
+        # An error does not tell whether runs were taken, so it leaves a doubt.
+        was_sure, doubts = not lease.in_doubt, lease.doubt()
     runs = store.take_waiting(node, store.now(), room)
+    if lease is not None and was_sure:
+        lease.dispel(doubts)
     asked.next_waiting = store.next_waiting()
     following = asked.next_waiting
     if following is not None and following <= store.now():  # there is no room, or their jobs are busy

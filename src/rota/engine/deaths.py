@@ -44,12 +44,12 @@ def after_deaths(outlet: Outlet, state: StoreState, taken: Sequence[Run]) -> lis
     except BaseException as exc:
         if is_interrupt(exc):
             raise
-        # They are this node's, and nobody else would look at them: they are executed at once.
         outlet.logger.warning("Runs of dead nodes do not wait for their next try: %s", error_text(exc))
-        for run in waiting:
-            extra = extra_of(run)
-            extra.waiting_for, extra.not_before, extra.uncounted = None, None, max(extra.uncounted - 1, 0)
-        return list(taken)
+        if state.lease is not None:
+            # They may wait all the same: the answer was lost. Those that do not are this node's, which finds them as what it has
+            # claimed and does not know of, and executes them at once.
+            state.lease.doubt()
+        refused = []
     for run in waiting:
         if run not in refused:
             state.asked.begin_at(extra_of(run).not_before or now)
