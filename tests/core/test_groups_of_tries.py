@@ -88,3 +88,12 @@ def test_retries_of_a_group_are_taken_together_and_executed_one_after_another(ro
         queue.work()
     assert [run.status for run in scheduler.get_runs(status=SUCCEEDED)] == [SUCCEEDED] * 3
     scheduler.shutdown(wait=False)
+
+
+def test_a_shutdown_does_not_wait_for_a_retry_that_waits_for_the_end_of_its_group() -> None:
+    queue = Queue()
+    scheduler = scheduler_with(queue)
+    owe_three_times(scheduler)
+    queue.work()
+    scheduler.shutdown(timeout=0)
+    assert queue.groups == []

@@ -211,7 +211,8 @@ class Completions:
     @property
     def unrecorded(self) -> int:
         """How many runs have ended and are not in the store yet."""
-        return len(self._ended) + len(self._held)
+        deferred = 0 if self.next_tries is None else self.next_tries.deferred
+        return len(self._ended) + len(self._held) + deferred
 
     def flush(self) -> None:
         """Write what has ended. One thread writes; the others leave their runs to it and go on."""

@@ -89,6 +89,11 @@ class NextTries:
         #: runs that wait for the end of their group, each with the last member of that
         self._deferred: list[tuple[Run, Run]] = []
 
+    @property
+    def deferred(self) -> int:
+        """How many runs wait for the end of their group."""
+        return len(self._deferred)
+
     def take_ready(self) -> list[Run]:
         """Return the runs whose groups have ended, and wait for them no more."""
         ready = [run for run, tail in self._deferred if tail.ended]
