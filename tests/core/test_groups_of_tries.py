@@ -97,3 +97,15 @@ def test_a_shutdown_does_not_wait_for_a_retry_that_waits_for_the_end_of_its_grou
     queue.work()
     scheduler.shutdown(timeout=0)
     assert queue.groups == []
+
+
+def test_a_job_that_comes_back_does_not_count_the_retry_that_went_with_it() -> None:
+    queue = Queue()
+    scheduler = scheduler_with(queue)
+    for _ in range(2):
+        scheduler.add_job(fail_first, "interval", seconds=60, id="job", retry=PLAIN)
+        scheduler.advance(seconds=60)
+        assert len(queue.groups) == 1
+        queue.work()
+        scheduler.remove_job("job")
+    scheduler.shutdown(wait=False)

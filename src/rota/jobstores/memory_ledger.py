@@ -124,7 +124,8 @@ class MemoryLedger:
 
         :param job_id: None: all jobs are removed
         """
-        from ..core.waiting import JOB_REMOVED, cancelled  # rare
+        from ..core.extras import keeps_place  # rare
+        from ..core.waiting import JOB_REMOVED, cancelled
 
         waiting = self.beside.waiting
         runs = [waiting.pop(key) for key in [key for key in waiting if job_id in (None, key[0])]]
@@ -132,6 +133,8 @@ class MemoryLedger:
             cancelled(run, JOB_REMOVED, now)
             label(run)
             run.job = None
+            if keeps_place(run.extra):  # it counts as one under way
+                self.count_down(run.job_id)
         self.extend(runs)
         return runs
 
