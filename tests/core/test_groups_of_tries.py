@@ -109,3 +109,45 @@ def test_a_job_that_comes_back_does_not_count_the_retry_that_went_with_it() -> N
         queue.work()
         scheduler.remove_job("job")
     scheduler.shutdown(wait=False)
+
+
+class Failing(MemoryJobStore):
+    """Does not answer at times, as a store of a third party."""
+
+    fails = False
+
+    def lookup_job(self, job_id: str) -> Any:
+        if self.fails:
+            self.fails = False
+            raise ConnectionError("no answer")
+        return super().lookup_job(job_id)
+
+
+def test_a_store_that_does_not_answer_while_a_run_is_given_back_gets_it_later() -> None:
+    queue, store = Queue(), Failing()
+    scheduler = scheduler_with(queue, store)
+    scheduler.add_job(fail_first, id="job", retry=PLAIN)
+    scheduler.tick()
+    store.fails = True
+    queue.work()
+    assert not store.fails
+    scheduler.advance(seconds=5)
+    assert [run.status for run in scheduler.get_runs()] == [WAITING]
+    scheduler.advance(seconds=10)
+    queue.work()
+    assert [run.status for run in scheduler.get_runs()] == [SUCCEEDED]
+    scheduler.shutdown(wait=False)
+
+
+def test_a_store_that_does_not_answer_while_runs_are_taken_has_taken_none() -> None:
+    queue, store = Queue(), Failing()
+    scheduler = scheduler_with(queue, store)
+    scheduler.add_job(fail_first, "interval", hours=1, id="job", retry=PLAIN)
+    scheduler.advance(hours=1)
+    queue.work()
+    store.fails = True
+    scheduler.advance(seconds=15)
+    assert not store.fails
+    queue.work()
+    assert [run.status for run in scheduler.get_runs()] == [SUCCEEDED]
+    scheduler.shutdown(wait=False)

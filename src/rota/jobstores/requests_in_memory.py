@@ -56,17 +56,19 @@ def give_back(store: Any, runs: Sequence[Run], now: int) -> list[Run]:
     ledger = store._ledger
     refused = []
     with ledger.lock:
+        # Before anything is changed, as the store may fail to answer.
+        over = {run.job_id for run in runs if run.job is not None and run.job.state == ENDED}
+        gone = {id for id in over if store.lookup_job(id) is None}
         for run in runs:
             if run not in ledger.under_way:
                 refused.append(run)
                 continue
-            keeps = keeps_place(extra_of(run))
-            if keeps:
+            if keeps_place(extra_of(run)):
                 ledger.under_way.pop(run)
             else:
                 store._release_run(run)
             given_back(run, extra_of(run).not_before or now)
-            if run.job is not None and run.job.state == ENDED and store.lookup_job(run.job_id) is None:
+            if run.job is not None and run.job_id in gone:
                 ledger.beside.ended_jobs[run.job_id] = run.job
             ledger.wait(run)
     return refused
@@ -79,10 +81,19 @@ def take_waiting(store: Any, node: str, now: int, room: Mapping[str, int] | None
     changed: list[Run] = []
     with ledger.lock:
         waiting = ledger.beside.waiting
-        for key, run in sorted(waiting.items(), key=lambda item: (item[1].extra.not_before, item[0])):
-            if taking.full or run.extra.not_before > now:
+        due = sorted(
+            ((key, run) for key, run in waiting.items() if run.extra.not_before <= now),
+            key=lambda item: (item[1].extra.not_before, item[0]),
+        )
+        # Before anything is changed, as the store may fail to answer.
+        jobs = {
+            id: store.lookup_job(id) or ledger.beside.ended_jobs.get(id)
+            for id in {run.job_id for _, run in due}
+        }
+        for key, run in due:
+            if taking.full:
                 break
-            job = store.lookup_job(run.job_id) or ledger.beside.ended_jobs.get(run.job_id)
+            job = jobs[run.job_id]
             keeps = keeps_place(run.extra)
             running = 0 if job is None else store._running_of(job)
             if taking.take(run, job, running, job_for):
@@ -134,6 +145,7 @@ def cancel_run(store: Any, job_id: str, nominal: int, reason: str, now: int) -> 
             return run
         extra = extra_of(run)
         if run.status == WAITING:
+            job = store.lookup_job(job_id)  # first, as the store may fail to answer
             del ledger.beside.waiting[job_id, nominal]
             if keeps_place(extra):
                 store._release_run(run)
@@ -141,7 +153,6 @@ def cancel_run(store: Any, job_id: str, nominal: int, reason: str, now: int) -> 
             ledger.extend([run])
             if not ledger.waits(job_id):
                 ledger.beside.ended_jobs.pop(job_id, None)
-            job = store.lookup_job(job_id)
             if job is not None:
                 store._waits_no_more(job)
         elif extra.cancel is None:
