@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from contextvars import Context
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from rota import Retry, current_run
+from rota.core.extras import Extra
+from rota.core.run import Run
 from rota.core.states import CLAIMED, SUCCEEDED, WAITING
+from rota.engine.next_tries import NextTries
 from rota.executors.base import NativeExecutor, chain
 from rota.executors.steps import perform
 from rota.jobstores.memory import MemoryJobStore
@@ -151,3 +156,18 @@ def test_a_store_that_does_not_answer_while_runs_are_taken_has_taken_none() -> N
     queue.work()
     assert [run.status for run in scheduler.get_runs()] == [SUCCEEDED]
     scheduler.shutdown(wait=False)
+
+
+def test_a_run_that_waits_already_is_given_back_once_more_and_not_kept_for_its_group() -> None:
+    """The step of another job has failed after that of its job."""
+    given: list[Any] = []
+    store = SimpleNamespace(
+        now=lambda: 0, write_parts=lambda *args: None, give_back=lambda runs, now: given.extend(runs) or []
+    )
+    outlet = SimpleNamespace(exiting=False, logger=logging.getLogger("test"))
+    run = Run("job", 0, 0)
+    run.extra = Extra()
+    run.extra.waiting_for, run.extra.not_before = "retry", 10
+    run.status = WAITING
+    found = NextTries(outlet, store, "default", None).give_back([run], None)  # type: ignore[arg-type]
+    assert (found.deferred, found.waiting, given) == ([], [run], [run])

@@ -14,7 +14,7 @@ from ..core.details import (
     part_of_attempt,
 )
 from ..core.extras import RETRY, extra_of
-from ..core.states import LOST
+from ..core.states import CLAIMED, LOST
 from ..core.states import SNOOZED as SNOOZES
 from ..core.tries import FINAL, next_try, not_given_back
 from ..errors import HeldRowsError
@@ -96,9 +96,9 @@ class NextTries:
 
     def take_ready(self) -> list[Run]:
         """Return the runs whose groups have ended, and wait for them no more."""
-        ready = [run for run, tail in self._deferred if tail.ended]
+        ready = [run for run, tail in self._deferred if tail.status != CLAIMED]
         if ready:
-            self._deferred = [(run, tail) for run, tail in self._deferred if not tail.ended]
+            self._deferred = [(run, tail) for run, tail in self._deferred if tail.status == CLAIMED]
         return ready
 
     def give_back(self, runs: Sequence[Run], beats: Beats | None) -> GivenBack:
@@ -118,7 +118,7 @@ class NextTries:
                     self._outlet.logger.error("Run %r has failed for good: %s", run, run.reason)
                 continue
             tail = chain(run)[-1]
-            if tail.ended:
+            if tail.status != CLAIMED:  # it may wait already: another job's part of the same step has failed
                 groups.setdefault(id(tail), []).append(run)
             else:
                 self._deferred.append((run, tail))
