@@ -84,7 +84,8 @@ def test_a_database_file_serves_as_well_as_memory(tmp_path):
 
 
 def test_the_seeds_reach_everything_that_can_happen_to_a_run():
-    counts = check("tree", range(11_000, 11_300))
+    # The node of a run that is tried again dies rarely, so those seeds are there in which it does.
+    counts = check("tree", [*range(11_000, 11_300), *range(3_020, 3_040)])
     for what in (
         "succeeded",
         "failed",
@@ -94,13 +95,20 @@ def test_the_seeds_reach_everything_that_can_happen_to_a_run():
         "cancelled",
         "rescued",
         "given back",
+        "retried",
+        "attempts exhausted",
+        "retry deadline",
+        "superseded",
+        "snoozed",
+        "given back after a death",
+        "given back in vain",
         "refused",
         "killed within a call",
         "renewed late",
         "kept after a late renewal",
         "given up after a late renewal",
     ):
-        assert counts.get(what, 0) > 0, f"no run was {what} in three hundred seeds"
+        assert counts.get(what, 0) > 0, f"no run was {what} in these seeds"
     assert counts["started by a zombie"] > 0
 
 

@@ -8,16 +8,23 @@ from typing import Any
 
 import pytest
 
+from rota import Retry
 from rota.clock import SECOND, moment
+from rota.core.run import fail
 from rota.core.states import succeed
+from rota.core.tries import next_try
 from rota.testing.contracts.beside import BesideContract, SharedBesideContract
+from rota.testing.contracts.retries import NEXT, decide_next, fail_and_give_back
 from rota.testing.contracts.searching import SearchContract
 from rota.testing.contracts.shared import SharedJobStoreContract
 from rota.testing.contracts.store_jobs import LEASE, NODE, OTHER, START, decide, make_job
-from rota.testing.simulation import simulate
+from rota.testing.simulation import Violation, simulate
 from rota.testing.simulation.arenas import snapshots
+from rota.testing.simulation.attempts import presented
+from rota.testing.simulation.audit import Audit
 from rota.testing.simulation.database import COMMIT, Change, Database, Deadlock, Insert, Waits
 from rota.testing.simulation.rows import NodeRow
+from rota.testing.simulation.rules import MUTANTS
 from rota.testing.simulation.snapshots import SharedDatabase, SnapshotJobStore
 from rota.triggers.interval import IntervalTrigger
 from tests.needs import need
@@ -76,7 +83,25 @@ def ends_of_a_schedule(store):
     yield "leave", lambda: store.leave(OTHER, [], later)
 
 
-def of_the_model():
+def retries(store):
+    """Let a store do what it does in a life of retries: given back, ended by a later time, taken, left to it."""
+    store.add_job(make_job("tried", max_instances=2, retry=Retry(wait_initial=30, wait_jitter=0)))
+    store.renew(NODE, START, LEASE)
+    decisions = decide(store)
+    store.claim(decisions, NODE, START)
+    (run,) = decisions[0].runs
+    yield "give back", lambda: fail_and_give_back(store, run)
+    first = decide_next(store)
+    yield "claim what ends a retry", lambda: store.claim(first, NODE, NEXT)
+    (run,) = first[0].runs
+    fail_and_give_back(store, run, now=NEXT)
+    later = NEXT + 60 * SECOND
+    late = decide_next(store, later)
+    yield "take", lambda: store.take_waiting(NODE, later)
+    yield "claim what would end a retry that is under way", lambda: store.claim(late, NODE, later)
+
+
+def of_the_model(life):
     """Return what the model writes and locks at each of these."""
     sent = []
 
@@ -93,10 +118,10 @@ def of_the_model():
 
     store = SnapshotJobStore(Heard())
     store.start(None, "default")
-    return heard(ends_of_a_schedule(store), sent)
+    return heard(life(store), sent)
 
 
-def of_the_store(url):
+def of_the_store(url, life):
     """Return what the SQL store writes and locks at each of these."""
     from sqlalchemy import event
 
@@ -115,7 +140,7 @@ def of_the_store(url):
 
     event.listen(store.engine, "after_cursor_execute", listen)
     try:
-        return heard(ends_of_a_schedule(store), sent)
+        return heard(life(store), sent)
     finally:
         store.shutdown()
 
@@ -129,11 +154,47 @@ def heard(steps, sent):
     return found
 
 
-def test_the_model_writes_and_locks_what_the_store_does_on_postgresql_and_in_that_order(postgresql_url):
+@pytest.mark.parametrize("life", [ends_of_a_schedule, retries])
+def test_the_model_writes_and_locks_what_the_store_does_on_postgresql_and_in_that_order(postgresql_url, life):
     need("sqlalchemy", "sql")
-    sent = of_the_model()
-    assert sum(map(len, sent.values())) > 15
-    assert sent == of_the_store(postgresql_url)
+    sent = of_the_model(life)
+    assert sum(map(len, sent.values())) > 7
+    assert sent == of_the_store(postgresql_url, life)
+
+
+def test_a_store_that_ends_retries_without_a_look_at_them_is_missed_by_the_contract():
+    """R4: seeds reach that too rarely."""
+    store = SnapshotJobStore(SharedDatabase(), MUTANTS["retries"])
+    store.start(None, "default")
+    with pytest.raises(AssertionError):
+        TestTheModel().test_a_claim_fails_that_would_end_a_retry_which_has_been_taken_meanwhile(store)
+
+
+def test_the_end_of_a_retry_that_has_been_taken_is_a_violation():
+    store = SnapshotJobStore(SharedDatabase(), MUTANTS["retries"])
+    store.start(None, "default")
+    audit = Audit(store)
+    store.add_job(make_job(max_instances=2, retry=Retry(wait_initial=30, wait_jitter=0)))
+    audit.changed("job", None, audit.look("job"), "add_job")
+
+    def claim(decisions, now):
+        before = {"job": audit.look("job")}
+        audit.claim(before, store.claim(decisions, NODE, now), NODE, now, True)
+
+    store.renew(NODE, START, LEASE)
+    decisions = decide(store)
+    claim(decisions, START)
+    (run,) = decisions[0].runs
+    run.started_at, run.wish = START, ("retry", None)
+    fail(run, ValueError("wrong"), "", START)
+    assert next_try(run, START) == START + 30 * SECOND
+    given = presented([run])
+    audit.given_back(given, store.give_back([run], START))
+    late = decide_next(store)
+    before = {"job": audit.look("job")}
+    audit.taken(before, store.take_waiting(NODE, NEXT), NODE, NEXT)
+    with pytest.raises(Violation, match="superseded though it did not wait"):
+        claim(late, NEXT)
 
 
 def test_transactions_wait_for_each_other_and_lose_against_each_other():

@@ -5,8 +5,10 @@ It watches; it calls nothing but the observer's reading methods.
 
 from __future__ import annotations
 
-from ...clock import HELD, moment
+from ...clock import HELD
 from ...core.states import ACTIVE, CANCELLED, END_STATES, ENDED, FAILED, PAUSED, SKIPPED, SUCCEEDED
+from .attempts import Attempts, Waits, name
+from .balance import Balance, Segment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...jobstores.base import BaseJobStore
     from ...triggers.base import BaseTrigger
+    from .attempts import Presented
 
     #: job id, nominal instant
     Key = tuple[str, int]
@@ -31,7 +34,6 @@ class Snapshot:
     """What the store says about a job at one moment."""
 
     __slots__ = (
-        "max_attempts",
         "max_instances",
         "next_due",
         "next_nominal",
@@ -49,19 +51,6 @@ class Snapshot:
         self.running: int = job.running
         self.trigger: BaseTrigger = job.trigger
         self.max_instances: int = job.policy.max_instances
-        self.max_attempts: int = job.policy.max_attempts
-
-
-class Segment:
-    """A part of a job's life in which its trigger alone gave the times: from ``first`` up to ``end``, which is not included."""
-
-    __slots__ = ("end", "exhausted", "first", "trigger")
-
-    def __init__(self, first: int, trigger: BaseTrigger) -> None:
-        self.first = first
-        self.trigger = trigger
-        self.end: int | None = None
-        self.exhausted = False
 
 
 class Audit:
@@ -77,8 +66,8 @@ class Audit:
         self.durable = observer.durable
         #: runs that have not ended: owner and attempt, the fence
         self.claimed: dict[Key, tuple[str | None, int]] = {}
-        #: runs that wait for a time of their own: the attempt, and that time
-        self.waiting: dict[Key, tuple[int, int]] = {}
+        #: runs that wait for a time of their own
+        self.waiting: dict[Key, Waits] = {}
         #: those that somebody has asked for: no times of any schedule
         self.by_hand: set[Key] = set()
         #: ended runs: owner, attempt, status, end
@@ -87,11 +76,14 @@ class Audit:
         self.read_leases: Callable[[], dict[str, int]] | None = getattr(observer, "leases", None)
         #: the same as it was last
         self.leases: dict[str, int] = {}
+        #: in which order nominal times got their records
+        self.order: dict[Key, int] = {}
         self.segments: dict[str, list[Segment]] = {}
         self.started: set[tuple[str, int, int]] = set()
         self.violation: Violation | None = None
         #: counts for the report
         self.counts: dict[str, int] = {}
+        self.attempts = Attempts(self.require, self.count)
 
     def require(self, condition: object, message: str) -> None:
         """Raise :class:`Violation` unless the condition holds; and remember it, because engines catch what stores raise."""
@@ -163,27 +155,46 @@ class Audit:
                 f"{node} moved {job_id} from {pending} to {following}, which is no later time",
             )
             self.require(decision.error is None, f"{job_id} was quarantined: {decision.error}")
+            gone = self._superseded(decision)
             if decision.runs:
+                beside = seen.running - gone
                 self.require(
-                    seen.running < seen.max_instances,
-                    f"{node} claimed a run of {job_id} beside {seen.running} others (max_instances={seen.max_instances})",
+                    beside < seen.max_instances,
+                    f"{node} claimed a run of {job_id} beside {beside} others (max_instances={seen.max_instances})",
                 )
+                self.attempts.claimed(decision)
             for run in decision.runs:
                 key = (job_id, run.nominal)
                 self.require(
-                    key not in self.claimed and key not in self.ended, f"{name(key)} was claimed twice"
+                    key not in self.claimed and key not in self.ended and key not in self.waiting,
+                    f"{name(key)} was claimed twice",
                 )
                 self.require(
                     run.due <= now, f"{name(key)} was claimed {(run.due - now) / 1e6} s before it was due"
                 )
                 self.require(run.owner == node, f"{name(key)} belongs to {run.owner}, not to {node}")
                 self.claimed[key] = (node, run.attempt)
+                self.order.setdefault(key, len(self.order))
             self.count("claimed", len(decision.runs))
             for record in decision.records:
+                self.order.setdefault((job_id, record.nominal), len(self.order))
                 self.ended[job_id, record.nominal] = (node, record.attempt, record.status, record.finished_at)
                 self.count(record.status, record.count)
             if decision.state == ENDED:
                 self.segments[job_id][-1].exhausted = True
+
+    def _superseded(self, decision: Decision) -> int:
+        """Check the waiting retries that end with a claim; return how many."""
+        runs: Sequence[Run] = getattr(decision, "superseded", ())
+        for run in runs:
+            key = (run.job_id, run.nominal)
+            self.require(
+                key in self.waiting and key not in self.by_hand,
+                f"{name(key)} was superseded though it did not wait",
+            )
+            self.attempts.superseded(run, self.waiting.pop(key), decision)
+            self.ended[key] = (run.owner, run.attempt, run.status, run.finished_at)
+        return len(runs)
 
     def _record_late(self, decision: Decision) -> None:
         """Check the end of a run that its store did not know of, as its job was removed, added again or set back meanwhile.
@@ -196,6 +207,7 @@ class Audit:
                 key not in self.claimed and key not in self.ended,
                 f"{name(key)} was recorded beside another run",
             )
+            self.order.setdefault(key, len(self.order))
             self.ended[key] = (record.owner or "", record.attempt, record.status, record.finished_at)
             if record.status == SKIPPED:
                 left_out = Segment(record.nominal, decision.job.trigger)
@@ -220,9 +232,27 @@ class Audit:
                 key not in self.claimed and key not in self.ended and key not in self.waiting,
                 f"{name(key)} was asked for beside another run",
             )
-            self.waiting[key] = (run.attempt, run.extra.not_before or 0)
+            self.waiting[key] = Waits(run.attempt, run.extra.not_before or 0, run.extra.waiting_for)
             self.by_hand.add(key)
             self.count("asked for")
+
+    def given_back(self, given: Iterable[Presented], refused: Collection[Run]) -> None:
+        """Check runs that were given back until later, by their owners, and those that were refused."""
+        stale = {id(run) for run in refused}
+        for each in given:
+            key, is_refused = each.key, id(each.run) in stale
+            if self.claimed.get(key) == each.fence:
+                self.require(
+                    not is_refused, f"{name(key)} was not taken back from {each.fence}, which owns it"
+                )
+                del self.claimed[key]
+                self.waiting[key] = each.waits
+                self.attempts.given_back(each)
+            elif self.waiting.get(key) == each.waits:
+                self.require(not is_refused, f"{name(key)} was not taken back though it waits already")
+            else:
+                self.require(is_refused, f"{name(key)} was taken back from {each.fence}, which had lost it")
+                self.count("given back in vain")
 
     def taken(self, before: dict[str, Snapshot | None], runs: Iterable[Run], node: str, now: int) -> None:
         """Check the waiting runs that a node has taken, and those that have ended instead."""
@@ -230,20 +260,24 @@ class Audit:
         for run in runs:
             key = (run.job_id, run.nominal)
             self.require(key in self.waiting, f"{name(key)} was taken though it did not wait")
-            attempt, not_before = self.waiting.pop(key)
-            self.require(not_before <= now, f"{name(key)} was taken {(not_before - now) / 1e6} s too early")
+            waits = self.waiting.pop(key)
+            attempt, early = waits.attempt, waits.not_before - now
+            self.require(early <= 0, f"{name(key)} was taken {early / 1e6} s too early")
+            self.attempts.taken_in_time(run, waits, now)
             if run.ended:
                 self.ended[key] = (run.owner, run.attempt, run.status, run.finished_at)
                 self.count(run.status)
                 continue
             self.require(run.attempt == attempt + 1, f"{name(key)} has attempt {run.attempt} after {attempt}")
             self.require(run.owner == node, f"{name(key)} belongs to {run.owner}, not to {node}")
-            seen = before[run.job_id]
-            self.require(
-                seen is not None and beside[run.job_id] < seen.max_instances,
-                f"{name(key)} was taken beside {beside[run.job_id]} others",
-            )
-            beside[run.job_id] += 1
+            self.attempts.taken(run)
+            if not waits.keeps_place:
+                seen = before[run.job_id]
+                self.require(
+                    seen is not None and beside[run.job_id] < seen.max_instances,
+                    f"{name(key)} was taken beside {beside[run.job_id]} others",
+                )
+                beside[run.job_id] += 1
             self.claimed[key] = (node, run.attempt)
             self.count("taken")
 
@@ -272,6 +306,7 @@ class Audit:
                 )
                 del self.claimed[key]
                 self.ended[key] = outcome
+                self.attempts.ended(run)
                 self.count(run.status)
             elif self.ended.get(key) == outcome:
                 self.require(
@@ -346,10 +381,9 @@ class Audit:
             expected = attempt + 1 if dead else attempt
             self.require(run.attempt == expected, f"{name(key)} has attempt {run.attempt}, not {expected}")
             self.require(run.owner == node, f"{name(key)} belongs to {run.owner}, not to {node}")
-            assert run.job is not None
-            self.require(
-                run.attempt <= run.job.policy.max_attempts, f"{name(key)} is tried {run.attempt} times"
-            )
+            if dead:
+                self.attempts.died(run)
+            self.attempts.taken(run)
             self.claimed[key] = (node, run.attempt)
             self.count("rescued")
         if self.read_leases is not None:  # those that were renewed before a clock was set back count anew
@@ -388,11 +422,14 @@ class Audit:
             self.count("started by a zombie")
             return
         assert run.job is not None
-        beside = sum(other.job_id == run.job_id and self.is_rightful(other, latest) for other in executing)
-        limit = run.job.policy.max_instances
+        rightful = [
+            other for other in executing if other.job_id == run.job_id and self.is_rightful(other, latest)
+        ]
+        beside, limit = len(rightful), run.job.policy.max_instances
         self.require(
             beside < limit, f"{name(key)} was started beside {beside} others (max_instances={limit})"
         )
+        self.attempts.started(run, rightful)
 
     def is_rightful(self, run: Run, latest: int) -> bool:
         """Whether a run's outcome would be taken, and its node's lease is not over by anybody's clock.
@@ -411,6 +448,7 @@ class Audit:
         if job is None or job.state != ACTIVE:
             return
         under_way = sum(1 for id, _ in self.claimed if id == job_id)
+        under_way += sum(waits.keeps_place for (id, _), waits in self.waiting.items() if id == job_id)
         self.require(
             job.running == under_way, f"{job_id} counts {job.running} runs under way; there are {under_way}"
         )
@@ -423,6 +461,7 @@ class Audit:
 
     def balance(self) -> None:
         """Check that the ledger adds up, after all runs have ended and all jobs have been paused."""
+        balance = Balance(self.order, self.require, self.count)
         for job_id, segments in self.segments.items():
             job = self.look(job_id)
             self.require(job is None or job.running == 0, f"{job_id} counts runs under way; there are none")
@@ -439,53 +478,10 @@ class Audit:
                 record.nominal: record for record in records if (job_id, record.nominal) not in self.by_hand
             }
             for segment in sorted(segments, key=lambda segment: segment.first):
-                self._walk(job_id, segment, covered, records)
+                balance.walk(job_id, segment, covered, records)
             self.require(
                 not covered, f"{job_id} has records of times that it never had: {list(covered.values())[:3]}"
             )
-
-    def _walk(self, job_id: str, segment: Segment, covered: dict[int, Run], records: Iterable[Run]) -> None:
-        """Check that each nominal time of a segment is in exactly one record, and take those off the list.
-
-        A job that came back has times that an earlier segment had, in one record.
-        """
-        written = {record.nominal: record.finished_at or 0 for record in records}
-        nominal: int | None = segment.first
-        while nominal is not None and (segment.exhausted or segment.end is None or nominal < segment.end):
-            record = covered.pop(nominal, None)
-            if record is None and any(other.nominal <= nominal <= other.last for other in records):
-                self.count("had a record already")
-                nominal = segment.trigger.after(nominal, nominal)
-                continue
-            self.require(record is not None, f"{name((job_id, nominal))} is in no record")
-            assert record is not None
-            last, number = nominal, 1
-            while last < record.last:
-                following = segment.trigger.after(last, last)
-                self.require(
-                    following is not None and following <= record.last, f"{record!r} ends between two times"
-                )
-                assert following is not None
-                # A later one comes from a clock that was set back before its job was added again, which no claim can see.
-                self.require(
-                    written.get(following, record.finished_at or 0) >= (record.finished_at or 0),
-                    f"{name((job_id, following))} has a record of its own and is in {record!r}",
-                )
-                last, number = following, number + 1
-            self.require(
-                number == record.count, f"{record!r} stands for {number} times, but counts {record.count}"
-            )
-            nominal = segment.trigger.after(last, last)
-
-
-def name(key: tuple[str, int]) -> str:
-    """Return a run's name for messages."""
-    return f"{key[0]}@{time(key[1])}"
-
-
-def time(instant: int) -> str:
-    """Return an instant's time of day."""
-    return moment(instant).strftime("%H:%M:%S.%f")
 
 
 def _is_beside_the_schedule(decision: Decision, before: dict[str, Snapshot | None]) -> bool:

@@ -6,10 +6,12 @@ They know the world that they live in, and no store by name.
 from __future__ import annotations
 
 from ...clock import SECOND
-from ...core.run import fail, is_expired, time_of
+from ...core.run import is_expired, time_of
 from ...core.states import CANCELLED, MISSED, end, succeed
 from ...executors.base import NativeExecutor, chain
-from ...executors.steps import may_start
+from ...executors.steps import may_start, record_failure
+from ...logs import GuardedLogger
+from ...outcomes import Snooze
 from ...schedulers.base import STATE_STOPPED
 from ..clock import VirtualClock
 from ..manual import ManualScheduler
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from ...executors.steps import Done
     from ...jobstores.base import BaseJobStore
     from .audit import Audit
+
+LOGGER = GuardedLogger("rota.testing.simulation")
 
 
 def work() -> None:
@@ -63,6 +67,8 @@ class HeldExecutor(NativeExecutor):
     """
 
     _clock: NodeClock
+    #: from which attempt on its runs succeed; None: each may fail
+    succeeds_from: int | None = None
 
     def __init__(self, room: int, audit: Audit, executing: list[Run], latest: Callable[[], int]) -> None:
         self._room = room
@@ -95,10 +101,8 @@ class HeldExecutor(NativeExecutor):
         run = group[0][0]
         now = time_of(run, self._clock)
         if run.started_at is not None:
-            if rng.random() < 0.2:
-                fail(run, RuntimeError("as the simulation wants it"), "", now)
-            else:
-                succeed(run, None, now)
+            is_last = self.succeeds_from is not None and run.attempt >= self.succeeds_from
+            self._finish(run, 1.0 if is_last else rng.random(), rng, now)
             self._drop(group)
         elif not may_start(run, self._clock):
             self._audit.count("withheld")
@@ -110,6 +114,15 @@ class HeldExecutor(NativeExecutor):
             self._audit.start(run, self._executing, self._latest())
             run.started_at = now
             self._executing.append(run)
+
+    def _finish(self, run: Run, drawn: float, rng: Random, now: int) -> None:
+        """End a run, or what it was called for comes to nothing: it fails, or wants to be called later."""
+        is_retried = run.job is not None and run.job.policy.retry is not None
+        if drawn >= (0.5 if is_retried else 0.25):
+            succeed(run, None, now)
+            return
+        exc = Snooze(rng.choice((1, 4, 12))) if drawn < 0.05 else RuntimeError("as the simulation wants it")
+        record_failure(run, exc, now, LOGGER)
 
     def cancel(self) -> None:
         """End everything as cancelled."""

@@ -11,8 +11,9 @@ from ...clock import HELD
 from ...codec.unrestored import can_run
 from ...core.orphans import linked, sort_out
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
-from ...core.states import CLAIMED, ENDED, SKIPPED
-from ...core.transitions import marked
+from ...core.states import CLAIMED, ENDED, SKIPPED, WAITING
+from ...core.transitions import marked, may_claim
+from ...core.tries import end_superseded
 from ...errors import ConflictingIdError, JobLookupError, StoreConflictError, StoreError
 from ...jobstores.documents import label_of
 from ...jobstores.requests_in_memory import job_for
@@ -28,7 +29,9 @@ from .rows import (
     recorded,
     row_of,
     run_of,
+    superseded_of,
     under_way,
+    waiting_attempts,
     within,
 )
 from .rules import ALL
@@ -118,6 +121,13 @@ def save(new: JobRow, version: int | None) -> Program:
     return stored.version + 1 if found else False
 
 
+def all_runs() -> Program:
+    """Return all records."""
+    rows = yield Read(lambda view: list(view.runs.values()))
+    yield COMMIT
+    return list(map(run_of, rows))
+
+
 def recount(ids: Collection[str]) -> Program:
     """Let the counters of jobs say what the ledger says; return the counts. Rows that others have locked are left out."""
     rows = yield Change("jobs", sorted(ids), lambda row: True, skip_locked=True)
@@ -196,7 +206,9 @@ def _claim(
         job_id, row = decision.job.id, stored.get(decision.job.id)
         if row is None or (rules.versions and row.version != decision.version):
             continue
-        is_full = bool(decision.runs) and row.running >= row.job.policy.max_instances
+        gone = getattr(decision, "superseded", ())
+        left = row.running - len(gone)
+        is_full = bool(decision.runs) and not may_claim(left, row.job.policy.max_instances)
         if rules.heals and (is_full or any(_is_refusal(record) for record in decision.records)):
             healed = yield from _healed(row)
             if healed is not None:
@@ -204,7 +216,9 @@ def _claim(
                 continue
         if is_full and rules.limits:
             continue
-        running = row.running + len(decision.runs)
+        if gone and not (yield from _supersede(job_id, gone, now, rules)):
+            continue
+        running = left + len(decision.runs)
         is_over = decision.state == ENDED and running <= 0
         (drops if is_over else moves)[job_id] = row._replace(
             nominal=decision.next_nominal,
@@ -219,6 +233,22 @@ def _claim(
             runs[run.job_id, run.nominal] = row_of(run)
     yield from _write_claims(stored, moves, drops, runs, rules, ranges)
     return won
+
+
+def _supersede(job_id: str, runs: Sequence[Run], now: int, rules: Rules) -> Part:
+    """End waiting retries of a job as a later time of it is claimed; return False if one of them does not wait any more (R4)."""
+    attempts = {run.nominal: run.attempt for run in runs}
+    waiting = yield Read(lambda view: waiting_attempts(view, job_id, attempts))
+    if rules.retries and waiting != attempts:
+        return False
+    end_superseded(runs, now)
+    ends = {(job_id, run.nominal): run for run in runs}
+
+    def waits(row: RunRow) -> bool:
+        return not rules.retries or (row.status, row.attempt) == (WAITING, attempts[row.nominal])
+
+    yield Change("runs", list(ends), waits, lambda row: superseded_of(row, ends[row.job_id, row.nominal]))
+    return True
 
 
 def _healed(row: JobRow) -> Part:

@@ -18,7 +18,7 @@ from ...texts import storable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from ...core.extras import Extra
@@ -166,6 +166,22 @@ def next_waiting(view: View) -> int | None:
     """Return the earliest time at which a waiting run may start."""
     waiting = waiting_of(view)
     return when(waiting[0]) if waiting else None
+
+
+def waiting_attempts(view: View, job_id: str, nominals: Iterable[int]) -> dict[int, int]:
+    """Return the attempts of those of some runs of a job that wait, by their nominal times."""
+    rows = (view.runs.get((job_id, nominal)) for nominal in nominals)
+    return {row.nominal: row.attempt for row in rows if row is not None and row.status == WAITING}
+
+
+def superseded_of(row: RunRow, run: Run) -> RunRow:
+    """Return the row of a waiting retry as one that has ended, with the end of a run."""
+    extra = copy(row.extra)
+    if extra is not None:
+        extra.not_before = None
+    ended_by = row.owner, row.attempt
+    new = row._replace(status=run.status, reason=run.reason, finished=run.finished_at)
+    return new._replace(ended_by=ended_by, extra=extra)
 
 
 def has_waiting(view: View, job_id: str) -> bool:

@@ -15,6 +15,7 @@ class Rules(NamedTuple):
     :param limits: R2: runs are claimed only while fewer than the limit are under way
     :param moves: R3: the claim moves the job and counts its runs in the same step in which it writes them
     :param records: R4: a nominal time has one record at most
+    :param retries: R4: the claim of a later time ends a retry only if that still waits
     :param fences: R5: an end is accepted only from the owner and attempt that the record names
     :param serialised: a job that is added counts the runs of its id that are under way while none of them can end
     :param heals: a counter that would refuse work is compared with the ledger first
@@ -24,6 +25,7 @@ class Rules(NamedTuple):
     limits: bool = True
     moves: bool = True
     records: bool = True
+    retries: bool = True
     fences: bool = True
     serialised: bool = True
     heals: bool = True
@@ -36,6 +38,7 @@ MUTANTS = {
     "R2": ALL._replace(limits=False),
     "R3": ALL._replace(moves=False),
     "R4": ALL._replace(records=False),
+    "retries": ALL._replace(retries=False),
     "R5": ALL._replace(fences=False),
     "counters": ALL._replace(serialised=False, heals=False),
 }

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from ...clock import HELD
 from ...core.states import CLAIMED, ENDED
-from .audit import Violation, name
+from .attempts import name
+from .audit import Violation
 from .rows import under_way
 
 TYPE_CHECKING = False

@@ -12,11 +12,15 @@ from threading import RLock
 from ...clock import HELD, instant, moment
 from ...codec.damaged import is_time
 from ...codec.jobs import JobFormat
+from ...core.extras import extra_of
+from ...core.queries import key_of_run
 from ...core.states import ACTIVE, CLAIMED, ENDED, QUARANTINED
+from ...core.waiting import given_back
 from ...errors import JobValueError
 from ...jobstores.base import BaseJobStore
 from ...jobstores.documents import heal, healing_as, label_all, ordered, parts_of
 from ...jobstores.retention import RESTORED
+from ...jobstores.searching import part_of_sorted
 from ...jobstores.server_clock import time_from
 from . import protocol, waiting
 from .database import COMMIT, Database, Deadlock, Duplicate, Waits
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 
     from ...core.orders import Orders
     from ...core.plan import Decision
+    from ...core.queries import Part, RunQuery
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job.handle import Job
@@ -171,6 +176,10 @@ class SnapshotJobStore(BaseJobStore):
         label_all(found, {id: (row.job.name, row.job.func_ref) for id, row in jobs.items()})
         return found
 
+    def _runs_from(self, query: RunQuery, after: tuple[Any, ...] | None, count: int) -> Part[Run]:
+        runs: list[Run] = self._run(protocol.all_runs)
+        return part_of_sorted(runs, key_of_run, query.matches, after, count)
+
     def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
         found = self._read(
             lambda view: {job_id: recorded(view, job_id, start) for job_id, start in since.items()}
@@ -221,6 +230,9 @@ class SnapshotJobStore(BaseJobStore):
 
     def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
         refused: list[Run] = self._run(lambda: waiting.give_back(runs, now)) if runs else []
+        for run in runs:
+            if run not in refused:
+                given_back(run, extra_of(run).not_before or now)
         return refused
 
     def take_waiting(self, node: str, now: int, room: Mapping[str, int] | None = None) -> list[Run]:

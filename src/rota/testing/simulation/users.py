@@ -6,6 +6,7 @@ They choose at random; the audit decides whether what comes of it may be.
 from __future__ import annotations
 
 from ...clock import SECOND, moment
+from ...core.retry import Retry
 from ...core.states import ACTIVE
 from ...errors import RotaError
 from ...triggers.cron import CronTrigger
@@ -135,7 +136,21 @@ class Users:
             "on_lost": rng.choice(("rerun", "rerun", "rerun", "lost")),
             "max_attempts": rng.choice((1, 2, 3)),
             "expires": rng.choice((None, None, None, 8)),
+            "retry": self._retry(),
         }
+
+    def _retry(self) -> Retry | None:
+        """Return how a job is tried again: mostly not. Its waits are no longer than the simulation takes to come to rest."""
+        rng = self._rng
+        if rng.random() < 0.5:
+            return None
+        return Retry(
+            wait_initial=rng.choice((1, 3, 10)),
+            wait_max=10,
+            wait_jitter=0,
+            timeout=rng.choice((None, None, 15)),
+            until=rng.choice(("next", "next", None)),
+        )
 
     def _trigger(self, now: int) -> BaseTrigger:
         """Return a trigger whose times no other trigger of this world has: its microseconds are its own."""

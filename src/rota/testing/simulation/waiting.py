@@ -6,6 +6,7 @@ Each function is what one method of the store sends. It executes nothing, and ch
 from __future__ import annotations
 
 from collections import Counter
+from copy import copy
 
 from ...core.extras import extra_of, keeps_place
 from ...core.states import CLAIMED, ENDED, WAITING
@@ -126,20 +127,24 @@ def give_back(runs: Sequence[Run], now: int) -> Program:
     refused: list[Run] = []
     free: Counter[str] = Counter()
     for run in runs:
-        owner, keeps = run.owner, keeps_place(extra_of(run))
-        if run.status == CLAIMED:
-            given_back(run, extra_of(run).not_before or now)
-        if (yield from _write(run, run.attempt, CLAIMED, owner)):
-            if not keeps:
+        record = copy(run)  # the run itself changes after the commit
+        given_back(record, extra_of(run).not_before or now)
+        if (yield from _write(record, run.attempt, CLAIMED, run.owner)):
+            if not keeps_place(extra_of(run)):
                 free[run.job_id] += 1
-            continue
-        row = yield Read(lambda view, run=run: view.runs.get((run.job_id, run.nominal)))  # type: ignore[misc]
-        is_so = row is not None and (row.status, row.attempt) == (WAITING, run.attempt)
-        if not is_so or row.extra.not_before != extra_of(run).not_before:
+        elif not (yield from _is_given_back(record)):
             refused.append(run)
     yield from release(free)
     yield COMMIT
     return refused
+
+
+def _is_given_back(run: Run) -> Part:
+    """Return whether a run waits as it was given back: the answer to the first try was lost."""
+    row = yield Read(lambda view: view.runs.get((run.job_id, run.nominal)))
+    if row is None or (row.status, row.attempt) != (WAITING, run.attempt):
+        return False
+    return extra_of(row).not_before == extra_of(run).not_before
 
 
 def cancel(job_id: str, nominal: int, reason: str, now: int) -> Program:

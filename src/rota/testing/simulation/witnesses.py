@@ -6,6 +6,7 @@ They judge nothing; the audit does.
 from __future__ import annotations
 
 from ...schedulers.base import STATE_RUNNING
+from .attempts import presented
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ class Witnesses:
             return self._look_at_jobs(method, args)
         if method in ("open_runs", "take_waiting", "cancel_run"):
             return self._look_at_waiting(method, args)
+        if method == "give_back":
+            given = presented(args[0])
+            return lambda refused: audit.given_back(given, refused)
         if method == "finish":
             return lambda refused: audit.finish(args[0], refused)
         if method == "renew":

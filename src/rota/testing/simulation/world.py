@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import random
 from contextlib import suppress
+from copy import copy
 from functools import partial
 
 from ...clock import SECOND, moment
-from ...core.states import ACTIVE
+from ...core.states import ACTIVE, PAUSED
 from ...schedulers.base import STATE_PAUSED, STATE_RUNNING
 from ..clock import VirtualClock
-from .audit import Audit, name, time
+from .attempts import name, time
+from .audit import Audit
 from .clocks import Clocks
 from .fibers import Fibers
 from .nodes import Crash, HeldExecutor, Node, instrument
@@ -26,8 +28,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...jobstores.base import BaseJobStore
+    from .attempts import Waits
 
 LEASE = 15.0
+#: Within what time retries and snoozed runs start again, unless a clock was set back (microseconds).
+SOON = 15 * SECOND
 #: How many things happen in a seed, unless somebody wants another number.
 STEPS = 120
 #: How many nodes there are at most.
@@ -47,7 +52,9 @@ WATCHED = (
     "cancel_run",
     "claim",
     "due",
+    "find_runs",
     "finish",
+    "give_back",
     "leave",
     "lookup_job",
     "next_due",
@@ -60,7 +67,7 @@ WATCHED = (
     "take_waiting",
 )
 #: Those among them that depend on what was read before; others like to come in between.
-CONDITIONAL = ("cancel_run", "claim", "rescue", "save_job", "take_waiting")
+CONDITIONAL = ("cancel_run", "claim", "give_back", "rescue", "save_job", "take_waiting")
 #: What happens how often.
 WEIGHTS = {
     "tick": 40,
@@ -323,11 +330,14 @@ class World:
         if fault < self._trouble / 2:
             self._say(f"   {method} of {node} fails")
             raise ConnectionError(f"{method}: the connection was refused")
+        # What a store that lives in the process has done is never in doubt.
+        is_lost = self._trouble / 2 <= fault < self._trouble and self._durable
+        if is_lost and method == "give_back":  # who hears no answer has changed nothing
+            args = ([copy(run) for run in args[0]], *args[1:])
         result = self._witnesses.watch(node, method, original, args)
         if fate < self._fatal:
             self._kill(node, f"after {method}")
-        # What a store that lives in the process has done is never in doubt.
-        if fault < self._trouble and self._durable:
+        if is_lost:
             self._say(f"   the answer to {method} of {node} is lost")
             raise ConnectionError(f"{method}: the connection was lost before the answer came")
         return result
@@ -388,11 +398,12 @@ class World:
                     self._fibers.go_on(ready[0])
         for node in self.nodes:
             node.suspended_until = node.blocked_until = 0
+            node.executor.succeeds_from = 3
             if node.scheduler.state == STATE_PAUSED:
                 node.scheduler.resume()
         self._pass_time(4)  # nobody leaves the store alone for longer after an error
-        begin = set(self.audit.claimed)
-        self._rest_until(lambda: not begin & set(self.audit.claimed), "runs that were under way")
+        begin = self._places()
+        self._rest_until(lambda: self._are_over(begin), "runs that were under way")
         # A node whose clock is ahead may have looked before another one let the job go.
         earliest = min(node.now for node in self.nodes)
         for job_id in self.audit.segments:
@@ -401,11 +412,38 @@ class World:
             seen = self.audit.look(job_id)
             if seen is not None and seen.state == ACTIVE:
                 self.nodes[0].scheduler.pause_job(job_id)
-        for (job_id, nominal), (_, not_before) in sorted(self.audit.waiting.items()):
-            if not_before > earliest:  # a clock was set back, or its time is not far
-                self.nodes[0].scheduler.cancel_run(job_id, moment(nominal))
-        self._rest_until(lambda: not self.audit.claimed and not self.audit.waiting, "the last runs")
+        # Those wait whose time is not far, or as a clock was set back.
+        self._cancel_waiting(lambda job_id, waits: waits.not_before > earliest)
+        self._rest_until(self._is_at_rest, "the last runs")
         self.audit.balance()
+
+    def _are_over(self, begin: set[tuple[str, int]]) -> bool:
+        """Whether some runs neither are under way nor keep their places; those that nobody starts soon are cancelled."""
+        soon = min(node.now for node in self.nodes) + SOON
+        cancels = self._cancel_waiting(
+            lambda job_id, waits: waits.keeps_place and (waits.not_before > soon or self._is_paused(job_id))
+        )
+        return not cancels and not begin & self._places()
+
+    def _is_at_rest(self) -> bool:
+        # Their jobs are paused, and start none of them.
+        cancels = self._cancel_waiting(lambda job_id, waits: waits.keeps_place)
+        return not cancels and not self.audit.claimed and not self.audit.waiting
+
+    def _places(self) -> set[tuple[str, int]]:
+        """Return the keys of the runs that are under way, or keep their places while they wait."""
+        return {*self.audit.claimed, *(key for key, waits in self.audit.waiting.items() if waits.keeps_place)}
+
+    def _is_paused(self, job_id: str) -> bool:
+        seen = self.audit.look(job_id)
+        return seen is not None and seen.state == PAUSED
+
+    def _cancel_waiting(self, is_meant: Callable[[str, Waits], bool]) -> bool:
+        """Cancel some of the runs that wait; return whether there were any: their jobs may have become due."""
+        keys = [key for key, waits in sorted(self.audit.waiting.items()) if is_meant(key[0], waits)]
+        for job_id, nominal in keys:
+            self.nodes[0].scheduler.cancel_run(job_id, moment(nominal))
+        return bool(keys)
 
     def _rest_until(self, reached: Callable[[], bool], what: str) -> None:
         # Longer than two leases (who comes back gives the others one), the pauses after errors and a rescue; and as often as a node
