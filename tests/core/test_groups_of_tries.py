@@ -11,8 +11,10 @@ import pytest
 
 from rota import Retry, current_run
 from rota.core.extras import Extra
+from rota.core.policy import Policy
 from rota.core.run import Run
 from rota.core.states import CLAIMED, SUCCEEDED, WAITING
+from rota.engine.deaths import after_deaths
 from rota.engine.next_tries import NextTries
 from rota.executors.base import NativeExecutor, chain
 from rota.executors.steps import perform
@@ -171,3 +173,27 @@ def test_a_run_that_waits_already_is_given_back_once_more_and_not_kept_for_its_g
     run.status = WAITING
     found = NextTries(outlet, store, "default", None).give_back([run], None)  # type: ignore[arg-type]
     assert (found.deferred, found.waiting, given) == ([], [run], [run])
+
+
+@pytest.mark.parametrize("all_died", [True, False])
+def test_runs_of_a_dead_node_wait_together_or_go_on_together(all_died: bool) -> None:
+    """One that had not been started is at the head of the chain of those that had."""
+    given: list[Any] = []
+    written: list[Any] = []
+    store = SimpleNamespace(
+        now=lambda: 0,
+        write_parts=lambda parts, owner: written.extend(parts),
+        give_back=lambda runs, now: given.extend(runs) or [],
+    )
+    state = SimpleNamespace(store=store, lease=None, asked=SimpleNamespace(begin_at=lambda time: None))
+    policy = Policy()
+    policy.retry = PLAIN
+    job = SimpleNamespace(policy=policy)
+    runs: list[Any] = [Run("job", nominal, nominal, job) for nominal in range(3)]  # type: ignore[arg-type]
+    for run in runs:
+        if all_died or run is not runs[0]:
+            run.attempt, run.parts = 2, {"attempt.1": "died"}
+    at_once = after_deaths(SimpleNamespace(), state, runs)  # type: ignore[arg-type]
+    assert (at_once, given) == (([], runs) if all_died else (runs, []))
+    keys = [(job_id, nominal) for job_id, nominal, _ in written]
+    assert len(set(keys)) == len(keys) > 0

@@ -28,15 +28,23 @@ def after_deaths(outlet: Outlet, state: StoreState, taken: Sequence[Run]) -> lis
     """
     store, now = state.store, state.store.now()
     died = [run for run in taken if hasattr(run, "parts")]
+    # Runs of one job are executed one after another: they wait together, or not at all if one of them had not been started.
+    at_once = {run.job_id for run in taken if not hasattr(run, "parts")}
     waiting = [
-        run for run in died if run.job is not None and after_death(run, run.job.policy, now) is not None
+        run
+        for run in died
+        if run.job is not None
+        and run.job_id not in at_once
+        and after_death(run, run.job.policy, now) is not None
     ]
     _wait_together(waiting)
-    parts: list[RunParts] = [(run.job_id, run.nominal, dict(run.parts)) for run in died]
-    parts += [
-        (run.job_id, run.nominal, dict([part_of_attempt(Attempt(run.attempt, GIVEN_BACK, run.owner))]))
-        for run in waiting
-    ]
+    kept: dict[tuple[str, int], dict[str, str | None]] = {
+        (run.job_id, run.nominal): dict(run.parts) for run in died
+    }
+    for run in waiting:  # each run once: a tree changes nothing twice in one step
+        name, text = part_of_attempt(Attempt(run.attempt, GIVEN_BACK, run.owner))
+        kept[run.job_id, run.nominal][name] = text
+    parts: list[RunParts] = [(*key, texts) for key, texts in kept.items()]
     try:
         if parts:
             store.write_parts(parts, None if state.lease is None else state.lease.node)
