@@ -90,6 +90,10 @@ class Attempts:
             for run in runs:
                 self._groups[run.job_id, run.nominal] = run.job_id, runs[0].nominal
 
+    def left(self, key: Key) -> None:
+        """Take note of a run that a shutdown has kept from starting: it waits for none that failed before it, within the limit."""
+        self._groups.pop(key, None)
+
     def ended(self, run: Run) -> None:
         """Check a run that has ended for good."""
         if run.reason in FINAL:

@@ -395,6 +395,7 @@ class Audit:
             key = (run.job_id, run.nominal)
             if self.claimed.get(key) == (run.owner, run.attempt):
                 self.claimed[key] = (None, run.attempt)
+                self.attempts.left(key)
                 self.count("given back")
         if not any(owner == node for owner, _ in self.claimed.values()):
             self.leases.pop(node, None)
