@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from rota.core.policy import Policy
 from rota.errors import HeldRowsError
 from rota.jobstores.memory import MemoryJobStore
 from tests.core.engine_kit import started
@@ -90,7 +91,10 @@ def test_a_store_that_says_that_something_is_due_and_gives_nothing_is_asked_once
     assert store.asked < 80
 
 
-def test_an_end_whose_row_is_held_waits_and_the_others_are_recorded():
+@pytest.mark.parametrize("some_retry", [False, True])
+def test_an_end_whose_row_is_held_waits_and_the_others_are_recorded(monkeypatch, some_retry):
+    monkeypatch.setattr(Policy, "some_retry", some_retry)
+
     class Held(MemoryJobStore):
         held: frozenset[str] = frozenset()
         finishes = 0

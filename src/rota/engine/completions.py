@@ -316,7 +316,8 @@ class Completions:
 
             self.next_tries = NextTries(self._outlet, self._store, self._alias, self._lease)
         found = self.next_tries.give_back(runs, self.beats)
-        self._set_aside(found.held)
+        if found.held:
+            self._set_aside(found.held)
         self._ended.extendleft(reversed(found.left))
         return found
 
