@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from rota.clock import HELD, SECOND, moment
-from rota.core.plan import AFTER_RUN, due_time, forgotten, is_forgotten, once_more, plan
+from rota.core.plan import (
+    AFTER_RUN,
+    due_time,
+    forgotten,
+    is_forgotten,
+    once_more,
+    plan,
+    quarantined_instead,
+)
 from rota.core.recorded import (
     first_nominal,
     is_recorded,
@@ -14,6 +22,7 @@ from rota.core.recorded import (
     ranges_of,
     standing_from,
 )
+from rota.core.run import Run
 from rota.core.states import ENDED, MISSED, QUARANTINED, SKIPPED, SUCCEEDED
 from rota.triggers.date import DateTrigger
 from tests.core.test_plan import START, ListTrigger, every, make_job, seconds
@@ -45,6 +54,17 @@ def test_a_time_that_has_a_record_does_not_run_and_leaves_no_other_and_the_job_m
     decision = decide(make_job(every(10), START), 5, at(0))
     assert (decision.runs, decision.records) == ([], [])
     assert seconds([decision.next_nominal, decision.next_due]) == [10, 10]
+
+
+@pytest.mark.parametrize("recorded", [(), (at(0),)])
+def test_a_claim_that_has_no_run_left_ends_no_retry(recorded):
+    retry = Run("j", START - SECOND, START - SECOND)
+    decision = plan(make_job(every(10), START, running=1), START, retries=[retry])
+    assert decision.superseded == [retry]
+    leave_out_recorded(decision, recorded)
+    assert (len(decision.runs), hasattr(decision, "superseded")) == ((0, False) if recorded else (1, True))
+    quarantined_instead(decision, "wrong")
+    assert (decision.state, hasattr(decision, "superseded")) == (QUARANTINED, False)
 
 
 def test_a_date_that_has_a_record_ends_its_job():

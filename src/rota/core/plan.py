@@ -172,6 +172,8 @@ def quarantine(job: Job, error: str) -> Decision:
 def quarantined_instead(decision: Decision, error: str) -> None:
     """Make of a decision, which cannot be carried out, the one of :func:`quarantine`."""
     instead = quarantine(decision.job, error)
+    if hasattr(decision, "superseded"):
+        del decision.superseded
     decision.runs, decision.records = instead.runs, instead.records
     decision.next_nominal, decision.next_due = instead.next_nominal, instead.next_due
     decision.state, decision.error = instead.state, instead.error

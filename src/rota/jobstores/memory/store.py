@@ -245,10 +245,10 @@ class MemoryJobStore(BaseJobStore):
                 job = decision.job
                 if job.version != decision.version:  # R1
                     continue
-                if Policy.some_retry and not self._supersede(decision, now):  # R2, R4
-                    continue
                 if came_back and job.id in came_back and not self._runs.leave_out(decision):  # R4
                     came_back.discard(job.id)
+                if Policy.some_retry and not self._supersede(decision, now):  # R2, R4
+                    continue
                 won.append(decision)
                 job.next_nominal = decision.next_nominal  # R3
                 job.next_due = decision.next_due

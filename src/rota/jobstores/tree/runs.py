@@ -139,6 +139,8 @@ class Runs:
         if len(decision.runs) + len(decision.records) + 5 > self._tree.max_changes:
             decision.records = joined(decision.records)
         self._leave_out_recorded(decision, doc)
+        if not decision.runs:  # nothing is claimed that could end a retry
+            superseded = {}
         # R3: the job moves, and has its runs and records, in one step.
         records = [*decision.runs, *decision.records]
         new = doc.copy()
