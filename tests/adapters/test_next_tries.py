@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from contextlib import suppress
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rota import Retry, RetryAfter, Snooze, current_run
 from rota.clock import SECOND, moment
-from rota.core.states import FAILED, LOST, SUCCEEDED, WAITING
-from rota.errors import TransientJobError
+from rota.core.states import CANCELLED, CLAIMED, FAILED, LOST, SUCCEEDED, TIMED_OUT, WAITING
+from rota.errors import ShutdownTimeoutError, TransientJobError
+from rota.executors.pool import ThreadPoolExecutor
 from rota.executors.processpool import ProcessPoolExecutor
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.schedulers.background import BackgroundScheduler
@@ -132,6 +136,132 @@ def test_a_predicate_that_only_this_process_can_find_is_refused(url: str) -> Non
         assert job.policy.retry == Retry(after_a_tenth)
     finally:
         scheduler.shutdown(wait=False)
+
+
+def until_stopped() -> str:
+    """Go on until somebody asks to stop; the second attempt needs no time."""
+    run = current_run()
+    while run.attempt == 1 and not run.cancelled:
+        began.set()
+        time.sleep(0.005)
+    if run.cancelled:
+        raise RuntimeError("stopped")
+    return "done"
+
+
+began = Event()
+
+
+@pytest.mark.parametrize(
+    ("options", "asked", "status", "reason"),
+    [
+        ({}, False, WAITING, None),
+        ({"retry": True}, False, WAITING, None),
+        ({"on_lost": "lost"}, False, LOST, "its scheduler was shut down while it was running"),
+        ({}, True, CANCELLED, "not needed"),
+    ],
+)
+def test_a_run_that_a_shutdown_stops_is_left_to_other_nodes(
+    url: str, options: dict[str, Any], asked: bool, status: str, reason: str | None
+) -> None:
+    began.clear()
+    first = BackgroundScheduler(jobstores={"default": url}, timezone="UTC")
+    first.start()
+    first.add_job(until_stopped, id="job", **options)
+    assert began.wait(30)
+    if asked:
+        (run,) = first.get_runs()
+        first.cancel_run("job", run.scheduled_run_time, "not needed")
+    with suppress(ShutdownTimeoutError):
+        first.shutdown(timeout=0.05)
+    second = BackgroundScheduler(jobstores={"default": url}, timezone="UTC")
+    second.start(paused=True)
+    try:
+        wait_until(lambda: second.get_runs()[0].status != CLAIMED, "the run has stopped")
+        (run,) = second.get_runs()
+        assert (run.status, run.reason, run.tries) == (status, reason, status == LOST)
+        if status != WAITING:
+            return
+        second.resume()
+        wait_until(lambda: second.get_runs()[0].ended, "the run has ended")
+        known = second.get_run("job", run.scheduled_run_time)
+        assert known is not None
+        assert [each.outcome for each in known.attempts] == ["given back", "succeeded"]
+        assert known.tries == 0
+    finally:
+        second.shutdown()
+
+
+@pytest.mark.parametrize("jobstore", ["sqlite", "memory"])
+def test_a_run_that_waits_for_a_worker_ends_when_it_is_cancelled(url: str, jobstore: str) -> None:
+    """It would keep its place for ever, and its job would be skipped."""
+    scheduler = BackgroundScheduler(
+        jobstores={"default": url if jobstore == "sqlite" else {"type": "memory"}},
+        executors={"default": ThreadPoolExecutor(1)},
+        timezone="UTC",
+    )
+    scheduler.start()
+    try:
+        gate = scheduler.add_job(until_open, "interval", hours=1, id="busy")
+        job = scheduler.add_job("builtins:int", "interval", hours=1, id="job")
+        is_open.clear()
+        began.clear()
+        scheduler.run_job(gate.id)
+        assert began.wait(30)
+        run = scheduler.run_job(job.id)
+        wait_until(lambda: scheduler.get_runs("job")[0].status == CLAIMED, "the run waits for a worker")
+        scheduler.cancel_run(job.id, run.scheduled_run_time, "not needed")
+        is_open.set()
+        assert run.wait(30)
+        (record,) = scheduler.get_runs("job")
+        assert (record.status, record.reason) == (CANCELLED, "not needed")
+        found = scheduler.get_job("job")
+        assert found is not None
+        assert found.running == 0
+    finally:
+        is_open.set()
+        scheduler.shutdown()
+
+
+is_open = Event()
+
+
+def until_open() -> None:
+    began.set()
+    is_open.wait(30)
+
+
+def late_first() -> None:
+    """Go on after its time, until it is told to end."""
+    began.set()
+    is_open.wait(30)
+
+
+def test_a_run_that_is_cancelled_after_its_time_is_not_tried_again(url: str) -> None:
+    scheduler = BackgroundScheduler(jobstores={"default": url}, timezone="UTC")
+    scheduler.start()
+    is_open.clear()
+    began.clear()
+    try:
+        scheduler.add_job(
+            late_first, "interval", hours=1, id="job", timeout=0.05, retry=Retry(wait_initial=0.05)
+        )
+        run = scheduler.run_job("job")
+        assert began.wait(30)
+        wait_until(
+            lambda: any(
+                one.past_timeout for one in scheduler._engine.stores["default"].completions.in_hand.values()
+            ),
+            "its time is over",
+        )
+        scheduler.cancel_run("job", run.scheduled_run_time, "enough")
+        is_open.set()
+        assert run.wait(30)
+        (record,) = scheduler.get_runs()
+        assert (record.status, record.attempt) == (TIMED_OUT, 1)
+    finally:
+        is_open.set()
+        scheduler.shutdown()
 
 
 @pytest.fixture

@@ -127,6 +127,18 @@ def test_a_run_is_executed_once_more(ask, scheduler):
     assert "must be a time of job" in ask("rerun", "broken", "2020-01-01T00:00", code=1)
 
 
+def test_times_are_taken_as_they_are_printed(ask, scheduler):
+    scheduler.clock.advance(0.25)
+    run = scheduler.run_job("other")
+    scheduler.advance(seconds=1)
+    assert scheduler.get_runs("other", limit=1)[0].nominal % 1_000_000
+    printed = run.scheduled_run_time.replace(microsecond=0).isoformat(sep=" ")
+    assert ask("run-info", "other", printed)["status"] == "succeeded"
+    assert "succeeded" in ask("explain", "--job", "other", "--at", printed)["why"]
+    assert ask("rerun", "other", printed)["run"]["status"] == "waiting"
+    assert ask("cancel", "other", printed)["run"]["status"] == "cancelled"
+
+
 def test_jobs_are_held_and_released(ask, scheduler):
     assert ask("hold", "--tag", "feeds", "--note", "migration") == {"did": "hold", "jobs": 2}
     assert "on hold" in ask("explain", "--job", "good")["why"]

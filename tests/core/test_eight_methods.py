@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rota.job import Job
 from rota.jobstores.base import BaseJobStore, ConflictingIdError, JobLookupError
+from rota.testing import ManualScheduler
 from tests.core.engine_kit import Gate, outcomes, started
 
 
@@ -107,3 +108,27 @@ def test_an_error_in_the_middle_of_a_batch_costs_only_the_job_that_it_happened_t
     for name in "abc":
         assert sum(count for _, _, count in outcomes(scheduler, name)) == 2, name
         assert {status for status, _, _ in outcomes(scheduler, name)} <= {"succeeded", "skipped"}
+
+
+class OperationalError(Exception):
+    """What drivers of databases raise, by the name that PEP 249 gives it."""
+
+
+def test_a_database_that_is_locked_costs_a_job_a_moment_and_not_its_place_among_the_sound_ones():
+    class Locked(EightMethods):
+        failures = 3
+
+        def update_job(self, job):
+            if self.failures:
+                self.failures -= 1
+                raise OperationalError("database is locked")
+            super().update_job(job)
+
+    scheduler = ManualScheduler(jobstores={"default": Locked()})
+    scheduler.start()
+    scheduler.add_job(int, "interval", minutes=1, id="job")
+    scheduler.advance(minutes=1, seconds=30)
+    assert [(run.job_id, run.status) for run in scheduler.get_runs()] == [("job", "succeeded")]
+    job = scheduler.get_job("job")
+    assert (job.state, job.error) == ("active", None)
+    scheduler.shutdown(wait=False)

@@ -225,6 +225,32 @@ def test_a_paused_job_starts_no_retry_and_its_deadline_goes_on(scheduler):
     assert {run.status for run in scheduler.get_runs("paused")} == {SUCCEEDED}
 
 
+def test_what_a_run_did_before_it_waited_is_still_known_when_it_is_cancelled(scheduler):
+    scheduler.add_job(Flaky(9), "interval", hours=1, id="job", retry=Retry(wait_initial=600))
+    scheduler.advance(hours=1)
+    (run,) = scheduler.get_runs()
+    scheduler.cancel_run("job", run.scheduled_run_time, "enough")
+    (run,) = scheduler.get_runs()
+    assert (run.status, run.tries, attempts(scheduler, run)) == (CANCELLED, 1, ["failed"])
+
+
+def test_a_retry_may_start_after_the_run_would_have_expired(scheduler):
+    scheduler.add_job(Flaky(1), "interval", hours=1, id="job", expires=5, retry=PLAIN)
+    scheduler.advance(hours=1, seconds=11)
+    assert [(run.status, run.attempt) for run in scheduler.get_runs()] == [(SUCCEEDED, 2)]
+
+
+def test_retries_that_wait_end_with_their_scheduler_in_memory():
+    scheduler = ManualScheduler()
+    scheduler.start()
+    scheduler.add_job(Flaky(9), id="job", retry=PLAIN)
+    scheduler.advance(seconds=1)
+    store = scheduler._lookup_jobstore("default")
+    scheduler.shutdown()
+    (run,) = store.get_runs()
+    assert (run.status, run.reason) == (CANCELLED, "its scheduler was shut down")
+
+
 def test_whoever_waits_for_a_run_waits_for_its_last_try(scheduler):
     scheduler.add_job(Flaky(1), "interval", hours=1, id="job", retry=PLAIN)
     run = scheduler.run_job("job")

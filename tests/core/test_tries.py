@@ -8,7 +8,7 @@ from rota import Cancel, Retry, RetryAfter, Skip, Snooze
 from rota.clock import SECOND
 from rota.core.extras import BACKFILL, RETRY, SCHEDULE, SNOOZED, Extra, extra_of
 from rota.core.policy import DEFAULT_POLICY, with_options
-from rota.core.run import LAST, Run, fail
+from rota.core.run import LAST, Run, fail, is_expired
 from rota.core.states import (
     CANCELLED,
     FAILED,
@@ -35,7 +35,7 @@ from rota.core.tries import (
     take_outcome,
     wish_of,
 )
-from rota.errors import JobTypeError, JobValueError
+from rota.errors import JobTypeError, JobValueError, RunTimedOutError
 from rota.testing.contracts.store_jobs import START, make_job
 from rota.trust.names import callable_named
 
@@ -61,6 +61,10 @@ def failed(exc=None, **options):
     if wish is not None:
         run.wish = wish
     return run
+
+
+def seven(exc):
+    return 7
 
 
 def uncounted(number):
@@ -111,10 +115,26 @@ def test_other_failures_than_those_it_is_for_are_the_end():
     assert (next_try(run, NOW), run.status, run.reason) == (None, FAILED, NOT_RETRYABLE)
 
 
-def test_a_time_out_is_tried_again_whatever_classes_there_are():
-    run = run_of(retry=Retry(OSError, wait_initial=10, wait_jitter=0))
+@pytest.mark.parametrize(
+    ("on", "not_on", "wait"),
+    [
+        (Exception, (), 10),
+        (TimeoutError, (), 10),
+        (RunTimedOutError, (), 10),
+        ((OSError, TimeoutError), (), 10),
+        (seven, (), 10),  # it is not asked, as no exception is there
+        (OSError, (), None),
+        (Exception, TimeoutError, None),
+        (seven, RunTimedOutError, None),
+    ],
+)
+def test_a_time_out_is_tried_again_where_that_is_among_the_errors(on, not_on, wait):
+    run = run_of(retry=Retry(on, not_on, wait_initial=10, wait_jitter=0))
     end(run, TIMED_OUT, "timeout", NOW)
-    assert next_try(run, NOW) == NOW + 10 * SECOND
+    assert next_try(run, NOW) == (None if wait is None else NOW + wait * SECOND)
+
+
+def test_a_time_out_is_tried_as_often_as_a_failure():
     run = run_of(attempt=3, retry=PLAIN)
     end(run, TIMED_OUT, "timeout", NOW)
     assert (next_try(run, NOW), run.reason) == (None, "timeout")
@@ -176,10 +196,6 @@ def test_retry_after_needs_no_policy_and_says_how_long():
 def test_a_predicate_that_says_how_long_is_followed():
     run = failed(retry=Retry(seven))
     assert next_try(run, NOW) == NOW + 7 * SECOND
-
-
-def seven(exc):
-    return 7
 
 
 # ----------------------------------------------------------------------------------------------------------- deadlines
@@ -360,3 +376,49 @@ def test_tries_are_what_the_number_of_the_attempt_says(status, attempt, free, tr
     run = run_of(attempt, uncounted(free))
     run.status = status
     assert run.tries == tries
+
+
+@pytest.mark.parametrize(("owner", "tries"), [("node", 1), (None, 2)])
+def test_a_run_that_was_cancelled_while_it_waited_was_tried_as_often_as_before(owner, tries):
+    run = run_of(2)
+    run.status, run.owner = CANCELLED, owner
+    assert run.tries == tries
+
+
+@pytest.mark.parametrize("status", [CANCELLED, FAILED])
+def test_a_run_that_its_node_has_stopped_to_leave_is_given_back(status):
+    run = run_of(attempt=2, retry=PLAIN)
+    run.cancelled = True
+    end(run, status, None, NOW)
+    assert next_try(run, NOW, is_leaving=True) == next_try(run, NOW + SECOND, is_leaving=True) == NOW
+    wait(run)
+    assert (run.extra.waiting_for, run.extra.uncounted, run.tries) == (SNOOZED, 1, 1)
+
+
+@pytest.mark.parametrize("what", ["asked", "not started", "not stopped", "succeeded"])
+def test_other_runs_of_a_node_that_leaves_end_as_they_do(what):
+    run = run_of()
+    run.cancelled = what != "not stopped"
+    if what == "asked":
+        extra_of(run).cancel = "enough"
+    if what == "not started":
+        run.started_at = None
+    end(run, SUCCEEDED if what == "succeeded" else CANCELLED, "why", NOW)
+    assert (next_try(run, NOW, is_leaving=True), run.reason) == (None, "why")
+
+
+def test_what_is_not_to_be_repeated_is_lost_when_its_node_stops_it_to_leave():
+    run = run_of(on_lost="lost", retry=PLAIN)
+    run.cancelled = True
+    end(run, CANCELLED, None, NOW)
+    assert next_try(run, NOW, is_leaving=True) is None
+    assert (run.status, run.reason) == (LOST, "its scheduler was shut down while it was running")
+
+
+@pytest.mark.parametrize(
+    ("attempt", "origin", "expired"), [(1, SCHEDULE, True), (2, SCHEDULE, False), (1, BACKFILL, False)]
+)
+def test_only_the_first_start_of_a_scheduled_time_may_come_too_late(attempt, origin, expired):
+    run = run_of(attempt, Extra(origin), expires=5)
+    assert is_expired(run, START + 6 * SECOND) == expired
+    assert not is_expired(run, START + 5 * SECOND)

@@ -63,6 +63,17 @@ def nominal_of(text: str, zone: tzinfo) -> datetime:
     return found
 
 
+def exact_of(guest: Guest, job_id: str, text: str, zone: tzinfo) -> datetime:
+    """Return the nominal time that a text means: that of the only record of the job within its second, as times are printed without
+    their microseconds."""
+    at = nominal_of(text, zone)
+    if text.isdecimal() or at.microsecond or guest.get_run(job_id, at) is not None:
+        return at
+    within = RunQuery(job_ids=job_id, since=at, until=at + timedelta(seconds=1))
+    found = guest.find_runs(within, 2).items
+    return moment(found[0].nominal, zone) if len(found) == 1 else at
+
+
 def search(
     url: str | None,
     tablename: str,
@@ -138,6 +149,7 @@ def show_run(url: str | None, tablename: str, job_id: str, nominal: str, zone: t
         ("calls", run.func or ""),
         ("scheduled", iso(run.nominal, zone) or ""),
         ("status", run.status),
+        ("reason", run.reason or ""),
         ("origin", run.origin),
         ("outcome", outcome(run, zone, now)),
         ("node", run.owner or ""),
@@ -154,9 +166,8 @@ def show_run(url: str | None, tablename: str, job_id: str, nominal: str, zone: t
     for attempt in run.attempts if len(run.attempts) > 1 else ():
         error = f"  {attempt.error_type}: {attempt.error}" if attempt.error_type else ""
         began = iso(attempt.started_at, zone) or "not begun"
-        say(
-            f"attempt {attempt.number}:  {attempt.outcome}, {began}, node {attempt.node or '?'}{escaped(one_line(error, 200))}"
-        )
+        told = f"attempt {attempt.number}:  {attempt.outcome}, {began}, node {attempt.node or '?'}  "
+        say(f"{told}{escaped(one_line(error, 200))}".rstrip())
     for title, text in (("traceback", run.traceback), ("log", run.log)):
         if text:
             say(f"{title}:\n" + "\n".join(f"  {escaped(line)}" for line in text.rstrip().split("\n")))
@@ -324,7 +335,7 @@ def cancel(
                 raise CliError(f"{job_id!r} has no time to come")
             at = moment(job.next_nominal, zone)
         else:
-            at = nominal_of(nominal, zone)
+            at = exact_of(guest, job_id, nominal, zone)
         run = guest.cancel_run(job_id, at, reason)
         job = guest.get_job(job_id)
     following = None if job is None or job.next_nominal is None else iso(job.next_nominal, zone)
@@ -339,7 +350,7 @@ def cancel(
 def rerun(url: str | None, tablename: str, job_id: str, nominal: str, zone: tzinfo, as_json: bool) -> None:
     """Have a run that has ended executed once more."""
     with opened(url, tablename) as (guest, _):
-        run = guest.rerun(job_id, nominal_of(nominal, zone))
+        run = guest.rerun(job_id, exact_of(guest, job_id, nominal, zone))
         if as_json:
             print_json({"run": {**run.to_dict(), "nominal": run.nominal}})
         else:
@@ -381,7 +392,7 @@ def explain(
         if at is None and job is None and not guest.last_runs({job_id}):
             raise no_such_job(guest, job_id)
         guest.timezone = zone
-        sentence = guest.explain(job_id, None if at is None else nominal_of(at, zone))
+        sentence = guest.explain(job_id, None if at is None else exact_of(guest, job_id, at, zone))
         last = guest.last_runs({job_id}).get(job_id, [])
     if as_json:
         print_json(
@@ -402,15 +413,8 @@ def explain(
 
 
 def _run(guest: Guest, job_id: str, nominal: str, zone: tzinfo) -> Run:
-    at = nominal_of(nominal, zone)
+    at = exact_of(guest, job_id, nominal, zone)
     run = guest.get_run(job_id, at)
-    if (
-        run is None and not nominal.isdecimal() and at.microsecond == 0
-    ):  # as it is printed, without its microseconds
-        within = RunQuery(job_ids=job_id, since=at, until=at + timedelta(seconds=1))
-        found = guest.find_runs(within, 2).items
-        if len(found) == 1:
-            run = guest.get_run(job_id, moment(found[0].nominal))
     if run is None:
         if guest.get_job(job_id) is None and not guest.last_runs({job_id}):
             raise no_such_job(guest, job_id)

@@ -101,14 +101,15 @@ def attempts_of(run: Any, parts: Mapping[str, str]) -> list[Attempt]:
 
     :param parts: the parts that are kept of the run; what cannot be read is left out
     """
-    waits = run.status == WAITING
+    # What waits, or has ended while it waited, has no owner: its last attempt is kept as the others are.
+    waits = run.status == WAITING or run.owner is None
     found: dict[int, Attempt] = {}
     for name, text in parts.items():
         number = _number(name)
         if number is not None and number < run.attempt + waits:
             found[number] = _attempt_of(number, text)
-    if run.attempt > 0 and not waits:
-        found[run.attempt] = last_attempt(run)
+    if run.attempt > 0 and run.status != WAITING:
+        found.setdefault(run.attempt, last_attempt(run))
     return [found[number] for number in sorted(found)]
 
 

@@ -208,7 +208,8 @@ def _has_timed_out(run: Run, job: Job | None, reason: str | None, now: int) -> b
     if reason is None:
         return False
     policy = DEFAULT_POLICY if job is None else job.policy
-    if policy.retry is not None and _why_cancelled(run) is None and run.tries + 1 < policy.max_attempts:
+    is_tried_again = policy.retry is not None and policy.retry.is_for_timeouts
+    if is_tried_again and _why_cancelled(run) is None and run.tries + 1 < policy.max_attempts:
         return False
     time_out_with_node(run, reason, now)
     run.job = job

@@ -32,6 +32,10 @@ _NUMBERS: dict[str, tuple[float, bool]] = {
     "wait_jitter": (0.1, False),
 }
 _EXCEPTION = ("builtins:Exception",)
+#: What an attempt that has timed out is, by the names of classes.
+_OF_TIMEOUTS = {f"builtins:{name}" for name in ("BaseException", "Exception", "TimeoutError")} | {
+    f"rota.errors:{name}" for name in ("RotaError", "RunFailedError", "RunTimedOutError")
+}
 #: Attributes of classes as they are, whatever a metaclass makes of them.
 _bases_of = type.__dict__["__mro__"].__get__
 _name_of = type.__dict__["__qualname__"].__get__
@@ -181,6 +185,13 @@ class Retry:
         raise JobTypeError(
             f"the predicate of retry= must return True, False or a number of seconds, got {repr_of(found)}"
         )
+
+    @property
+    def is_for_timeouts(self) -> bool:
+        """Whether an attempt that has timed out is followed by another one: no exception is there, and no predicate is asked."""
+        if any(name in _OF_TIMEOUTS for name in self._not_names):
+            return False
+        return self._predicate is not None or any(name in _OF_TIMEOUTS for name in self._names)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what differs from the defaults as JSON-able data.

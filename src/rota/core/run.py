@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from ..clock import moment
 from ..errors import NoResultError, RunFailedError, RunNotInHandError, RunTimedOutError
 from ..texts import repr_of, shortened, text_of, type_name
-from .states import CLAIMED, FAILED, LOST, SUCCEEDED, TIMED_OUT, WAITING, end
+from .states import CANCELLED, CLAIMED, FAILED, LOST, SUCCEEDED, TIMED_OUT, WAITING, end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ class Run:
         extra = getattr(self, "extra", None)
         uncounted = 0 if extra is None else extra.uncounted
         # The number of an attempt tells of those before it, so that a node that dies need not have written anything.
-        under_way = self.status not in _TRIED
+        under_way = self.status not in _TRIED and not (self.status == CANCELLED and self.owner is None)
         return max(self.attempt - uncounted - under_way, 0)
 
     @property
@@ -447,9 +447,15 @@ def time_of(run: Run, clock: ShowsTime) -> int:
 
 
 def is_expired(run: Run, now: int) -> bool:
-    """Whether the run has waited longer than its job's ``expires`` allows."""
+    """Whether the run has waited longer than its job's ``expires`` allows; only the first start of a scheduled time is judged."""
     expires = run.job.policy.expires if run.job is not None else None
-    return expires is not None and now - run.due > expires
+    return expires is not None and now - run.due > expires and run.attempt <= 1 and run.origin == "schedule"
+
+
+def asked_to_stop(run: Run) -> str | None:
+    """Return why somebody has asked a run to stop, None if nobody has."""
+    extra = getattr(run, "extra", None)
+    return None if extra is None else extra.cancel
 
 
 def label(run: Run) -> None:

@@ -135,6 +135,8 @@ RUN_TRANSITIONS: dict[str, dict[str, str]] = {
     },
     **{state: {WAITING: "it is tried again, or somebody asks for it once more"} for state in END_STATES},
 }
+for _stopped in (CANCELLED, FAILED):
+    RUN_TRANSITIONS[_stopped][LOST] = "its node has stopped it to leave, and it is not to be repeated"
 
 _held = False
 

@@ -10,7 +10,7 @@ from ..clock import SECOND
 from ..outcomes import Cancel, RetryAfter, Skip, Snooze
 from .extras import RETRY, SCHEDULE, SNOOZED, extra_of
 from .policy import DEFAULT_POLICY
-from .run import LAST
+from .run import LAST, asked_to_stop
 from .states import CANCELLED, FAILED, LOST, SKIPPED, TIMED_OUT, end, snooze
 from .states import SNOOZED as SNOOZES
 
@@ -66,33 +66,46 @@ def take_outcome(run: Run, exc: BaseException, now: int) -> bool:
     return True
 
 
-def next_try(run: Run, now: int, may_rerun: bool = True) -> int | None:
+def next_try(run: Run, now: int, may_rerun: bool = True, is_leaving: bool = False) -> int | None:
     """Decide what follows an attempt; return when the next one may start (instant), None: the run has ended for good.
 
     Then its ``extra`` says what it waits for. A run that has ended for good has the reason why there is no other try, where it may
     have had one; one that was to be called later and was asked to stop meanwhile is cancelled. What was decided stays so.
 
     :param may_rerun: whether a run whose worker process has died may be executed again
+    :param is_leaving: whether this node leaves a store that others share, and has stopped its runs for that
     """
-    extra = getattr(run, "extra", None)
-    wish: Wish | None = getattr(run, "wish", None)
-    if wish == LAST:
+    if getattr(run, "wish", None) == LAST:
         return None
+    asked = asked_to_stop(run)
+    decided = None if getattr(run, "extra", None) is None else run.extra.not_before
+    if asked is None and decided is not None:
+        return decided
+    leaves = is_leaving and asked is None and run.cancelled and run.started_at is not None
+    if leaves and run.status in (CANCELLED, FAILED):
+        return _after_shutdown(run, now)
     # What has timed out was asked to stop for that.
-    if (run.cancelled and run.status != TIMED_OUT) or (extra is not None and extra.cancel is not None):
+    if asked is not None or (run.cancelled and run.status != TIMED_OUT and not leaves):
         if run.status == SNOOZES:
-            end(run, CANCELLED, (extra and extra.cancel) or "cancelled while it was running", now)
+            end(run, CANCELLED, asked or "cancelled while it was running", now)
         return None
-    if extra is not None and extra.not_before is not None:
-        return extra.not_before  # type: ignore[no-any-return]
+    return _after_attempt(run, now, may_rerun)
+
+
+def _after_attempt(run: Run, now: int, may_rerun: bool) -> int | None:
+    wish: Wish | None = getattr(run, "wish", None)
     if run.status == SNOOZES:
         return _waits(run, SNOOZED, now + (wish[1] or 0 if wish else 0), counts=False)
     policy = DEFAULT_POLICY if run.job is None else run.job.policy
     if run.status == LOST:
         return _after_worker(run, policy, now) if may_rerun and policy.on_lost == RERUN else None
     if run.status == TIMED_OUT:  # whatever it has raised since
-        return None if policy.retry is None else _another(run, policy, now, None)
+        return _another(run, policy, now, None) if _tries_timeouts(policy) else None
     return _after_failure(run, policy, now, wish) if run.status == FAILED else None
+
+
+def _tries_timeouts(policy: Policy) -> bool:
+    return policy.retry is not None and policy.retry.is_for_timeouts
 
 
 def _after_failure(run: Run, policy: Policy, now: int, wish: Wish | None) -> int | None:
@@ -102,6 +115,14 @@ def _after_failure(run: Run, policy: Policy, now: int, wish: Wish | None) -> int
         run.reason = run.reason or NOT_RETRYABLE
         return None
     return _another(run, policy, now, wish[1])
+
+
+def _after_shutdown(run: Run, now: int) -> int | None:
+    """Decide for a run that was stopped as its node leaves: any other node may take it at once, unless it is not to be repeated."""
+    if run.job is not None and run.job.policy.on_lost == LOST:
+        end(run, LOST, "its scheduler was shut down while it was running", now)
+        return None
+    return _waits(run, SNOOZED, now, counts=False)
 
 
 def not_given_back(run: Run, reason: str, now: int) -> None:

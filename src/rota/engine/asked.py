@@ -162,7 +162,10 @@ def stop(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:
     from ..core.beats import CANCEL_REQUESTED  # rare
 
     extra = extra_of(run)
-    if run.cancelled or run.status != CLAIMED:
+    if run.status != CLAIMED:
+        return
+    if run.cancelled:  # as its time is over, too: then it is not tried again
+        extra.cancel = extra.cancel or reason
         return
     extra.cancel = reason
     run.cancelled = True

@@ -11,7 +11,7 @@ from time import sleep
 
 from ..clock import HELD, SECOND
 from ..core.policy import Policy
-from ..core.run import GONE, LAST, Run, is_plain
+from ..core.run import GONE, LAST, Run, asked_to_stop, is_plain
 from ..core.states import CANCELLED, LOST, SUCCEEDED, WITHHELD, end, take_back
 from ..errors import HeldRowsError
 from ..events import EVENT_JOB_LOST, EVENT_JOB_REFUSED
@@ -157,6 +157,8 @@ class Completions:
 
             # Here, as it may call code of users, which may hang: not under a lock, nor in the thread that claims.
             run.kept = kept_of(run.retval)
+        if run.status == CANCELLED and (asked := asked_to_stop(run)) is not None:
+            run.reason = asked
         self._ended.append(run)
         if self._gathers:  # asked after the run was appended, so gathered() finds it
             return
@@ -247,7 +249,7 @@ class Completions:
         if not batch:
             return True
         ended_now = batch if self.in_hand is None else self._without_unstarted(batch)
-        again = self._give_back(ended_now) if ended_now and (Run.some_again or Policy.some_retry) else None
+        again = self._give_back(ended_now) if ended_now and self._may_go_on() else None
         if again is not None:
             ended_now = again.ended
         waiting = self._has_waiting_job(ended_now)
@@ -309,13 +311,17 @@ class Completions:
                 self._lease.doubt()
                 self._outlet.wake()
 
+    def _may_go_on(self) -> bool:
+        """Whether some of the runs that have ended may have to wait for another try."""
+        return Run.some_again or Policy.some_retry or (self.draining and self.in_hand is not None)
+
     def _give_back(self, runs: Sequence[Run]) -> GivenBack:
         """Give those of some runs back that are tried again; what cannot be written is kept."""
         if self.next_tries is None:
             from .next_tries import NextTries  # most runs are not tried again
 
             self.next_tries = NextTries(self._outlet, self._store, self._alias, self._lease)
-        found = self.next_tries.give_back(runs, self.beats)
+        found = self.next_tries.give_back(runs, self.beats, self.draining and self.in_hand is not None)
         if found.held:
             self._set_aside(found.held)
         self._ended.extendleft(reversed(found.left))
@@ -399,16 +405,12 @@ class Completions:
 
         What another node has taken over leaves without a word: it has no end here.
         """
-        ended = [
-            run
-            for run in batch
-            if (run.status != CANCELLED or run.started_at is not None) and run.status != WITHHELD
-        ]
+        ended = [run for run in batch if not _is_unstarted(run) and run.status != WITHHELD]
         if self._outlet.exiting:
             # What was ended by force stays claimed: as of a node that died, it is run again or lost.
             ended = [run for run in ended if run.status != LOST]
         if len(ended) < len(batch):
-            self.unstarted += [run for run in batch if run.status == CANCELLED and run.started_at is None]
+            self.unstarted += [run for run in batch if _is_unstarted(run)]
         return ended
 
     def _announce(self, batch: Sequence[Run], refused: Sequence[Run], lost: Sequence[Run]) -> None:
@@ -498,3 +500,8 @@ class Completions:
         for run in lost:
             found.setdefault(id(run), (EVENT_JOB_LOST, LOST_WITH_ITS_STORE))
         return found
+
+
+def _is_unstarted(run: Run) -> bool:
+    """Whether a run was kept from starting, and nobody has asked for that: its store gets it back."""
+    return run.status == CANCELLED and run.started_at is None and asked_to_stop(run) is None

@@ -27,7 +27,12 @@ MOST_REFUSED = 3
 
 def is_of_store(exc: BaseException) -> bool:
     """Whether an error speaks of the store, not of what it was given."""
-    return issubclass(type(exc), (OSError, StoreError))
+    return issubclass(type(exc), (OSError, StoreError)) or _is_of_database(exc)
+
+
+def _is_of_database(exc: BaseException) -> bool:
+    """Whether an error of somebody else's store says that its database cannot be asked, as one that is locked (PEP 249)."""
+    return any(base.__name__ in ("OperationalError", "InterfaceError") for base in type(exc).__mro__)
 
 
 def claim_singly(
@@ -119,4 +124,5 @@ def _finish_one(store: BaseJobStore, run: Run, now: int, logger: GuardedLogger) 
 
 def is_away(exc: BaseException) -> bool:
     """Whether an error speaks of the store, not of what it was given."""
-    return issubclass(type(exc), (OSError, StoreNotStartedError, HeldRowsError, StoreReplacedError))
+    away = (OSError, StoreNotStartedError, HeldRowsError, StoreReplacedError)
+    return issubclass(type(exc), away) or _is_of_database(exc)

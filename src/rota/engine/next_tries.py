@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..core.details import (
     DIED,
+    GIVEN_BACK,
     SNOOZED,
     before_another,
     forgotten_with,
@@ -14,7 +15,8 @@ from ..core.details import (
     part_of_attempt,
 )
 from ..core.extras import RETRY, extra_of
-from ..core.states import CLAIMED, LOST
+from ..core.extras import SNOOZED as WAITS_SNOOZED
+from ..core.states import CANCELLED, CLAIMED, FAILED, LOST
 from ..core.states import SNOOZED as SNOOZES
 from ..core.tries import FINAL, next_try, not_given_back
 from ..errors import HeldRowsError
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from .outlet import Outlet
 
 #: The outcome of an attempt by the status with which its run comes from the executor, where that is another word.
-_OUTCOMES = {SNOOZES: SNOOZED, LOST: DIED}
+_OUTCOMES = {SNOOZES: SNOOZED, LOST: DIED, CANCELLED: GIVEN_BACK}
 
 
 class GivenBack:
@@ -101,18 +103,19 @@ class NextTries:
             self._deferred = [(run, tail) for run, tail in self._deferred if tail.status == CLAIMED]
         return ready
 
-    def give_back(self, runs: Sequence[Run], beats: Beats | None) -> GivenBack:
+    def give_back(self, runs: Sequence[Run], beats: Beats | None, is_leaving: bool = False) -> GivenBack:
         """Give those of some runs back that are tried again; the others have ended for good.
 
         Members of a group are given back when its last one has ended, and wait for the same time: no try runs beside another.
 
         :param runs: runs as they come from their executors
         :param beats: what the runs have said of themselves
+        :param is_leaving: whether this node leaves a store that others share
         """
         found, now = GivenBack(), self._store.now()
         groups: dict[int, list[Run]] = {}
         for run in runs:
-            if next_try(run, now, may_rerun=not self._outlet.exiting) is None:
+            if next_try(run, now, not self._outlet.exiting, is_leaving) is None:
                 found.ended.append(run)
                 if run.reason in FINAL:
                     self._outlet.logger.error("Run %r has failed for good: %s", run, run.reason)
@@ -208,6 +211,15 @@ class NextTries:
                 outlet.dispatch(JobRetryingEvent(code, run.job_id, self._alias, time, at, exc, run))
 
 
+def _outcome_of(run: Run, status: str) -> str:
+    """Return the outcome of an attempt of a run that waits for another one."""
+    if (
+        status == FAILED and extra_of(run).waiting_for == WAITS_SNOOZED
+    ):  # it was asked to stop as its node leaves
+        return GIVEN_BACK
+    return _OUTCOMES.get(status, status)
+
+
 def keep_attempts(
     store: BaseJobStore,
     runs: Sequence[Run],
@@ -222,7 +234,7 @@ def keep_attempts(
     parts: list[RunParts] = []
     for run in runs:
         attempt = before_another(last_attempt(run))
-        attempt.outcome = _OUTCOMES.get(attempt.outcome, attempt.outcome)
+        attempt.outcome = _outcome_of(run, attempt.outcome)
         name, text = part_of_attempt(attempt)
         kept = {**words.get(id(run), {}), name: text, **forgotten_with(run.attempt)}
         parts.append((run.job_id, run.nominal, kept))

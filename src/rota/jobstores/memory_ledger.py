@@ -119,10 +119,11 @@ class MemoryLedger:
         """Whether runs of a job wait."""
         return "_beside" in self.__dict__ and any(key[0] == job_id for key in self.beside.waiting)
 
-    def cancel_waiting(self, job_id: str | None, now: int) -> list[Run]:
+    def cancel_waiting(self, job_id: str | None, now: int, reason: str | None = None) -> list[Run]:
         """End the waiting runs of a job that is removed; return them.
 
         :param job_id: None: all jobs are removed
+        :param reason: why they end, in words; None: their job is removed
         """
         from ..core.extras import keeps_place  # rare
         from ..core.waiting import JOB_REMOVED, cancelled
@@ -130,7 +131,7 @@ class MemoryLedger:
         waiting = self.beside.waiting
         runs = [waiting.pop(key) for key in [key for key in waiting if job_id in (None, key[0])]]
         for run in runs:
-            cancelled(run, JOB_REMOVED, now)
+            cancelled(run, reason or JOB_REMOVED, now)
             label(run)
             run.job = None
             if keeps_place(run.extra):  # it counts as one under way

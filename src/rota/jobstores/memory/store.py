@@ -158,12 +158,15 @@ class MemoryJobStore(BaseJobStore):
 
     def remove_all_jobs(self) -> Sequence[Run] | None:
         """Delete all jobs; return their waiting runs, which are cancelled."""
+        return self._remove_all(None)
+
+    def _remove_all(self, reason: str | None) -> Sequence[Run]:
         ended: list[Run] = []
         with self._mutex:
             for job in self._by_id.values():
                 self._leave(job)
             if "_beside" in self._runs.__dict__:
-                ended += self._runs.cancel_waiting(None, self.now())
+                ended += self._runs.cancel_waiting(None, self.now(), reason)
             self._by_id.clear()
             self._queues.clear()
             self._given.clear()
@@ -172,7 +175,7 @@ class MemoryJobStore(BaseJobStore):
 
     def shutdown(self) -> None:
         """Delete all jobs, as APScheduler's memory store does; the records can still be read."""
-        self.remove_all_jobs()
+        self._remove_all("its scheduler was shut down")
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 
