@@ -357,3 +357,17 @@ def test_while_its_store_is_away_nothing_that_has_failed_is_lost(
         assert run.nominal == START + 3600 * SECOND
     finally:
         scheduler.shutdown(wait=False)
+
+
+def test_a_node_tells_since_when_it_is_there_and_not_when_it_has_renewed_its_lease(url: str) -> None:
+    scheduler = ManualScheduler(clock=VirtualClock(moment(START)), jobstores={"default": url}, lease=15)
+    scheduler.start()
+    try:
+        scheduler.advance(seconds=1)
+        (first,) = scheduler.get_nodes()
+        scheduler.advance(minutes=5)
+        (later,) = scheduler.get_nodes()
+        assert START <= first.started == later.started <= START + SECOND
+        assert later.lease_until > START + 300 * SECOND
+    finally:
+        scheduler.shutdown(wait=False)

@@ -77,6 +77,11 @@ class Node:
             for name, kind in _KINDS.items():
                 if name in values and isinstance(values[name], kind):
                     setattr(self, name, values[name])
+            since = values.get("since")
+            if (
+                type(since) is int and 0 < since <= self.lease_until
+            ):  # some stores know only when a lease was renewed
+                self.started = since
         except (ValueError, TypeError, AttributeError, RecursionError):
             pass
 
@@ -101,10 +106,19 @@ class Node:
 
 
 def about(
-    host: str, pid: int, version: str, executors: Mapping[str, int | None], clock_offset: int | None
+    host: str,
+    pid: int,
+    version: str,
+    executors: Mapping[str, int | None],
+    clock_offset: int | None,
+    since: int | None = None,
 ) -> dict[str, Any]:
-    """Return what a node says of itself."""
+    """Return what a node says of itself.
+
+    :param since: when it has said so first (instant)
+    """
     return {
+        **({} if since is None else {"since": since}),
         "host": host,
         "pid": pid,
         "version": version,

@@ -136,9 +136,11 @@ def _say(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) 
     from ..version import __version__
 
     free = {alias: None if left >= UNBOUNDED else left for alias, left in room.items()}
-    saying = about(gethostname(), getpid(), __version__, free, state.store.clock_offset)
+    now = state.store.now()
+    since = now if state.asked.said is None else state.asked.said["since"]
+    saying = about(gethostname(), getpid(), __version__, free, state.store.clock_offset, since)
     if saying != state.asked.said:
-        state.store.describe(node, saying, state.store.now())
+        state.store.describe(node, saying, now)
         state.asked.said = saying
 
 
