@@ -7,6 +7,7 @@ import gc
 import threading
 import time
 import weakref
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -144,10 +145,9 @@ def test_a_timeout_that_is_no_number_of_seconds_is_refused(scheduler, timeout):
 
 
 def test_a_run_that_was_cancelled_has_no_result_and_says_why(scheduler):
-    scheduler.pause()
-    run = asked(scheduler, answer)
+    scheduler.add_job(answer, "interval", hours=1, id="later")
+    run = scheduler.run_job("later", not_before=datetime.now(UTC) + timedelta(hours=1))
     run.cancel("not needed")
-    scheduler.resume()
     with pytest.raises(
         NoResultError, match=r"ended without a result: cancelled \((not needed|.*)\)"
     ) as caught:
@@ -378,3 +378,14 @@ def test_a_run_is_found_by_whoever_waits_first_and_by_whoever_comes_late(schedul
         thread.join(LONG)
     results.append(run.result(LONG))
     assert results == [42] * 6
+
+
+def test_whoever_waits_is_told_when_the_scheduler_goes(stores, tmp_path):
+    scheduler = BackgroundScheduler(**stores, timezone="UTC")
+    scheduler.start()
+    scheduler.add_job(answer, "interval", hours=1, id="job")
+    run = scheduler.run_job("job", not_before=datetime.now(UTC) + timedelta(hours=1))
+    scheduler.shutdown()
+    with pytest.raises(NoResultError) as caught:
+        run.result(LONG)
+    assert "shut down" in str(caught.value)

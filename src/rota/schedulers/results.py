@@ -11,7 +11,14 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from ..clock import SECOND
 from ..core.run import Run, outcome_of
 from ..core.states import CLAIMED
-from ..errors import JobValueError, NoResultError, OptionTypeError, RunTimeoutError, WouldBlockError
+from ..errors import (
+    JobValueError,
+    NoResultError,
+    OptionTypeError,
+    RunTimeoutError,
+    StoreNotStartedError,
+    WouldBlockError,
+)
 from ..executors.steps import is_coroutine_function
 from ..texts import repr_of
 from .searches import in_zone
@@ -81,13 +88,15 @@ class AskedRun(Run):
     def look(self) -> bool:
         """Ask the store whether the run has ended; return it.
 
-        :raises NoResultError: if the store has no record of it any more
+        :raises NoResultError: if the store has no record of it any more, or is closed
         """
         if self._end.is_set():
             return True
         book = self._book
-        book.require_started("a look at a run")
-        found = self._state.store.get_run(self.job_id, self.nominal)
+        try:
+            found = self._state.store.get_run(self.job_id, self.nominal)
+        except StoreNotStartedError as exc:
+            raise NoResultError(self, _NOBODY_LOOKS) from exc
         if self._end.is_set():
             return True
         if found is None:
@@ -97,6 +106,8 @@ class AskedRun(Run):
         in_zone(book, [found])
         if found.ended:
             self.has_ended(found)
+        elif not book.goes_to_stores():
+            raise NoResultError(self, _NOBODY_LOOKS)
         elif not self._is_ours:
             self._run = found
         return found.ended
@@ -223,6 +234,11 @@ class AskedRun(Run):
         if self._is_ours:
             return self._run.status == CLAIMED and self._run not in self._state.requested
         return self._is_known_here
+
+
+_NOBODY_LOOKS = (
+    "had not ended when its scheduler was shut down, or its store removed; another scheduler can look for it"
+)
 
 
 def _of_run(name: str) -> property:
