@@ -114,7 +114,7 @@ def _searching(server: str) -> Case:
         ("count_jobs", "… the jobs counted up to 10 000", 50),
         ("jobs_in_vain", "… of the jobs with a text that none has", 75),
         ("failing", "… of the jobs whose last run failed", 75),
-        ("by_name", "… of the jobs by name, for which there is no index", None),
+        ("by_name", "… of the jobs by name", 50),
         ("longest_step", "… longest step of deleting the records of an hour", 100),
     )
     meaning = "What a console asks for, again and again, beside the work."
