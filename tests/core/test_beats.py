@@ -579,7 +579,7 @@ def test_what_jobs_of_executors_of_others_say_is_heard(make_store):
 
 
 @pytest.mark.thorough
-def test_a_worker_sends_no_more_than_once_a_pause(monkeypatch):
+def test_a_worker_sends_no_more_than_once_a_pause():
     """A million beats, and as many pauses as the test allows."""
     sent, pauses, go = [], [], threading.Semaphore(0)
 
@@ -587,14 +587,13 @@ def test_a_worker_sends_no_more_than_once_a_pause(monkeypatch):
         pauses.append(seconds)
         go.acquire(timeout=20)
 
-    monkeypatch.setattr(worker_beats, "sleep", pause)
     arrived = threading.Event()
 
     def send(message):
         sent.append(message)
         arrived.set()
 
-    speaker = worker_beats.Speaker(send)
+    speaker = worker_beats.Speaker(send, pause)
     run = Run("j", 0, 0)
     run.heartbeat()
     del run.said
@@ -625,15 +624,14 @@ def test_a_worker_sends_no_more_than_once_a_pause(monkeypatch):
         go.release(100)
 
 
-def test_what_a_worker_logs_is_sent_once_while_it_runs(monkeypatch):
+def test_what_a_worker_logs_is_sent_once_while_it_runs():
     sent, pauses, go = [], threading.Semaphore(0), threading.Semaphore(0)
 
     def pause(seconds):
         pauses.release()
         go.acquire(timeout=20)
 
-    monkeypatch.setattr(worker_beats, "sleep", pause)
-    speaker = worker_beats.Speaker(sent.append)
+    speaker = worker_beats.Speaker(sent.append, pause)
     from rota.core import run as run_module
 
     class Listeners:

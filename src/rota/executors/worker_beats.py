@@ -30,12 +30,14 @@ class Speaker:
     """Sends what the runs of one worker process say of themselves.
 
     :param send: sends a message to the pool
+    :param sleep: waits for as many seconds; its thread waits by nothing else
     """
 
     monotonic = SYSTEM_CLOCK.monotonic
 
-    def __init__(self, send: Callable[[bytes], None]) -> None:
+    def __init__(self, send: Callable[[bytes], None], sleep: Callable[[float], object] = sleep) -> None:
         self._send = send
+        self._sleep = sleep
         #: held while something is sent; the outcome is sent when no other thread sends any more
         self._in_turn = Lock()
         self._has_news = Event()
@@ -79,7 +81,7 @@ class Speaker:
                         self._tell(said)
                         if said.log is not None:  # it may log more
                             self._has_news.set()
-                sleep(PAUSE)
+                self._sleep(PAUSE)
         except OSError:
             pass  # the pool is gone
 
