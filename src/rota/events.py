@@ -207,7 +207,24 @@ class JobPausedEvent(JobEvent):
         self.note = note
 
 
-class JobStartedEvent(JobEvent):
+class _AttemptEvent(JobEvent):
+    """An attempt of a run, on this node.
+
+    :ivar datetime scheduled_run_time: the nominal time
+    :ivar int attempt: which try of the run it is, from 1
+    :ivar Run run: the run
+    """
+
+    def __init__(
+        self, code: int, job_id: str, jobstore: str | None, scheduled_run_time: datetime, run: Run
+    ) -> None:
+        super().__init__(code, job_id, jobstore)
+        self.scheduled_run_time = scheduled_run_time
+        self.attempt = run.attempt
+        self.run = run
+
+
+class JobStartedEvent(_AttemptEvent):
     """A run has started on this node: its job is about to be called, in an attempt of its own.
 
     :ivar datetime scheduled_run_time: the nominal time
@@ -219,11 +236,8 @@ class JobStartedEvent(JobEvent):
     def __init__(
         self, code: int, job_id: str, jobstore: str | None, scheduled_run_time: datetime, run: Run
     ) -> None:
-        super().__init__(code, job_id, jobstore)
-        self.scheduled_run_time = scheduled_run_time
-        self.attempt = run.attempt
+        super().__init__(code, job_id, jobstore, scheduled_run_time, run)
         self.started_at = moment(run.started_at or run.due)
-        self.run = run
 
 
 class JobCancelRequestedEvent(JobEvent):
@@ -249,7 +263,7 @@ class JobCancelRequestedEvent(JobEvent):
         self.run = run
 
 
-class JobRetryingEvent(JobEvent):
+class JobRetryingEvent(_AttemptEvent):
     """An attempt of a run has come to nothing on this node, and another one follows, on any node; told once for each attempt.
 
     :ivar datetime scheduled_run_time: the nominal time
@@ -270,16 +284,13 @@ class JobRetryingEvent(JobEvent):
         exception: BaseException | None,
         run: Run,
     ) -> None:
-        super().__init__(code, job_id, jobstore)
-        self.scheduled_run_time = scheduled_run_time
-        self.attempt = run.attempt
+        super().__init__(code, job_id, jobstore, scheduled_run_time, run)
         self.retry_at = retry_at
         self.exception = exception
         self.traceback = run.traceback
-        self.run = run
 
 
-class JobTimedOutEvent(JobEvent):
+class JobTimedOutEvent(_AttemptEvent):
     """The time of a run that is under way on this node is over; the run is stopped or asked to stop, and its end has another event.
 
     :ivar datetime scheduled_run_time: the nominal time
@@ -297,11 +308,8 @@ class JobTimedOutEvent(JobEvent):
         reason: str,
         run: Run,
     ) -> None:
-        super().__init__(code, job_id, jobstore)
-        self.scheduled_run_time = scheduled_run_time
-        self.attempt = run.attempt
+        super().__init__(code, job_id, jobstore, scheduled_run_time, run)
         self.reason = reason
-        self.run = run
 
 
 class JobOnFailureErrorEvent(JobEvent):

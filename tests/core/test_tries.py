@@ -6,7 +6,7 @@ import pytest
 
 from rota import Cancel, Retry, RetryAfter, Skip, Snooze
 from rota.clock import SECOND
-from rota.core.extras import BACKFILL, RETRY, SCHEDULE, SNOOZED, Extra, extra_of
+from rota.core.extras import BACKFILL, RETRY, SCHEDULE, Extra, extra_of
 from rota.core.policy import DEFAULT_POLICY, with_options
 from rota.core.run import LAST, Run, fail, is_expired
 from rota.core.states import (
@@ -15,6 +15,7 @@ from rota.core.states import (
     LOST,
     MISSED,
     SKIPPED,
+    SNOOZED,
     SUCCEEDED,
     TIMED_OUT,
     WAITING,
@@ -29,13 +30,15 @@ from rota.core.tries import (
     after_death,
     deadline_of,
     end_superseded,
+    ended_copies,
+    follow,
     next_try,
     not_given_back,
     superseded,
-    take_outcome,
     wish_of,
 )
 from rota.errors import JobTypeError, JobValueError, RunTimedOutError
+from rota.testing.contracts import hostile_jobs
 from rota.testing.contracts.store_jobs import START, make_job
 from rota.trust.names import callable_named
 
@@ -60,6 +63,13 @@ def failed(exc=None, **options):
     wish = wish_of(run, exc, callable_named)
     if wish is not None:
         run.wish = wish
+    return run
+
+
+def said(exc, **options):
+    """Return a run whose job has raised an outcome that is no failure."""
+    run = run_of(**options)
+    assert follow(run, wish_of(run, exc, callable_named), NOW)
     return run
 
 
@@ -88,9 +98,7 @@ def test_a_failure_that_is_tried_again_waits():
 
 
 def test_what_was_decided_once_stays_so():
-    run = failed(Snooze(5), retry=PLAIN)
-    run = run_of(retry=PLAIN)
-    assert take_outcome(run, Snooze(5), NOW)
+    run = said(Snooze(5), retry=PLAIN)
     assert next_try(run, NOW) == next_try(run, NOW + SECOND) == NOW + 5 * SECOND
     assert run.extra.uncounted == 1
 
@@ -146,7 +154,7 @@ def test_a_time_out_is_tried_as_often_as_a_failure():
 def test_what_was_asked_to_stop_as_its_time_was_over_is_tried_again_unless_somebody_else_has_asked_too():
     run = run_of(retry=PLAIN)
     run.cancelled = True
-    run.wish = "retry", 99 * SECOND  # what it has raised since does not matter
+    run.wish = "retry", 99 * SECOND, None  # what it has raised since does not matter
     end(run, TIMED_OUT, "timeout", NOW)
     assert next_try(run, NOW) == NOW + 10 * SECOND
     run = run_of(retry=PLAIN)
@@ -221,8 +229,7 @@ def test_the_deadline_of_a_rerun_is_counted_from_the_request():
 
 
 def test_snooze_is_no_try():
-    run = run_of(attempt=7)
-    assert take_outcome(run, Snooze(60), NOW)
+    run = said(Snooze(60), attempt=7)
     assert (run.status, run.finished_at) == (SNOOZED, NOW)
     assert next_try(run, NOW + SECOND) == NOW + 61 * SECOND
     assert (run.extra.waiting_for, run.extra.uncounted) == (SNOOZED, 1)
@@ -237,15 +244,44 @@ def test_snooze_is_no_try():
     ],
 )
 def test_skip_and_cancel_end_the_run_without_a_failure(exc, status, reason):
-    run = run_of(retry=PLAIN)
-    assert take_outcome(run, exc, NOW)
+    run = said(exc, retry=PLAIN)
     assert (run.status, run.reason, run.finished_at, next_try(run, NOW)) == (status, reason, NOW, None)
 
 
 def test_retry_after_is_a_failure():
     run = run_of()
-    assert not take_outcome(run, RetryAfter(5), NOW)
+    wish = wish_of(run, RetryAfter(5), callable_named)
+    assert wish == (RETRY, 5 * SECOND, None)
+    assert not follow(run, wish, NOW)
     assert str(RetryAfter(5)) == "asked for another try in 5 s"
+
+
+class NotReady(Snooze):
+    def __init__(self):
+        super().__init__(60)
+
+
+class Holiday(Skip):
+    def __init__(self, name, country):
+        super().__init__(f"{name} in {country}")
+
+
+def test_classes_that_are_derived_from_outcomes_do_as_these_do():
+    assert said(NotReady()).wish == (SNOOZED, 60 * SECOND, None)
+    run = said(Holiday("Tet", "Vietnam"))
+    assert (run.status, run.reason) == (SKIPPED, "Tet in Vietnam")
+
+
+@pytest.mark.parametrize("kind", hostile_jobs.BROKEN_OUTCOMES)
+def test_what_a_derived_class_has_broken_is_refused(kind):
+    with pytest.raises((TypeError, ValueError, AttributeError, ArithmeticError)):
+        wish_of(run_of(), hostile_jobs.BROKEN_OUTCOMES[kind](), callable_named)
+
+
+def test_a_reason_that_is_no_text_becomes_one():
+    assert said(Skip(42)).reason == "42"  # type: ignore[arg-type]
+    assert said(Cancel(hostile_jobs.Lie())).reason.startswith("<Lie")  # type: ignore[arg-type]
+    assert said(Cancel(None)).reason is None
 
 
 @pytest.mark.parametrize("kind", [Snooze, RetryAfter])
@@ -272,8 +308,7 @@ def test_what_somebody_has_asked_to_stop_is_not_tried_again(how):
     ("cancel", "reason"), [("enough", "enough"), (None, "cancelled while it was running")]
 )
 def test_what_is_snoozed_and_asked_to_stop_is_cancelled(cancel, reason):
-    run = run_of()
-    take_outcome(run, Snooze(5), NOW)
+    run = said(Snooze(5))
     run.cancelled = True
     extra_of(run).cancel = cancel
     assert (next_try(run, NOW), run.status, run.reason) == (None, CANCELLED, reason)
@@ -348,13 +383,19 @@ def test_what_is_superseded_has_failed_with_what_its_last_try_raised():
     assert run.extra.not_before is None
 
 
+def test_what_may_be_superseded_waits_until_its_store_says_so():
+    run = waiting()
+    (ended,) = ended_copies([run], NOW)
+    assert (ended.status, ended.reason, ended.extra.not_before) == (FAILED, "superseded", None)
+    assert (run.status, run.reason, run.extra.not_before) == (WAITING, None, NOW)
+
+
 def test_what_its_store_does_not_take_back_ends_and_says_why():
     run = failed(retry=PLAIN)
     assert next_try(run, NOW)
     not_given_back(run, "no", NOW)
     assert (run.status, run.reason, run.extra.not_before) == (FAILED, "no", None)
-    run = run_of()
-    take_outcome(run, Snooze(5), NOW)
+    run = said(Snooze(5))
     assert next_try(run, NOW)
     not_given_back(run, "no", NOW)
     assert (run.status, run.reason) == (CANCELLED, "no")

@@ -185,7 +185,7 @@ def test_the_end_of_a_retry_that_has_been_taken_is_a_violation():
     decisions = decide(store)
     claim(decisions, START)
     (run,) = decisions[0].runs
-    run.started_at, run.wish = START, ("retry", None)
+    run.started_at, run.wish = START, ("retry", None, None)
     fail(run, ValueError("wrong"), "", START)
     assert next_try(run, START) == START + 30 * SECOND
     given = presented([run])

@@ -32,7 +32,7 @@ LONGEST_ERROR = 2048
 NEWEST = 9
 
 #: The outcomes of attempts that no status of a run names.
-DIED, SNOOZED, GIVEN_BACK = "died", "snoozed", "given back"
+DIED, GIVEN_BACK = "died", "given back"
 
 
 class Attempt:

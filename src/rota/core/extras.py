@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from json import dumps, loads
 
-from .states import MANUAL
+from .states import MANUAL, SNOOZED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SCHEDULE, AFTER, BACKFILL = "schedule", "after", "backfill"
 ORIGINS = (SCHEDULE, MANUAL, AFTER, BACKFILL)
 #: Why a run waits.
-RETRY, SNOOZED, RERUN = "retry", "snoozed", "rerun"
+RETRY, RERUN = "retry", "rerun"
 WAITS_FOR = (RETRY, SNOOZED, RERUN, BACKFILL, AFTER, MANUAL)
 #: What keeps its place among its job's runs while it waits.
 KEEPS_PLACE = (RETRY, SNOOZED)

@@ -24,13 +24,8 @@ __all__ = ("Retry",)
 
 #: What ends a waiting retry besides its own limits: the next scheduled time, or nothing.
 UNTIL = ("next", None)
-#: The name and the value of each option that is a number, and whether it is a duration.
-_NUMBERS: dict[str, tuple[float, bool]] = {
-    "wait_initial": (15, True),
-    "wait_exp_base": (2, False),
-    "wait_max": (3600, True),
-    "wait_jitter": (0.1, False),
-}
+#: The defaults of the options that are numbers.
+_NUMBERS: dict[str, float] = {"wait_initial": 15, "wait_exp_base": 2, "wait_max": 3600, "wait_jitter": 0.1}
 _EXCEPTION = ("builtins:Exception",)
 #: What an attempt that has timed out is, by the names of classes.
 _OF_TIMEOUTS = {f"builtins:{name}" for name in ("BaseException", "Exception", "TimeoutError")} | {
@@ -209,7 +204,7 @@ class Retry:
             found["on"] = list(self._names)
         if self._not_names:
             found["not_on"] = list(self._not_names)
-        for name, (default, _) in _NUMBERS.items():
+        for name, default in _NUMBERS.items():
             if getattr(self, name) != default:
                 found[name] = getattr(self, name)
         if self.timeout is not None:
@@ -259,7 +254,7 @@ def stored_retry(values: Any) -> Retry:
     ]
     if unknown or not all(type(text) is str for text in texts) or type(predicate) not in (str, type(None)):
         raise JobValueError(f"retry must be stored as names and numbers, got {repr_of(values)}")
-    numbers = {name: found.get(name, default) for name, (default, _) in _NUMBERS.items()}
+    numbers = {name: found.get(name, default) for name, default in _NUMBERS.items()}
     on = tuple(names["on"]) if "on" in found else () if predicate is not None else _EXCEPTION
     return _made(
         on,

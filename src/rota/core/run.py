@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .extras import Extra
 
     #: what a job wants after an attempt: why it waits ("retry", "snoozed"), and how long (microseconds; None: as the policy says)
-    Wish = tuple[str, int | None]
+    Wish = tuple[str, int | None, str | None]
 
     class ShowsTime(Protocol):
         """A clock, or a store, as it knows its server's."""
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 #: Who knows who listens to what the runs of a node say: its engine, by the id of the node; in a worker process, by None.
 heard: WeakValueDictionary[str | None, Listeners] = WeakValueDictionary()
 #: The wish of a run that has ended for good whatever its policy is: nobody waits for it any more, and it may still go on.
-LAST: Wish = ("last", None)
+LAST: Wish = ("last", None, None)
 #: The reason of the call of what a job wants to be told of failures; it is in no ledger.
 ON_FAILURE = "on_failure"
 

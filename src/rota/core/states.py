@@ -94,7 +94,8 @@ LOST = "lost"
 #: a store knows.
 WITHHELD = "withheld"
 
-#: What an executor makes of a claimed run whose job wants to be called later: no end, and nothing that a store knows.
+#: What an executor makes of a claimed run whose job wants to be called later: no end. A store knows it as why a run waits, and as
+#: the outcome of an attempt.
 SNOOZED = "snoozed"
 
 #: The origin of a run that somebody asked for, apart from the schedule.

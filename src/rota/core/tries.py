@@ -6,13 +6,16 @@ node that has the run decides with that.
 
 from __future__ import annotations
 
+from copy import copy
+from datetime import timedelta
+
 from ..clock import SECOND
-from ..outcomes import Cancel, RetryAfter, Skip, Snooze
-from .extras import RETRY, SCHEDULE, SNOOZED, extra_of
+from ..outcomes import Cancel, RetryAfter, Skip, Snooze, checked_wait
+from ..texts import text_of, type_name
+from .extras import RETRY, SCHEDULE, extra_of
 from .policy import DEFAULT_POLICY
 from .run import LAST, asked_to_stop
-from .states import CANCELLED, FAILED, LOST, SKIPPED, TIMED_OUT, end, snooze
-from .states import SNOOZED as SNOOZES
+from .states import CANCELLED, FAILED, LOST, SKIPPED, SNOOZED, TIMED_OUT, end, snooze
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,31 +42,35 @@ def wish_of(run: Run, exc: BaseException, predicate_named: Callable[[str], Any])
     """Return what is to follow an attempt that has raised an exception; None: nothing.
 
     :param predicate_named: returns what a textual reference leads to
-    :raises Exception: whatever the predicate of the job's ``retry`` raises
+    :return: what the run waits for, or how it ends; after what wait (microseconds; None: the usual one); the reason of the end
+    :raises Exception: whatever the predicate of the job's ``retry`` raises, or a class that somebody has derived from an outcome
     """
-    if isinstance(exc, Snooze):
-        return SNOOZED, exc.wait
-    if isinstance(exc, RetryAfter):
-        return RETRY, exc.wait
+    kind = type(exc)
+    said: Any = exc
+    # Looked at once more, as what is derived from them may have made something else of it.
+    if issubclass(kind, (Snooze, RetryAfter)):
+        wait = checked_wait(f"{type_name(exc)}()", timedelta(microseconds=said.wait))
+        return (SNOOZED if issubclass(kind, Snooze) else RETRY), wait, None
+    if issubclass(kind, (Skip, Cancel)):
+        reason = None if said.reason is None else text_of(said.reason)
+        return (SKIPPED if issubclass(kind, Skip) else CANCELLED), None, reason
     retry = None if run.job is None else run.job.policy.retry
     if retry is None:
         return None
     wanted = retry.is_wanted(exc, predicate_named)
-    return None if wanted is False else (RETRY, None if wanted is True else wanted)
+    return None if wanted is False else (RETRY, None if wanted is True else wanted, None)
 
 
-def take_outcome(run: Run, exc: BaseException, now: int) -> bool:
-    """Write into a run how its job wants it to end or to go on, if that is what it has raised; return whether it is."""
-    if isinstance(exc, Snooze):
-        run.wish = SNOOZED, exc.wait
+def follow(run: Run, wish: Wish, now: int) -> bool:
+    """Write into a run what its job wants to follow an attempt; return whether that is no failure."""
+    what, _, reason = wish
+    if what in (SKIPPED, CANCELLED):
+        end(run, what, reason, now)
+        return True
+    run.wish = wish
+    if what == SNOOZED:
         snooze(run, now)
-    elif isinstance(exc, Skip):
-        end(run, SKIPPED, exc.reason, now)
-    elif isinstance(exc, Cancel):
-        end(run, CANCELLED, exc.reason, now)
-    else:
-        return False
-    return True
+    return what == SNOOZED
 
 
 def next_try(run: Run, now: int, may_rerun: bool = True, is_leaving: bool = False) -> int | None:
@@ -86,7 +93,7 @@ def next_try(run: Run, now: int, may_rerun: bool = True, is_leaving: bool = Fals
         return _after_shutdown(run, now)
     # What has timed out was asked to stop for that.
     if asked is not None or (run.cancelled and run.status != TIMED_OUT and not leaves):
-        if run.status == SNOOZES:
+        if run.status == SNOOZED:
             end(run, CANCELLED, asked or "cancelled while it was running", now)
         return None
     return _after_attempt(run, now, may_rerun)
@@ -94,7 +101,7 @@ def next_try(run: Run, now: int, may_rerun: bool = True, is_leaving: bool = Fals
 
 def _after_attempt(run: Run, now: int, may_rerun: bool) -> int | None:
     wish: Wish | None = getattr(run, "wish", None)
-    if run.status == SNOOZES:
+    if run.status == SNOOZED:
         return _waits(run, SNOOZED, now + (wish[1] or 0 if wish else 0), counts=False)
     policy = DEFAULT_POLICY if run.job is None else run.job.policy
     if run.status == LOST:
@@ -128,7 +135,7 @@ def _after_shutdown(run: Run, now: int) -> int | None:
 def not_given_back(run: Run, reason: str, now: int) -> None:
     """End a run that was to be tried again, and that its store does not take back."""
     extra_of(run).not_before = None
-    if run.status == SNOOZES:
+    if run.status == SNOOZED:
         end(run, CANCELLED, reason, now)
     else:
         run.reason = reason
@@ -186,9 +193,9 @@ def after_death(run: Run, policy: Policy, now: int) -> int | None:
 
     Then it is to be given back, and what it was taken over for does not count as a try.
     """
-    if policy.retry is None or run.status in (LOST, CANCELLED):
+    if policy.retry is None:
         return None
-    return _waits(run, RETRY, now + wait_after(run, policy, max(run.tries, 1)), counts=False)
+    return _waits(run, RETRY, now + wait_after(run, policy, run.tries), counts=False)
 
 
 def superseded(waiting: Iterable[Run], claimed: Mapping[str, int]) -> list[Run]:
@@ -216,3 +223,12 @@ def end_superseded(runs: Sequence[Run], now: int) -> None:
     for run in runs:
         end(run, FAILED, SUPERSEDED, now)
         extra_of(run).not_before = None
+
+
+def ended_copies(runs: Iterable[Run], now: int) -> list[Run]:
+    """Return copies of waiting runs that end as by :func:`end_superseded`; they themselves wait until their store says so."""
+    copies = [copy(run) for run in runs]
+    for run in copies:
+        run.extra = copy(run.extra)
+    end_superseded(copies, now)
+    return copies

@@ -5,19 +5,9 @@ What follows an attempt is decided in :mod:`rota.core.tries`; this writes it, an
 
 from __future__ import annotations
 
-from ..core.details import (
-    DIED,
-    GIVEN_BACK,
-    SNOOZED,
-    before_another,
-    forgotten_with,
-    last_attempt,
-    part_of_attempt,
-)
+from ..core.details import DIED, GIVEN_BACK, before_another, forgotten_with, last_attempt, part_of_attempt
 from ..core.extras import RETRY, extra_of
-from ..core.extras import SNOOZED as WAITS_SNOOZED
-from ..core.states import CANCELLED, CLAIMED, FAILED, LOST
-from ..core.states import SNOOZED as SNOOZES
+from ..core.states import CANCELLED, CLAIMED, FAILED, LOST, SNOOZED
 from ..core.tries import FINAL, next_try, not_given_back
 from ..errors import HeldRowsError
 from ..events import EVENT_JOB_RETRYING, JobRetryingEvent
@@ -38,9 +28,6 @@ if TYPE_CHECKING:
     from .beats import Beats
     from .lease import Lease
     from .outlet import Outlet
-
-#: The outcome of an attempt by the status with which its run comes from the executor, where that is another word.
-_OUTCOMES = {SNOOZES: SNOOZED, LOST: DIED, CANCELLED: GIVEN_BACK}
 
 
 class GivenBack:
@@ -213,11 +200,10 @@ class NextTries:
 
 def _outcome_of(run: Run, status: str) -> str:
     """Return the outcome of an attempt of a run that waits for another one."""
-    if (
-        status == FAILED and extra_of(run).waiting_for == WAITS_SNOOZED
-    ):  # it was asked to stop as its node leaves
+    # It was asked to stop as its node leaves.
+    if status == CANCELLED or (status == FAILED and extra_of(run).waiting_for == SNOOZED):
         return GIVEN_BACK
-    return _OUTCOMES.get(status, status)
+    return DIED if status == LOST else status
 
 
 def keep_attempts(

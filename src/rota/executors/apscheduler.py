@@ -28,7 +28,16 @@ from ..core.states import (
 from ..events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobExecutionEvent
 from ..logs import GuardedLogger
 from ..texts import text_of
-from .steps import close_quietly, context_of, perform, perform_coroutine, submitted, write_failure
+from .steps import (
+    NOTHING_FOLLOWS,
+    close_quietly,
+    context_of,
+    perform,
+    perform_coroutine,
+    submitted,
+    wish_after,
+    write_attempt,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -181,7 +190,7 @@ def by_time(events: Iterable[Any]) -> dict[int, Any]:
     return found
 
 
-def write_outcome(run: Run, event: Any, now: int) -> None:
+def write_outcome(run: Run, event: Any, now: int, logger: GuardedLogger) -> None:
     """Write into a run what a third-party executor reported by an event."""
     reported = getattr(event, "run", None)
     if isinstance(reported, Run) and reported.status == WITHHELD:
@@ -197,7 +206,14 @@ def write_outcome(run: Run, event: Any, now: int) -> None:
         exc = event.exception
         if not isinstance(exc, BaseException):
             exc = RuntimeError("unknown" if exc is None else text_of(exc))
-        write_failure(run, exc, text_of(event.traceback) if event.traceback else "", now)
+        complaint = None
+        if isinstance(reported, Run):  # as run_job() has found it, which has called the job
+            wish = getattr(reported, "wish", None)
+        else:
+            wish, complaint = wish_after(run, exc)
+        write_attempt(run, exc, text_of(event.traceback) if event.traceback else "", wish, now)
+        if complaint is not None:
+            logger.error(NOTHING_FOLLOWS, run.job, complaint)
     elif event.code == EVENT_JOB_MISSED:
         end(run, MISSED, "too late", now)
     else:

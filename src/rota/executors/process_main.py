@@ -16,7 +16,7 @@ from types import FunctionType
 
 from ..core.policy import Policy
 from ..core.run import Run, heard
-from ..errors import ConfigurationError, RunOutcome, SerializationError
+from ..errors import ConfigurationError, SerializationError
 from ..job.handle import Job
 from ..texts import error_text, shortened, text_of, traceback_of, type_name
 from .channel import Channel
@@ -273,7 +273,7 @@ def _pack_failure(exc: BaseException, run: Run | None = None) -> bytes:
     """
     drop_own_frames(exc)
     wish, complaint = None, None
-    if run is not None and (issubclass(type(exc), RunOutcome) or run.job.policy.retry is not None):  # type: ignore[union-attr]
+    if run is not None:
         wish, complaint = wish_after(run, exc)
     pickled = None
     try:

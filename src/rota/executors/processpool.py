@@ -18,10 +18,9 @@ from weakref import WeakSet
 from ..clock import SECOND
 from ..core.policy import Policy
 from ..core.run import Run, fail, is_expired, time_of
-from ..core.states import CANCELLED, LOST, MISSED, end, succeed
+from ..core.states import CANCELLED, FAILED, LOST, MISSED, end, succeed
 from ..errors import (
     ConfigurationError,
-    RunOutcome,
     SerializationError,
     UnknownOptionError,
     WorkerProcessError,
@@ -29,7 +28,7 @@ from ..errors import (
 from ..texts import error_text, text_of
 from .process_handle import Settings, WorkerDied, WorkerProcess, forget_all, is_being_prepared
 from .process_main import pack_around, pack_call
-from .steps import NOT_STARTED, cancel_group, may_start
+from .steps import NOT_STARTED, cancel_group, log_failure, may_start, write_attempt
 from .worker_pool import WorkerPool
 
 TYPE_CHECKING = False
@@ -348,27 +347,11 @@ def write_outcome(run: Run, payload: bytes, now: int, logger: GuardedLogger) -> 
             failure = restored if isinstance(restored, BaseException) else failure
         except BaseException:  # unpickling may raise anything; the text is there all the same
             pass
-    if isinstance(failure, RunOutcome):
-        from ..core.tries import take_outcome  # rare
-
-        Run.some_again = True
-        if take_outcome(run, failure, now):
-            return None
-    fail(run, failure, frames, now)
+    write_attempt(run, failure, frames, wish, now)
+    if run.status != FAILED:
+        return None
     run.error_type, run.error = type_name, text
-    if run.job is not None and run.job.policy.retry is not None:
-        Run.some_again = True
-    if wish is not None:
-        run.wish = wish
-    if complaint is not None:
-        logger.error('The predicate of retry= of job "%s" has failed: %s', run.job_id, complaint)
-    log = logger.error if wish is None else logger.warning
-    log(
-        'Job "%s" raised an exception in its worker process\n%s',
-        run.job_id if run.job is None else run.job,
-        formatted,
-    )
-    return None
+    return log_failure(run, complaint, logger, f" in its worker process\n{formatted}")
 
 
 #: The pools of this process; a pool that is gone has no workers.

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: Why a run that was cancelled has no outcome of its own.
 NOT_STARTED = "cancelled before it started"
+#: What is logged where a predicate, or a class that is derived from an outcome, has failed itself.
+NOTHING_FOLLOWS = 'What is to follow the failure of job "%s" cannot be told, so nothing does: %s'
 #: The flag of ``async def`` in a code object, and what markcoroutinefunction() leaves on others (inspect is slow to load).
 _CO_COROUTINE = 0x80
 _COROUTINE_MARKS = ("_is_coroutine_mark", "_is_coroutine_marker", "_is_coroutine")
@@ -225,52 +227,62 @@ def record_failure(run: Run, exc: BaseException, now: int, logger: GuardedLogger
     if issubclass(type(exc), CommandStoppedError):
         return end(run, CANCELLED, text_of(exc), now)
     drop_own_frames(exc)
-    complaint = write_failure(run, exc, traceback_of(exc), now)
+    wish, complaint = wish_after(run, exc)
+    write_attempt(run, exc, traceback_of(exc), wish, now)
     if run.status != FAILED:  # it has said how it goes on
         return None
-    job = run.job
-    if complaint is not None:
-        logger.error('The predicate of retry= of job "%s" has failed: %s', job, complaint)
-    # Whether it has failed for good is told by whoever decides about that.
-    log = logger.warning if hasattr(run, "wish") else logger.error
-    log('Job "%s" raised an exception', run.job_id if job is None else job, exc_info=exc)
+    log_failure(run, complaint, logger, "", exc_info=exc)
     clear_frames(exc)
     return None
 
 
-def write_failure(run: Run, exc: BaseException, frames: str, now: int) -> str | None:
-    """Write into a run what its job has raised, and what is to follow.
+def log_failure(
+    run: Run, complaint: str | None, logger: GuardedLogger, where: str, exc_info: BaseException | None = None
+) -> None:
+    """Log that a job has raised an exception.
 
-    :param frames: the traceback as a text
-    :return: how a predicate has failed that was asked about it, if one has
+    :param complaint: why it cannot be told what is to follow, if it cannot
+    :param where: where it has, in words, with what is to be shown of the exception
     """
-    may_go_on = issubclass(type(exc), RunOutcome) or (
-        run.job is not None and run.job.policy.retry is not None
-    )
-    if not may_go_on:
-        fail(run, exc, frames, now)
-        return None
-    from ..core.tries import take_outcome  # most jobs are not tried again
-
-    Run.some_again = True
-    if take_outcome(run, exc, now):
-        return None
-    fail(run, exc, frames, now)
-    wish, complaint = wish_after(run, exc)
-    if wish is not None:
-        run.wish = wish
-    return complaint
+    job = run.job_id if run.job is None else run.job
+    if complaint is not None:
+        logger.error(NOTHING_FOLLOWS, job, complaint)
+    # Whether it has failed for good is told by whoever decides about that.
+    log = logger.warning if hasattr(run, "wish") else logger.error
+    log('Job "%s" raised an exception%s', job, where, exc_info=exc_info)
 
 
 def wish_after(run: Run, exc: BaseException) -> tuple[Wish | None, str | None]:
-    """Return what is to follow an attempt that has failed, and how a predicate has failed that was asked about it."""
+    """Return what is to follow an attempt that has raised an exception, and why that cannot be told, if it cannot."""
+    if not (issubclass(type(exc), RunOutcome) or _has_retry(run)):
+        return None, None
     try:
         from ..core.tries import wish_of  # most jobs are not tried again
         from ..trust.names import callable_named  # likewise: rare
 
         return wish_of(run, exc, callable_named), None
-    except BaseException as error:  # it is not tried again then
+    except BaseException as error:  # a predicate, or a class of the user's, has failed
         return None, error_text(error)
+
+
+def write_attempt(run: Run, exc: BaseException, frames: str, wish: Wish | None, now: int) -> None:
+    """Write into a run what its job has raised, and what is to follow.
+
+    :param frames: the traceback as a text
+    :param wish: what :func:`wish_after` has found
+    """
+    if wish is not None or _has_retry(run):
+        Run.some_again = True
+    if wish is not None:
+        from ..core.tries import follow  # most jobs are not tried again
+
+        if follow(run, wish, now):
+            return
+    fail(run, exc, frames, now)
+
+
+def _has_retry(run: Run) -> bool:
+    return run.job is not None and run.job.policy.retry is not None
 
 
 def is_stopped_by(run: Run, exc: BaseException) -> bool:

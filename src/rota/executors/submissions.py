@@ -185,7 +185,7 @@ class Submissions:
 
     def _write(self, run: Run, event: Any, now: int) -> None:
         try:
-            write_outcome(run, event, now)
+            write_outcome(run, event, now, self._log)
         except BaseException as exc:  # an event that is not what it looks like
             self._refuse(run, exc)
 

@@ -8,20 +8,18 @@ from __future__ import annotations
 from operator import attrgetter
 from os import urandom
 
-from ..callables import instead_of_nameless, needs_of
+from ..callables import instead_of_nameless
 from ..clock import HELD, instant, shown_moment, trigger_zone
 from ..compat.absent import without
 from ..core.plan import AFTER_RUN
-from ..core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
+from ..core.policy import DEFAULT_POLICY, Policy, seconds_of
 from ..core.states import ACTIVE, ENDED, NEW, PAUSED, QUARANTINED, set_job_state
 from ..errors import (
-    JobValueError,
     TransientJobError,
 )
 from ..triggers.base import BaseTrigger
 from ..util import (
     datetime_repr,
-    obj_to_ref,
     undefined,
 )
 from .checks import (
@@ -460,50 +458,14 @@ class Job:
         :raises TransientJobError: (a ValueError) if the callable has no importable name
         :raises CallableMismatchError: (a ValueError) if its name leads to another callable
         """
-        from inspect import isclass, ismethod  # import time
+        from .state import state_of  # rare: Rota's own stores keep something else
 
-        reference = self.require_reference()
-        if self.state != QUARANTINED:
-            from ..references import check_reference  # import time
-
-            check_reference(reference, self.func)
-        args: Sequence[Any] = self.args
-        if ismethod(self.func) and not isclass(self.func.__self__) and obj_to_ref(self.func) == reference:
-            args = (self.func.__self__, *self.args)  # the reference names the function, not the bound method
-        return {
-            "version": 1,
-            "id": self.id,
-            "func": reference,
-            "trigger": self.trigger,
-            "executor": self.executor,
-            "args": args,
-            "kwargs": self.kwargs,
-            "name": self.name,
-            "misfire_grace_time": self.misfire_grace_time,
-            "coalesce": self.coalesce,
-            "max_instances": self.max_instances,
-            "next_run_time": self.next_run_time,
-            **_own_options(self.policy),
-        }
+        return state_of(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if state.get("version", 1) > 1:
-            raise JobValueError(f"Job has version {state['version']}, but only version 1 can be handled")
-        self.id = state["id"]
-        self.func_ref = state["func"]
-        from ..trust.names import callable_named  # import time: jobs that are pickled are rare
+        from .state import set_state  # likewise
 
-        self.func = callable_named(state["func"])
-        needs_of(self.func)
-        self.args = state["args"]
-        self.kwargs = state["kwargs"]
-        self.name = state["name"]
-        self.trigger = state["trigger"]
-        self.executor = state["executor"]
-        self.policy = with_options(
-            DEFAULT_POLICY, {name: state[name] for name in OPTION_NAMES if name in state}
-        )
-        self.next_run_time = state["next_run_time"]
+        set_state(self, state)
 
     def __eq__(self, other: object) -> bool:
         return self.id == other.id if isinstance(other, Job) else NotImplemented
@@ -527,16 +489,6 @@ class Job:
         return f"{self.name} (trigger: {self.trigger}, {status})"
 
 
-def _own_options(policy: Policy) -> dict[str, Any]:
-    """Return the options that APScheduler does not know, as far as they differ from the defaults."""
-    values = {name: getattr(policy, name) for name in _OWN_OPTIONS}
-    usual = {name: getattr(DEFAULT_POLICY, name) for name in _OWN_OPTIONS}
-    found = {name: value for name, value in values.items() if value != usual[name]}
-    return {name: seconds_of(value) if name in _DURATIONS else value for name, value in found.items()}
-
-
-_OWN_OPTIONS = ("expires", "on_lost", "max_attempts", "keep_log", "timeout", "heartbeat_timeout", "retry")
-_DURATIONS = ("expires", "timeout", "heartbeat_timeout")
 _NOWHERE = (None, None)
 _NO_KWARGS: Mapping[str, Any] = {}
 _assigned = attrgetter(*(name for name in Job.__slots__ if name != "__weakref__"))

@@ -5,13 +5,11 @@ Pure: it asks no server.
 
 from __future__ import annotations
 
-from copy import copy
-
 from pymongo import UpdateOne
 
 from ...codec.damaged import is_time
 from ...core.transitions import may_claim
-from ...core.tries import end_superseded
+from ...core.tries import ended_copies
 from ...texts import storable
 from .forms import LISTS, earliest, entries_of, entry_of, is_waiting, size_of
 
@@ -30,15 +28,7 @@ ROOM = 1_000_000
 def claim_of(decision: Decision, token: str) -> UpdateOne:
     """Return the update that carries out a decision, with its conditions."""
     condition: dict[str, Any] = {"_id": decision.job.id, "version": decision.version}  # R1
-    # R3: the job moves, and has its runs and records, in one step.
-    changes: dict[str, Any] = {
-        "next_nominal": decision.next_nominal,
-        "next_due": decision.next_due,
-        "version": decision.version + 1,
-        "state": decision.state,
-        "error": storable(decision.error),
-        "claim": token,
-    }
+    changes = _moved(decision, token)
     pushes: dict[str, Any] = {}
     if decision.runs:
         # R2: fewer than the limit are under way if the list has no entry at the last place below it.
@@ -68,20 +58,11 @@ def superseding_claim_of(
     if len(gone) < len(keys) or not may_claim(len(left), decision.job.policy.max_instances):
         return None
     runs = [{**entry_of(run), "claim": token} for run in decision.runs]
-    ends = []
-    for run in decision.superseded:
-        ended = copy(run)
-        end_superseded([ended], now)
-        ends.append(entry_of(ended))
+    ends = [entry_of(run) for run in ended_copies(decision.superseded, now)]
     under_way = [*left, *runs]
     pending += [*({**entry_of(record), "claim": token} for record in decision.records), *ends]
-    changes: dict[str, Any] = {
-        "next_nominal": decision.next_nominal,
-        "next_due": decision.next_due,
-        "version": decision.version + 1,
-        "state": decision.state,
-        "error": storable(decision.error),
-        "claim": token,
+    changes = {
+        **_moved(decision, token),
         "busy": True,
         "under_way": under_way,
         "pending": pending,
@@ -95,6 +76,18 @@ def superseding_claim_of(
     if soonest is None:
         return UpdateOne(condition, {"$set": changes, "$unset": {"not_before": ""}})
     return UpdateOne(condition, {"$set": {**changes, "not_before": soonest}})
+
+
+def _moved(decision: Decision, token: str) -> dict[str, Any]:
+    """Return what a claim sets: the job moves, in the step in which it gets its runs and records (R3)."""
+    return {
+        "next_nominal": decision.next_nominal,
+        "next_due": decision.next_due,
+        "version": decision.version + 1,
+        "state": decision.state,
+        "error": storable(decision.error),
+        "claim": token,
+    }
 
 
 def _key(entry: Mapping[str, Any]) -> tuple[Any, Any]:

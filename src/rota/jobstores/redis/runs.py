@@ -5,7 +5,6 @@ It decides nothing; the steps, which are atomic, are in ``scripts/``: claim.lua,
 
 from __future__ import annotations
 
-from copy import copy
 from operator import attrgetter
 from os import urandom
 
@@ -13,7 +12,7 @@ from ...core.orphans import by_job
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.states import CLAIMED, WAITING
 from ...core.transitions import marked, moved
-from ...core.tries import end_superseded
+from ...core.tries import end_superseded, ended_copies
 from ...errors import DeserializationError, StoreConflictError, StoreError
 from ..documents import check_times
 from ..identity import RESTORED, Changed
@@ -246,13 +245,11 @@ def _claim_of(decisions: Sequence[Decision], now: int) -> list[str]:
         )
         for run in (*runs, *decision.records) if decision.records else runs:
             fields += (padded(run.nominal), run.status, record_of(run))
-        for run in getattr(decision, "superseded", ()):
-            ended = copy(run)
-            end_superseded([ended], now)
+        for run in ended_copies(getattr(decision, "superseded", ()), now):
             fields += (
                 padded(run.nominal),
                 f'{{"status":"{WAITING}","attempt":{run.attempt},',
-                record_of(ended),
+                record_of(run),
             )
     return fields
 

@@ -10,7 +10,10 @@ from itertools import pairwise
 
 import pytest
 
-from ...core.states import CANCELLED, FAILED, SUCCEEDED
+from ...clock import SECOND
+from ...core.policy import with_options
+from ...core.retry import Retry
+from ...core.states import CANCELLED, FAILED, SKIPPED, SNOOZED, SUCCEEDED
 from ...executors.steps import chain
 from . import hostile_jobs
 from .executor_jobs import Ended, add, add_async, fail_async, fail_with
@@ -74,6 +77,28 @@ class HostileJobsContract:
         runs = [self.run_of(func, kind) for kind in hostile_jobs.ERRORS]
         self.carry_out_among_others(executor, runs)
         assert {run.status for run in runs} == {FAILED}
+
+    @pytest.mark.parametrize("func", [hostile_jobs.fail, hostile_jobs.fail_async])
+    def test_no_error_of_a_job_that_is_tried_again_hurts_another_run(
+        self, executor: BaseExecutor, func: Any
+    ) -> None:
+        """They are looked at for that, whatever they are."""
+        runs = [self.run_of(func, kind) for kind in hostile_jobs.ERRORS]
+        for run in runs:
+            assert run.job is not None
+            run.job.policy = with_options(run.job.policy, {"retry": Retry(BaseException)})
+        self.carry_out_among_others(executor, runs)
+        assert {run.status for run in runs} == {FAILED}
+
+    @pytest.mark.parametrize("func", [hostile_jobs.raise_own_outcome, hostile_jobs.raise_own_outcome_async])
+    def test_outcomes_of_the_user_s_own_do_as_those_that_they_are_derived_from(
+        self, executor: BaseExecutor, func: Any
+    ) -> None:
+        """Also where they cannot be pickled."""
+        snoozed, skipped = runs = [self.run_of(func, kind) for kind in hostile_jobs.OWN_OUTCOMES]
+        self.carry_out(executor, *runs)
+        assert (snoozed.status, snoozed.wish) == (SNOOZED, (SNOOZED, 30 * SECOND, None))
+        assert (skipped.status, skipped.reason) == (SKIPPED, "nothing to do")
 
     def test_no_argument_of_a_job_hurts_another_run(self, executor: BaseExecutor) -> None:
         """Arguments that cannot be printed or compared, nor pickled where that is needed."""

@@ -9,6 +9,8 @@ import enum
 import os
 import signal
 
+from ...outcomes import Skip, Snooze
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -160,6 +162,55 @@ class GreenletExit(BaseException):
     """Called like gevent's, while nobody has killed anything."""
 
 
+class NotReady(Snooze):
+    """An outcome of the user's own, whose constructor takes something else: it cannot be unpickled."""
+
+    def __init__(self) -> None:
+        """Make one of half a minute."""
+        super().__init__(30)
+
+
+class Uninitialized(Snooze):
+    """An outcome whose constructor does not call the one that it is derived from."""
+
+    def __init__(self) -> None:
+        """Leave everything out."""
+
+
+class Unreasonable(Skip):
+    """An outcome whose reason raises."""
+
+    @property
+    def reason(self) -> str:
+        """Raise."""
+        raise ZeroDivisionError
+
+    @reason.setter
+    def reason(self, reason: str) -> None:
+        """Do nothing."""
+
+
+class Masked(Exception):
+    """An exception that does not tell its class."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        raise SystemExit("class")
+
+
+def _with_wait(wait: Any) -> Snooze:
+    outcome = Snooze(60)
+    outcome.wait = wait
+    return outcome
+
+
+def _local_skip() -> Skip:
+    class Local(Skip):
+        """A class that no other process can find."""
+
+    return Local("nothing to do")
+
+
 def _endless() -> Iterator[int]:
     while True:
         yield 1
@@ -202,6 +253,19 @@ RESULTS: dict[str, Callable[[], Any]] = {
     "dictionary": lambda: {"\ud800": [Text("y"), {1, 2}]},
 }
 
+#: What makes outcomes that do not say how their runs go on, by name.
+BROKEN_OUTCOMES: dict[str, Callable[[], BaseException]] = {
+    "snooze of a text": lambda: _with_wait("1"),
+    "snooze of the past": lambda: _with_wait(-5),
+    "snooze without end": lambda: _with_wait(10**30),
+    "snooze of a lie": lambda: _with_wait(Lie()),
+    "uninitialized snooze": Uninitialized,
+    "unreasonable skip": Unreasonable,
+}
+
+#: What makes outcomes of the user's own, by name.
+OWN_OUTCOMES: dict[str, Callable[[], BaseException]] = {"not ready": NotReady, "local skip": _local_skip}
+
 #: What makes the errors of hostile jobs, by name.
 ERRORS: dict[str, Callable[[], BaseException]] = {
     "unprintable": lambda: Unprintable("x"),
@@ -223,6 +287,8 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
     "assertion": AssertionError,
     "os error": lambda: OSError(5, "\udc80"),
     "unicode": lambda: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "x"),
+    "masked": Masked,
+    **BROKEN_OUTCOMES,
     "syntax": lambda: SyntaxError("x", ("f", 1, 1, "\ud800")),
 }
 
@@ -251,6 +317,16 @@ def fail_deep(kind: str, depth: int = 200) -> None:
 async def give_async(kind: str) -> Any:
     """Return an odd result from a coroutine."""
     return RESULTS[kind]()
+
+
+def raise_own_outcome(kind: str) -> None:
+    """Raise an outcome of the user's own."""
+    raise OWN_OUTCOMES[kind]()
+
+
+async def raise_own_outcome_async(kind: str) -> None:
+    """Raise an outcome of the user's own in a coroutine."""
+    raise OWN_OUTCOMES[kind]()
 
 
 async def fail_async(kind: str) -> None:

@@ -169,6 +169,8 @@ def _swallowing() -> Any:
     return _Manager(_nothing, lambda *exc_info: True)
 
 
+#: What it raises is an error; an outcome, broken or not, is the run's.
+_ERRORS = tuple(kind for kind in hostile_jobs.ERRORS if kind not in hostile_jobs.BROKEN_OUTCOMES)
 #: What hostile middleware returns, by what is wrong with it; each with a part of the words in the record of its run.
 WRONGS: dict[str, tuple[Callable[[], Any], str]] = {
     "returns nothing": (_nothing, "must return a context manager, got None"),
@@ -177,23 +179,20 @@ WRONGS: dict[str, tuple[Callable[[], Any], str]] = {
     "returns a lying class": (hostile_jobs.LyingClass, "must return a context manager"),
     "yields twice": (_twice, "on the way out, after the job had returned: RuntimeError"),
     "never yields": (_never, "on the way in, so the job was not called: RuntimeError"),
-    **{
-        f"raises {kind}": (_raising(kind), "on the way in, so the job was not called: ")
-        for kind in hostile_jobs.ERRORS
-    },
+    **{f"raises {kind}": (_raising(kind), "on the way in, so the job was not called: ") for kind in _ERRORS},
     **{
         f"enters with {kind}": (
             partial(_Manager, _raising(kind), _nothing),
             "on the way in, so the job was not called: ",
         )
-        for kind in hostile_jobs.ERRORS
+        for kind in _ERRORS
     },
     **{
         f"leaves with {kind}": (
             partial(_Manager, _nothing, _raising(kind)),
             "on the way out, after the job had returned: ",
         )
-        for kind in hostile_jobs.ERRORS
+        for kind in _ERRORS
     },
 }
 #: Middleware that does something wrong about the error of a job, with a part of the words in the record.

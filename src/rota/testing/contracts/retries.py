@@ -149,7 +149,7 @@ def fail_and_give_back(store: BaseJobStore, run: Run, *, now: int = START, expec
     :param expected: how many are to be refused
     """
     run.started_at = now
-    run.wish = "retry", None
+    run.wish = "retry", None, None
     fail(run, ValueError("wrong: ü"), "frames", now)
     assert next_try(run, now) is not None
     refused: list[Any] = until_done(lambda: store.give_back([run], now))

@@ -6,9 +6,9 @@ Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how 
 from __future__ import annotations
 
 from ...clock import SECOND
-from ...core.extras import RETRY, SNOOZED, Extra
+from ...core.extras import RETRY, Extra
 from ...core.run import Run
-from ...core.states import CANCELLED, CLAIMED, ENDED, MANUAL, SKIPPED, SUCCEEDED, WAITING
+from ...core.states import CANCELLED, CLAIMED, ENDED, MANUAL, SKIPPED, SNOOZED, SUCCEEDED, WAITING
 from ...core.waiting import KEY_HOLDS
 from .orders import EARLY, KEY, OrdersContract, asked_for
 from .store_jobs import (

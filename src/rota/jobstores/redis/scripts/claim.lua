@@ -1,7 +1,7 @@
 -- Claim runs: carry out decisions about jobs, each in whole or not at all.
 --
--- A decision whose job has another version (R1) or no room (R2), or that supersedes what does not wait any more (R4), is left out. If a nominal time has a record already (R4),
--- nothing is done. The claim moves the job and writes its runs and records in the same step (R3).
+-- A decision whose job has another version (R1) or no room (R2), or that supersedes what does not wait any more (R4), is left out.
+-- If a nominal time has a record already (R4), nothing is done. The claim moves the job and writes its runs and records in the same step (R3).
 --
 -- KEYS[1]  the hash of the jobs
 -- ARGV[1]  node, now, token, how often the node's lease was renewed and until when it lasts, as the node knows;
