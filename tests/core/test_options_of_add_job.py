@@ -457,6 +457,19 @@ def test_a_run_that_has_failed_is_not_tried_again_where_it_is_not_to_be(schedule
     assert (outcomes(scheduler, "j"), len(calls)) == ([("failed", None, 1)], 1)
 
 
+def test_a_job_is_paused_after_as_many_failures_as_it_may_have(scheduler):
+    scheduler.add_job(fail, "interval", minutes=1, id="j", pause_on_failure=2)
+    scheduler.advance(minutes=5)
+    assert [status for status, *_ in outcomes(scheduler, "j")] == ["failed", "failed"]
+    assert scheduler.get_job("j").state == "paused"
+
+
+def test_a_job_goes_on_after_its_failures_where_it_is_not_to_be_paused(scheduler):
+    scheduler.add_job(fail, "interval", minutes=1, id="j")
+    scheduler.advance(minutes=5)
+    assert [status for status, *_ in outcomes(scheduler, "j")] == ["failed"] * 5
+
+
 OPTIONS = {
     "tags": (
         test_a_job_is_found_by_its_tags_and_carries_its_metadata,
@@ -518,6 +531,10 @@ OPTIONS = {
     "retry": (
         test_a_run_that_has_failed_is_tried_again_where_it_is_to_be,
         test_a_run_that_has_failed_is_not_tried_again_where_it_is_not_to_be,
+    ),
+    "pause_on_failure": (
+        test_a_job_is_paused_after_as_many_failures_as_it_may_have,
+        test_a_job_goes_on_after_its_failures_where_it_is_not_to_be_paused,
     ),
     "on_failure": (
         test_a_run_that_has_failed_is_told,

@@ -79,6 +79,28 @@ def test_an_unknown_way_to_treat_lost_runs_is_refused(value):
     assert repr(value) in str(caught.value)
 
 
+@pytest.mark.parametrize(("value", "failures"), [(False, 0), (True, 1), (1, 1), (3, 3), (100, 100)])
+def test_a_job_may_be_paused_after_some_failures(value, failures):
+    assert with_options(DEFAULT_POLICY, {"pause_on_failure": value}).pause_on_failure == failures
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (0, JobValueError),
+        (-1, JobValueError),
+        (101, JobValueError),
+        (None, JobTypeError),
+        ("3", JobTypeError),
+        (1.5, JobTypeError),
+    ],
+)
+def test_what_is_no_number_of_failures_is_refused(value, error):
+    with pytest.raises(error, match="pause_on_failure must be False, True or a number") as caught:
+        with_options(DEFAULT_POLICY, {"pause_on_failure": value})
+    assert repr(value) in str(caught.value)
+
+
 EACH_OPTION = {
     "misfire_grace_time": 3,
     "coalesce": False,
@@ -91,6 +113,7 @@ EACH_OPTION = {
     "heartbeat_timeout": 6,
     "on_failure": "builtins:print",
     "retry": Retry(wait_initial=3),
+    "pause_on_failure": 4,
 }
 
 
@@ -104,7 +127,7 @@ def test_an_option_changes_its_part_of_a_policy_and_no_other(name):
     every = with_options(DEFAULT_POLICY, EACH_OPTION)
     assert every.key() == (
         *(3_000_000, False, 2, 4_000_000, "lost", 7, 1000),
-        *(5_000_000, 6_000_000, "builtins:print", Retry(wait_initial=3)),
+        *(5_000_000, 6_000_000, "builtins:print", Retry(wait_initial=3), 4),
     )
     assert with_options(every, {name: EACH_OPTION[name]}) is every
 
@@ -115,7 +138,7 @@ def test_policies_are_compared_and_hashed_by_value():
     assert hash(mine) == hash(same)
     assert mine != another
     assert mine != mine.key()
-    assert repr(mine) == "Policy(5, True, 1, None, 'rerun', 2, 0, None, None, None, None)"
+    assert repr(mine) == "Policy(5, True, 1, None, 'rerun', 2, 0, None, None, None, None, 0)"
 
 
 @pytest.mark.parametrize(

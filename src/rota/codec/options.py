@@ -35,6 +35,7 @@ def options_of(policy: Policy) -> dict[str, Any]:
         "heartbeat_timeout": seconds_of(policy.heartbeat_timeout),
         "on_failure": policy.on_failure,
         "retry": None if policy.retry is None else policy.retry.to_dict(),
+        "pause_on_failure": policy.pause_on_failure,
     }
     return {name: value for name, value in options.items() if value != _DEFAULTS.get(name)}
 

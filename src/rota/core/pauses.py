@@ -1,25 +1,39 @@
 """How a job was paused or put on hold: what a store keeps of it in one text, and what resuming owes the ledger.
 
-Pure.
+Pure. Failures in a row, after which a job is paused (``pause_on_failure``), are kept in the same text.
 """
 
 from __future__ import annotations
 
 from json import dumps, loads
 
+from ..texts import shortened
 from .plan import latest, record_of
-from .states import PAUSED, SKIPPED
+from .states import ACTIVE, FAILED, LOST, PAUSED, SKIPPED, SUCCEEDED, TIMED_OUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from ..job.handle import Job
     from .run import Run
 
 #: The longest note (characters).
 LONGEST_NOTE = 500
+#: How runs end that count as failures of their job.
+FAILURES = (FAILED, TIMED_OUT, LOST)
 
 #: what a pause keeps, and of which types it is
-_KINDS: dict[str, type] = {"since": int, "at": int, "until": int, "note": str, "hold": str, "active": bool}
+_KINDS: dict[str, type] = {
+    "since": int,
+    "at": int,
+    "until": int,
+    "note": str,
+    "hold": str,
+    "active": bool,
+    "failures": list,
+    "good": int,
+}
 
 
 class Pause:
@@ -31,9 +45,12 @@ class Pause:
     :ivar str | None note: why, in words
     :ivar str | None hold: why it is on hold, in words; None: it is not
     :ivar bool | None active: of a job on hold, whether it goes on when it is released; else somebody has paused it as well
+    :ivar list[int] | None failures: when the failures in a row have ended (instants, earliest first), as far as they count towards
+        ``pause_on_failure``; also of a job that is not paused
+    :ivar int | None good: when the last success has ended (instant), while runs that have ended before it may still be recorded
     """
 
-    __slots__ = ("active", "at", "hold", "note", "since", "until")
+    __slots__ = ("active", "at", "failures", "good", "hold", "note", "since", "until")
 
     def __init__(
         self,
@@ -43,6 +60,8 @@ class Pause:
         note: str | None = None,
         hold: str | None = None,
         active: bool | None = None,
+        failures: list[int] | None = None,
+        good: int | None = None,
     ) -> None:
         self.since = since
         self.at = at
@@ -50,6 +69,8 @@ class Pause:
         self.note = note
         self.hold = hold
         self.active = active
+        self.failures = failures
+        self.good = good
 
 
 def text_of(pause: Pause) -> str:
@@ -68,6 +89,8 @@ def pause_of(job: Job) -> Pause:
                 setattr(pause, name, values[name])
     except (ValueError, TypeError, AttributeError, RecursionError):
         pass
+    if pause.failures is not None:
+        pause.failures = [at for at in pause.failures if type(at) is int]
     return pause
 
 
@@ -97,3 +120,81 @@ def left_out(job: Job, pause: Pause, reason: str, now: int) -> Run | None:
         return None
     last, count = latest(job.trigger, first, end - 1)
     return record_of(job, first, last, count, SKIPPED, reason, now)
+
+
+# ------------------------------------------------------------------------------------------------- failures in a row
+
+
+def counting(runs: Iterable[Run]) -> list[Run]:
+    """Return those of some ended runs whose ends are counted: their jobs, as they were claimed, have ``pause_on_failure``."""
+    return [run for run in runs if run.job is not None and run.job.policy.pause_on_failure and counts(run)]
+
+
+def counts(run: Run) -> bool:
+    """Whether the end of a run is a failure, or a success after which counting begins anew."""
+    return run.status == SUCCEEDED or run.status in FAILURES
+
+
+def only_counted(pause: Pause) -> str | None:
+    """Return what is kept of a pause that is over: the failures in a row; None: there are none."""
+    if not pause.failures and pause.good is None:
+        return None
+    return text_of(Pause(failures=pause.failures, good=pause.good))
+
+
+def count_ends(job: Job, runs: Sequence[Run], now: int) -> bool:
+    """Count how runs of a job have ended, and pause it after so many failures in a row as it may have (``pause_on_failure``).
+
+    They count in the order of their ends, whatever the order in which they are recorded. A paused job counts nothing, as resuming
+    it begins anew; one on hold does, and is paused as well.
+
+    :param job: the job as it is stored, with as many runs under way as are left after these; it is changed
+    :param runs: runs that have ended now; the one that has its job paused is told so (``run.pauses``)
+    :param now: instant
+    :return: whether the job was changed; it needs a higher version then
+    """
+    for run in runs:
+        if hasattr(run, "pauses"):  # of a try of the same step that came to nothing
+            del run.pauses
+    limit = job.policy.pause_on_failure
+    pause = pause_of(job)
+    if not limit or not (
+        job.state == ACTIVE or (job.state == PAUSED and pause.hold is not None and pause.active)
+    ):
+        return False
+    before, failures, good = job.paused, pause.failures or [], pause.good
+    for run in sorted(filter(counts, runs), key=lambda run: run.finished_at or now):
+        at = run.finished_at or now
+        if good is not None and at <= good:
+            continue
+        if run.status == SUCCEEDED:
+            good = at
+            failures = [other for other in failures if other > at]
+            continue
+        failures = sorted([*failures, at])
+        if len(failures) >= limit:
+            _pause_after(job, pause, run, len(failures), now)
+            return True
+    pause.failures = failures or None
+    # What ends of others are still to be recorded may be earlier ones.
+    pause.good = good if failures or job.running > 0 else None
+    if job.state == ACTIVE:
+        job.paused = only_counted(pause)
+    else:
+        job.paused = text_of(pause)
+    return job.paused != before
+
+
+def _pause_after(job: Job, pause: Pause, run: Run, count: int, now: int) -> None:
+    """Pause a job after failures, of which a run is the last."""
+    which = f"{count} failures in a row, the last of them" if count > 1 else "the failure of"
+    what = ": ".join(text for text in (run.error_type, run.error) if text) or run.reason or ""
+    when = f"{run.scheduled_run_time.isoformat(sep=' ')} (attempt {run.attempt}, {run.status})"
+    said = shortened(f"{which} the run of {when}{f': {what}' if what else ''}", LONGEST_NOTE)
+    is_active = job.state == ACTIVE
+    since = job.next_nominal if is_active else pause.since
+    held = None if pause.hold is None else False
+    job.set_next(None)
+    job.paused = text_of(Pause(since, now, None, said, pause.hold, held))
+    job.revision += 1
+    run.pauses = said, job.revision

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 ON_LOST = ("rerun", "lost")
 #: The longest log of a run that any store keeps (bytes).
 LONGEST_LOG = 64 * 1024
+#: After how many failures in a row a job is paused, at most: when each of them ended is kept with the job.
+MOST_FAILURES = 100
 
 
 class Policy:
@@ -30,6 +32,7 @@ class Policy:
 
     :cvar some_tell: whether any policy of this process names whom to tell of failures
     :cvar some_keep_log: whether any policy of this process has the logs of runs kept
+    :cvar some_pause: whether any policy of this process has its job paused after failures
     :cvar some_retry: whether any policy of this process has failed runs tried again
     :cvar some_time_out: whether any policy of this process limits the time of runs
     """
@@ -44,12 +47,14 @@ class Policy:
         "misfire_grace",
         "on_failure",
         "on_lost",
+        "pause_on_failure",
         "retry",
         "timeout",
     )
 
     some_tell: ClassVar[bool] = False
     some_keep_log: ClassVar[bool] = False
+    some_pause: ClassVar[bool] = False
     some_retry: ClassVar[bool] = False
     some_time_out: ClassVar[bool] = False
 
@@ -66,6 +71,7 @@ class Policy:
         heartbeat_timeout: int | None = None,
         on_failure: str | Nameless | None = None,
         retry: Retry | None = None,
+        pause_on_failure: int = 0,
     ) -> None:
         self.misfire_grace = misfire_grace
         self.coalesce = coalesce
@@ -82,6 +88,8 @@ class Policy:
         self.on_failure = on_failure
         #: which failures are followed by another try; None: none, but those of nodes
         self.retry = retry
+        #: after how many failures in a row the job is paused; 0: never
+        self.pause_on_failure = pause_on_failure
 
     def key(self) -> tuple[Any, ...]:
         """Return what two equal policies have in common: the arguments of the constructor."""
@@ -97,6 +105,7 @@ class Policy:
             self.heartbeat_timeout,
             self.on_failure,
             self.retry,
+            self.pause_on_failure,
         )
 
     def functions(self) -> list[str | Nameless]:
@@ -138,6 +147,7 @@ OPTION_NAMES = (
     "heartbeat_timeout",
     "on_failure",
     "retry",
+    "pause_on_failure",
 )
 
 _shared: dict[Policy, Policy] = {DEFAULT_POLICY: DEFAULT_POLICY}
@@ -149,7 +159,8 @@ def with_options(base: Policy, options: Mapping[str, Any]) -> Policy:
     :param base: the policy to start from
     :param options: any of ``misfire_grace_time``, ``expires``, ``timeout`` and ``heartbeat_timeout`` (seconds, timedelta or None),
         ``coalesce``, ``max_instances``, ``on_lost`` ("rerun" or "lost"), ``max_attempts``, ``keep_log`` (bytes),
-        ``on_failure`` (a callable or a reference to one), ``retry`` (a Retry, True, False or None)
+        ``on_failure`` (a callable or a reference to one), ``retry`` (a Retry, True, False or None),
+        ``pause_on_failure`` (False, True or a number)
     :raises JobTypeError, JobValueError: if a value is not acceptable
     """
     if not options:
@@ -299,6 +310,21 @@ def _set_retry(policy: Policy, name: str, value: object) -> None:
     Policy.some_retry = True
 
 
+def _set_pause_on_failure(policy: Policy, name: str, value: object) -> None:
+    if not isinstance(value, int):
+        raise JobTypeError(
+            f"pause_on_failure must be False, True or a number of failures, got {repr_of(value)}; "
+            f"True pauses the job after the first one, 3 after three in a row"
+        )
+    if value < 0 or value > MOST_FAILURES or (value == 0 and value is not False):
+        raise JobValueError(
+            f"pause_on_failure must be False, True or a number from 1 to {MOST_FAILURES}, got {repr_of(value)}; "
+            f"False never pauses the job"
+        )
+    policy.pause_on_failure = int(value)
+    Policy.some_pause = Policy.some_pause or policy.pause_on_failure > 0
+
+
 _SETTERS = {
     "misfire_grace_time": _set_misfire_grace,
     "coalesce": _set_coalesce,
@@ -311,4 +337,5 @@ _SETTERS = {
     "heartbeat_timeout": _set_heartbeat_timeout,
     "on_failure": _set_on_failure,
     "retry": _set_retry,
+    "pause_on_failure": _set_pause_on_failure,
 }

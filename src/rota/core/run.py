@@ -116,6 +116,7 @@ class Run:
         "nominal",
         "owner",
         "parts",
+        "pauses",
         "permission",
         "reason",
         "retval",
@@ -137,6 +138,8 @@ class Run:
     extra: Extra
     #: what the run has said of itself while it runs; others have no such attribute
     said: Said
+    #: of a run whose end has paused its job: why, in words, and the revision of the job; others have no such attribute
+    pauses: tuple[str, int]
     #: what the job wants to become of it after an attempt that came to nothing; others have no such attribute
     wish: Wish
     #: whether any run of this process has said something

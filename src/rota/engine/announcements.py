@@ -6,6 +6,7 @@ It tells; it decides nothing and stores nothing.
 from __future__ import annotations
 
 from ..clock import moment, trigger_zone
+from ..core.changes import Change
 from ..core.run import label
 from ..core.states import CANCELLED, ENDED, FAILED, LOST, MISSED, QUARANTINED, SKIPPED, SUCCEEDED, TIMED_OUT
 from ..events import (
@@ -15,25 +16,29 @@ from ..events import (
     EVENT_JOB_LOST,
     EVENT_JOB_MAX_INSTANCES,
     EVENT_JOB_MISSED,
+    EVENT_JOB_PAUSED,
     EVENT_JOB_QUARANTINED,
     EVENT_JOB_REFUSED,
     EVENT_JOB_REMOVED,
     JobEvent,
     JobExecutionEvent,
+    JobPausedEvent,
     JobQuarantineEvent,
     JobSubmissionEvent,
 )
 from ..interrupts import is_interrupt
 from ..logs import INFO, given_logger
+from ..texts import error_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from ..core.plan import Decision
     from ..core.run import Run
     from ..job.handle import Job
+    from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
     from .outlet import Outlet
 
@@ -136,3 +141,26 @@ def _lateness(record: Run, now: int) -> str:
     from datetime import timedelta  # import time
 
     return str(timedelta(microseconds=now - record.due))
+
+
+def tell_of_pauses(outlet: Outlet, store: BaseJobStore, alias: str, node: str, runs: Iterable[Run]) -> None:
+    """Tell of jobs that were paused as these runs have failed, and keep that among their edits.
+
+    :param node: the id of this node in the store
+    :param runs: runs whose ends are recorded
+    """
+    for run in runs:
+        if not hasattr(run, "pauses"):
+            continue
+        note, revision = run.pauses
+        del run.pauses
+        outlet.logger.warning('Job "%s" is paused: %s. resume_job() lets it go on', run.job_id, note)
+        outlet.dispatch(JobPausedEvent(EVENT_JOB_PAUSED, run.job_id, alias, note))
+        try:
+            store.note_change(run.job_id, Change(revision, store.now(), node, f"paused: {note}"))
+        except BaseException as exc:
+            if is_interrupt(exc):
+                raise
+            outlet.logger.warning(
+                'That job "%s" is paused could not be kept among its edits: %s', run.job_id, error_text(exc)
+            )

@@ -101,6 +101,7 @@ def start_waiting(
             outlet.logger.warning("Run %r is %s: %s", run, run.status, run.reason)
             announce(outlet, state.alias, run, EVENT_OF_STATUS[run.status])
             state.completions.tell_askers([run])
+            state.completions.tell_of_pauses([run])
         else:
             run.permission = permission
             taken.append(run)

@@ -17,7 +17,7 @@ from ..errors import HeldRowsError
 from ..events import EVENT_JOB_LOST, EVENT_JOB_REFUSED
 from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
-from .announcements import EVENT_OF_STATUS, event_of
+from .announcements import EVENT_OF_STATUS, event_of, tell_of_pauses
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
 from .refusals import Refusals
 
@@ -438,6 +438,14 @@ class Completions:
                 run.retval, run.kept = run.kept[1], None
             if event is not None:  # after that, so that every listener sees the same run
                 outlet.dispatch(event)
+        if Policy.some_pause:
+            self.tell_of_pauses([run for run in batch if not unrecorded or id(run) not in unrecorded])
+
+    def tell_of_pauses(self, runs: Sequence[Run]) -> None:
+        """Tell of jobs that were paused as these runs have failed, whose ends are in the store."""
+        if any(hasattr(run, "pauses") for run in runs):
+            node = "" if self._lease is None else self._lease.node
+            tell_of_pauses(self._outlet, self._store, self._alias, node, runs)
 
     def tell_askers(self, runs: Sequence[Run]) -> None:
         """Tell those who have asked for runs of their ends, with what the runs have raised and returned."""

@@ -418,6 +418,8 @@ class StorePass:
                 taken.append(run)
         if Policy.some_tell:
             state.completions.note_failures(rescued).tell()
+        if Policy.some_pause:
+            state.completions.tell_of_pauses(rescued)
         if again:
             self._outlet.logger.warning(
                 "%d runs of dead nodes are executed again (job store %r)", again, state.alias

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from ..core.policy import Policy
 
 #: The options that APScheduler does not know, and those of them that are durations.
-_OWN_OPTIONS = ("expires", "on_lost", "max_attempts", "keep_log", "timeout", "heartbeat_timeout", "retry")
+_OWN_OPTIONS = (
+    "expires",
+    "on_lost",
+    "max_attempts",
+    "keep_log",
+    "timeout",
+    "heartbeat_timeout",
+    "retry",
+    "pause_on_failure",
+)
 _DURATIONS = ("expires", "timeout", "heartbeat_timeout")
 
 

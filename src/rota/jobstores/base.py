@@ -326,7 +326,7 @@ class BaseJobStore(Searchable, TakesRequests, ABC):
         :param now: instant
         :return: the runs that were refused, because the record names another owner or attempt (R5)
         """
-        self._ledger.finish(self, runs)
+        self._ledger.finish(self, runs, now, self._log)
         return []
 
     def get_runs(
@@ -542,6 +542,10 @@ class BaseJobStore(Searchable, TakesRequests, ABC):
         ledger.under_way[run] = None
         if not counted:
             ledger.running[job.id] = ledger.running.get(job.id, 0) + 1
+
+    def _count_ends(self, runs: Sequence[Run], now: int) -> None:
+        """Count how runs have ended in a ledger in memory, and pause their jobs after too many failures in a row."""
+        self._ledger.count_ends(self, runs, now, self._log)
 
     def _waits_no_more(self, job: Job) -> None:  # a store of eight methods has no job whose schedule is over
         """Forget a job whose schedule is over and that was kept for its waiting runs, if that was the last of them."""

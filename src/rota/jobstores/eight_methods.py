@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..clock import HELD, instant, moment
 from ..core.plan import is_by_hand
+from ..core.policy import Policy
 from ..core.recorded import first_nominal
 from ..core.states import ACTIVE, ENDED, QUARANTINED, set_job_state
 from ..core.transitions import may_claim
@@ -48,10 +49,16 @@ class EightMethodsLedger(MemoryLedger):
         super().__init__(size)
         #: the pending nominal time of each job that waits for its runs to end
         self.held: dict[str, int | None] = {}
+        #: what counts towards the pause of jobs after failures; see :func:`rota.core.pauses.count_ends`
+        self.counted: dict[str, str] = {}
 
     def save(self, store: Store, job: Job) -> bool:
         """Replace the stored job; there is no version to compare."""
         with self.lock:
+            if job.id in self.counted and job.state == ACTIVE:
+                stored = store.lookup_job(job.id)
+                if stored is not None and stored.next_run_time is None and job.id not in self.held:
+                    del self.counted[job.id]  # it is resumed
             store.update_job(job)
         return True
 
@@ -123,7 +130,7 @@ class EightMethodsLedger(MemoryLedger):
             raise error
         return won
 
-    def finish(self, store: Store, runs: Sequence[Run]) -> None:
+    def finish(self, store: Store, runs: Sequence[Run], now: int, log: GuardedLogger) -> None:
         """Record ended runs; a job that waited for the last of them becomes due (R6). R5 holds: there is one node."""
         with self.lock:
             self.extend(runs)
@@ -134,6 +141,49 @@ class EightMethodsLedger(MemoryLedger):
                     free[run.job_id] = None
             for job_id in free:
                 self._release(store, job_id)
+            if Policy.some_pause:
+                self.count_ends(store, runs, now, log)
+
+    def count_ends(self, store: Store, runs: Iterable[Run], now: int, log: GuardedLogger) -> None:
+        """Pause jobs after too many failures in a row. What is counted is kept here, as the store knows nothing of it."""
+        of_job: dict[str, list[Run]] = {}
+        for run in runs:
+            if run.job is None or run.job.policy.pause_on_failure:
+                of_job.setdefault(run.job_id, []).append(run)
+        with self.lock:
+            for job_id, some in of_job.items():
+                self._count_ends_of(store, job_id, some, now, log)
+
+    def _count_ends_of(
+        self, store: Store, job_id: str, runs: Sequence[Run], now: int, log: GuardedLogger
+    ) -> None:
+        from ..core.pauses import count_ends  # most jobs have no such limit
+
+        job = store.lookup_job(job_id)
+        if job is None or not job.policy.pause_on_failure:
+            return
+        before = self.counted.pop(job_id, None)
+        draft = job.copy()
+        if job_id in self.held:  # it is stored as a paused one
+            draft.set_next(self.held[job_id])
+        draft.paused, draft.running = before, self.running.get(job_id, 0)
+        count_ends(draft, runs, now)
+        paused = [run for run in runs if hasattr(run, "pauses")]
+        if not paused:
+            if draft.paused is not None:
+                self.counted[job_id] = draft.paused
+            return
+        try:
+            store.update_job(draft)
+            self.held.pop(job_id, None)
+        except BaseException as exc:
+            for run in paused:
+                del run.pauses
+            if before is not None:
+                self.counted[job_id] = before  # the next failure tries it again
+            if is_interrupt(exc):
+                raise
+            log.warning("Error pausing job %s after its failures: %r", job_id, exc)
 
     def release_run(self, store: Store, run: Run) -> None:
         """Count a run as not under way any more; a job that waited for the last of them becomes due (R6)."""

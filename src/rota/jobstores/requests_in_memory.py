@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..core.details import cut
 from ..core.extras import extra_of, keeps_place
 from ..core.orders import LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request
+from ..core.policy import Policy
 from ..core.states import CLAIMED, ENDED, WAITING
 from ..core.waiting import KEY_HOLDS, Taking, cancelled, given_back, opened
 from ..util import new_node_id
@@ -105,6 +106,8 @@ def take_waiting(store: Any, node: str, now: int, room: Mapping[str, int] | None
                     ledger.extend([run])
                     if keeps:
                         store._release_run(run)
+                    if Policy.some_pause:
+                        store._count_ends([run], now)
                 if (
                     not ledger.waits(run.job_id)
                     and ledger.beside.ended_jobs.pop(run.job_id, None) is not None

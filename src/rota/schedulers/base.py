@@ -85,7 +85,8 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
     :param timezone: the default zone of triggers and naive datetimes, as object or name (the local zone)
     :param jobstore_retry_interval: the longest wait in seconds between two tries with a store that fails (10)
     :param job_defaults: defaults for ``misfire_grace_time``, ``coalesce``, ``max_instances``, ``expires``,
-        ``on_lost``, ``max_attempts``, ``keep_log``, ``on_failure``, ``retry``, ``timeout``, ``heartbeat_timeout``
+        ``on_lost``, ``max_attempts``, ``keep_log``, ``on_failure``, ``retry``, ``timeout``, ``heartbeat_timeout``,
+        ``pause_on_failure``
     :param jobstores: job stores by alias: objects, URLs (``postgresql://…``), or dictionaries with ``type`` (plug-in name),
         ``class`` or ``url`` and arguments
     :param executors: executors by alias: objects, or dictionaries with ``type`` or ``class`` and arguments
@@ -405,6 +406,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         retry: Retry | bool | None = undefined,
         timeout: float | timedelta | None = undefined,
         heartbeat_timeout: float | timedelta | None = undefined,
+        pause_on_failure: int = undefined,
         **trigger_args: Any,
     ) -> Job:
         """Add a job and wake the scheduler up.
@@ -444,6 +446,9 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
             ``current_run().cancelled``, and keeps its place until it returns. The run ends as "timed_out"
         :param heartbeat_timeout: how long a run may go on without calling ``current_run().heartbeat()`` (seconds); None (the
             default): it need not. Then the same happens
+        :param pause_on_failure: after how many failures in a row (runs that end as failed, timed_out or lost) the job is paused,
+            100 at most; True: after the first; False (the default): never. A success and ``resume_job()`` begin anew; the note of
+            the pause names the run
         :param trigger_args: the arguments of the trigger that ``trigger`` names
         :return: the job
         :raises InvalidJobError: (its subclasses) for whatever is wrong with the job
@@ -479,6 +484,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
             retry,
             timeout,
             heartbeat_timeout,
+            pause_on_failure,
             **trigger_args,
         )
         if connection is not None:

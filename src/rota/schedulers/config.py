@@ -157,6 +157,8 @@ def default_policy(job_defaults: Mapping[str, Any]) -> Policy:
             options[name] = None if value.strip().lower() in ("", "none") else value.strip()
         elif name == "retry" and isinstance(value, str):
             options[name] = None if value.strip().lower() in ("", "none") else asbool(value)
+        elif name == "pause_on_failure" and isinstance(value, str):
+            options[name] = asint(value) if value.strip().isdigit() else asbool(value)
         elif isinstance(value, str) and name != "on_lost":
             options[name] = None if value.strip().lower() in ("", "none") else _number(name, value)
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from ..core.changes import Change
-from ..core.pauses import LONGEST_NOTE, Pause, left_out, pause_of, text_of
+from ..core.pauses import LONGEST_NOTE, Pause, left_out, only_counted, pause_of, text_of
 from ..core.plan import Decision, due_time, is_time_of, record_of
 from ..core.states import ACTIVE, CANCELLED, CLAIMED, ENDED, NEW, PAUSED, QUARANTINED, set_job_state
 from ..engine.asked import stop
@@ -159,8 +159,13 @@ def resume_paused(book: JobBook, job: Job, alias: str | None, is_over: bool) -> 
     return None if is_over else edit(book, job.id, alias, partial(_go_on, book, now), "resumed")
 
 
-def _go_on(book: JobBook, now: int, draft: Job) -> None:
-    draft.paused = draft.error = None
+def _go_on(book: JobBook, now: int, draft: Job, keeps_failures: bool = False) -> None:
+    """Plan a job anew that was paused or on hold.
+
+    :param keeps_failures: whether its failures in a row go on counting; resuming it begins anew
+    """
+    draft.paused = only_counted(pause_of(draft)) if keeps_failures else None
+    draft.error = None
     set_job_state(draft, NEW)
     book.new_jobs.plan_first(draft, now)
 
@@ -248,13 +253,15 @@ def _put_on_hold(book: JobBook, text: str, draft: Job) -> None:
     before, active = pause_of(draft), draft.state == ACTIVE
     since = draft.next_nominal if active else before.since
     draft.set_next(None)
-    draft.paused = text_of(Pause(since, book.now_for(draft), before.until, before.note, text, active))
+    pause = Pause(since, book.now_for(draft), before.until, before.note, text, active)
+    pause.failures, pause.good = before.failures, before.good
+    draft.paused = text_of(pause)
 
 
 def _release(book: JobBook, job: Job, alias: str, pause: Pause) -> None:
     if pause.active:
         now = settle(book, job, alias, "on hold")
-        edit(book, job.id, alias, partial(_go_on, book, now), "released")
+        edit(book, job.id, alias, partial(_go_on, book, now, keeps_failures=True), "released")
         return
 
     def keep_paused(draft: Job) -> None:

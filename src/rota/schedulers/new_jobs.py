@@ -102,6 +102,7 @@ class NewJobs:
         retry: Retry | bool | None = undefined,
         timeout: float | timedelta | None = undefined,
         heartbeat_timeout: float | timedelta | None = undefined,
+        pause_on_failure: int = undefined,
         **trigger_args: Any,
     ) -> tuple[Job, dict[str, Any]]:
         """Make a job that is not stored yet; return it and the options of its policy that were given."""
@@ -111,9 +112,8 @@ class NewJobs:
             and max_instances is _UNSET
             and expires is _UNSET  # type: ignore[unreachable]  # mypy takes an int for something that is never Any
             and on_lost is _UNSET
-            and max_attempts is _UNSET
+            and max_attempts is keep_log is pause_on_failure is _UNSET
             and on_failure is _UNSET
-            and keep_log is _UNSET
             and retry is _UNSET
             and timeout is _UNSET
             and heartbeat_timeout is _UNSET
@@ -133,6 +133,7 @@ class NewJobs:
                 heartbeat_timeout,
                 on_failure,
                 retry,
+                pause_on_failure,
             )
             options = _options_of(given)
         if trigger == "crontab" and id is not None:

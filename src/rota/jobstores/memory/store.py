@@ -309,7 +309,21 @@ class MemoryJobStore(BaseJobStore):
                     job.next_due = job.next_nominal
                     self._push(job)
             self._runs.extend(runs)
+            if Policy.some_pause:
+                self._count_ends(runs, now)
         return []
+
+    def _count_ends(self, runs: Sequence[Run], now: int) -> None:
+        of_job: dict[str, list[Run]] = {}
+        for run in runs:
+            of_job.setdefault(run.job_id, []).append(run)
+        for job_id, some in of_job.items():
+            job = self._by_id.get(job_id)
+            if job is not None and job.policy.pause_on_failure:
+                from ...core.pauses import count_ends  # most jobs have no such limit
+
+                if count_ends(job, some, now):
+                    self._push(job)
 
     def _running_of(self, job: Job) -> int:
         return job.running

@@ -116,8 +116,12 @@ def rounds_of(runs: Sequence[Run]) -> Iterator[list[tuple[Run, dict[str, Any]]]]
 
 def end_of(run: Run, end: Mapping[str, Any]) -> UpdateOne:
     """Return the update that moves a run under way to those that have ended, if its end is accepted (R5)."""
-    change = {"$pull": {"under_way": {"nominal": run.nominal}}, "$push": {"pending": end}}
-    return UpdateOne({"_id": run.job_id, "under_way": fence_of(run)}, change)
+    return UpdateOne({"_id": run.job_id, "under_way": fence_of(run)}, change_of_end(run, end))
+
+
+def change_of_end(run: Run, end: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what moves a run under way to those that have ended."""
+    return {"$pull": {"under_way": {"nominal": run.nominal}}, "$push": {"pending": end}}
 
 
 def fence_of(run: Run) -> dict[str, Any]:

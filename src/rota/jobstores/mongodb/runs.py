@@ -15,16 +15,27 @@ from pymongo import UpdateOne
 
 from ...codec.damaged import is_damaged
 from ...core.orphans import by_job
+from ...core.pauses import counting
 from ...core.plan import quarantined_instead
+from ...core.policy import Policy
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import ENDED
 from ...core.transitions import marked, moved
 from ...core.tries import end_superseded
-from ...errors import HeldRowsError, StoreError, StoreUnavailableError
+from ...errors import HeldRowsError, StoreConflictError, StoreError, StoreUnavailableError
 from ...interrupts import is_interrupt
 from ...texts import error_text, shortened
+from .failures import counted, together
 from .forms import LISTS, collect, damage_of_run, entries_of, entry_of, identity_of, is_waiting, key_of
-from .run_updates import claim_of, end_of, fence_of, nominals_of, rounds_of, superseding_claim_of
+from .run_updates import (
+    change_of_end,
+    claim_of,
+    end_of,
+    fence_of,
+    nominals_of,
+    rounds_of,
+    superseding_claim_of,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +59,8 @@ BATCH = 500
 RANGES = 100
 #: How often a rescue is tried against others' changes.
 TRIES = 10
+#: How often the end of a run is tried that counts towards the pause of its job.
+COUNTED_TRIES = 100
 
 
 class Runs:
@@ -234,13 +247,22 @@ class Runs:
 
     # -- finish --------------------------------------------------------------------------------------------------
 
-    def finish(self, runs: Sequence[Run]) -> list[Run]:
+    def finish(self, runs: Sequence[Run], now: int, job_of: Callable[[Mapping[str, Any]], Job]) -> list[Run]:
         """Write how runs ended; return those whose end is refused (R5).
 
+        :param now: instant
+        :param job_of: makes a job of a document
         :raises HeldRowsError: if somebody holds the documents of some; the others are written
         """
         refused: list[Run] = []
         held: list[Run] = []
+        if Policy.some_pause and (ends := counting(runs)):
+            runs = [run for run in runs if run not in ends]
+            for run in sorted(ends, key=lambda run: run.finished_at or now):
+                try:
+                    refused += self._finish_counted(run, now, job_of)
+                except HeldRowsError:
+                    held.append(run)
         for some in rounds_of(runs):
             try:
                 refused += self._finish(some)
@@ -278,6 +300,30 @@ class Runs:
             refused = [] if matched == len(runs) else self._refused(runs, ends, ids)
         self._filing.file(ids)
         return refused
+
+    def _finish_counted(
+        self, run: Run, now: int, job_of: Callable[[Mapping[str, Any]], Job]
+    ) -> Sequence[Run]:
+        """Write the end of a run, with what that counts towards the pause of its job; return the run if it is refused."""
+        end = entry_of(run)
+        for _ in range(COUNTED_TRIES):
+            with self._server.translated():
+                document = self._server.jobs.find_one({"_id": run.job_id, "under_way": fence_of(run)})
+                if document is None:
+                    return self._refused([run], [end], [run.job_id])
+            left = len(entries_of(document, "under_way")) - 1
+            more = counted(job_of(document), [run], left, now)
+            if not more:
+                return self._finish([(run, end)])
+            condition = {"_id": run.job_id, "under_way": fence_of(run), "version": document.get("version")}
+            with self._server.translated():
+                matched = self._server.jobs.update_one(condition, together(change_of_end(run, end), more))
+            if matched.matched_count:
+                self._filing.file([run.job_id])
+                return ()
+        raise StoreConflictError(
+            f"Job {run.job_id!r} was changed by others {COUNTED_TRIES} times in a row, while the end of a run was written"
+        )
 
     def _refused(
         self, runs: Sequence[Run], ends: Sequence[Mapping[str, Any]], ids: Sequence[str]
@@ -358,7 +404,7 @@ class Runs:
             found_jobs = self._jobs.some({run.job_id for run in orphans})
             jobs = {job.id: job for job in map(job_of, found_jobs)}
             changed = search.sort_out(orphans, jobs, now)
-            taken = self._take(changed, by_id)
+            taken = self._take(changed, by_id, jobs, now)
             return [*damaged, *taken], len(taken) == len(changed)
 
         return search.rescue(range(TRIES), look)
@@ -378,7 +424,13 @@ class Runs:
         if ids:
             self._filing.file(ids)
 
-    def _take(self, changed: Sequence[Run], documents: Mapping[str, Mapping[str, Any]]) -> list[Run]:
+    def _take(
+        self,
+        changed: Sequence[Run],
+        documents: Mapping[str, Mapping[str, Any]],
+        jobs: Mapping[str, Job],
+        now: int,
+    ) -> list[Run]:
         """Write what becomes of orphaned runs; return them, without the runs of jobs that others have changed meanwhile."""
         of_job = by_job(changed)
         taken: list[Run] = []
@@ -400,6 +452,8 @@ class Runs:
                 if ended:
                     change["$push"] = {"pending": {"$each": ended}}
                     lost.append(job_id)
+                    over = [run for run in runs if run.ended]
+                    change = together(change, counted(jobs.get(job_id), over, len(left), now))
                 with suppress(HeldRowsError), self._server.translated():
                     if self._server.jobs.update_one(condition, change).matched_count:
                         taken += runs

@@ -302,7 +302,7 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Record ended runs; return those whose fence is not the store's any more."""
         self._check_started()
-        return self._runs.finish(runs)
+        return self._runs.finish(runs, now, self._job_of)
 
     def get_runs(
         self,

@@ -23,6 +23,7 @@ from ...errors import DeserializationError, HeldRowsError
 from ...texts import storable
 from ...util import new_node_id
 from ..documents import mended_fields, run_of, whole
+from .failures import counted, together
 from .forms import (
     LISTS,
     NO_ARRAY,
@@ -271,7 +272,8 @@ class Waiting:
         changed = []
         for id, some in changes.items():
             with suppress(HeldRowsError):  # they are taken by a later step
-                if self._replace(by_id[id], some):
+                over = [run for _, run in some if run.ended]
+                if self._replace(by_id[id], some, counted(jobs[id], over, running[id], now)):
                     changed += [run for _, run in some]
         self._file([run for run in changed if run.ended])
         ids = list(by_id)
@@ -289,8 +291,16 @@ class Waiting:
             end(run, LOST, f"{DAMAGED}{wrong}", now)
             return run
 
-    def _replace(self, document: Mapping[str, Any], changed: Iterable[tuple[Mapping[str, Any], Run]]) -> bool:
-        """Write what has become of waiting runs of a job, if its runs are as they were read; return whether they were."""
+    def _replace(
+        self,
+        document: Mapping[str, Any],
+        changed: Iterable[tuple[Mapping[str, Any], Run]],
+        more: dict[str, dict[str, Any]] | None = None,
+    ) -> bool:
+        """Write what has become of waiting runs of a job, if its runs are as they were read; return whether they were.
+
+        :param more: what else is changed of the job with it
+        """
         under_way, pending = (list(entries_of(document, name)) for name in LISTS)
         for entry, run in changed:
             for entries in (under_way, pending):
@@ -312,6 +322,7 @@ class Waiting:
         else:
             change["$set"]["not_before"] = soonest
         with self._server.translated():
+            change = together(change, more or {})
             return bool(self._server.jobs.update_one(condition, change).matched_count)
 
     def _file(self, ended: Iterable[Run]) -> None:

@@ -68,7 +68,7 @@ class Damage:
                     set_job_state(job, QUARANTINED)
             self._at_run, runs, of_runs = texts(self._run("look_at_runs", self._at_run, size))
             orphans = Orphans(runs, of_runs, "", (), now)
-            ended = self._runs.take(orphans.damaged, orphans, "", now) if orphans.damaged else []
+            ended = self._runs.take(orphans.damaged, orphans, "", now, {}) if orphans.damaged else []
             pace.note(pace.size, clock.monotonic() - began)
             yield jobs, ended
             if self._at_state == self._at_job == self._at_run == "0":

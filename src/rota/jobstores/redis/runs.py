@@ -9,6 +9,8 @@ from operator import attrgetter
 from os import urandom
 
 from ...core.orphans import by_job
+from ...core.pauses import counting
+from ...core.policy import Policy
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.states import CLAIMED, WAITING
 from ...core.transitions import marked, moved
@@ -21,7 +23,7 @@ from .server import texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence, Set
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
     from typing import Any
 
     from ...core.orphans import Search
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from ...job.handle import Job
     from ..identity import Identity
     from ..retention import Retention
+    from .failures import Failures
     from .history import History
 
 #: How often a claim or a rescue is tried against others' changes.
@@ -73,9 +76,9 @@ class Orphans:
         found = zip(parts[::3], parts[2::3], parts[1::3], strict=False)
         self.jobs = "".join(f"{id}\0{spec}\0{state}\0" for id, spec, state in found if spec and state)
 
-    def expected(self, job_id: str, runs: Sequence[Run]) -> Iterator[str]:
-        """Return the fields that change these runs of a job, if everything is as it was found."""
-        yield from (job_id, self._states.get(job_id, ""), str(len(runs)))
+    def expected(self, job_id: str, runs: Sequence[Run], spec: str, rest: str) -> Iterator[str]:
+        """Return the fields that change these runs of a job, and the job itself, if everything is as it was found."""
+        yield from (job_id, self._states.get(job_id, ""), str(len(runs)), spec, rest)
         for run in runs:
             before = self._documents[job_id, run.nominal]
             record = self._records.get((job_id, run.nominal)) or record_of(run)
@@ -89,15 +92,22 @@ class Runs:
     :param history: reads records
     :param bounds: counts records
     :param identity: what is known of the store that is open
+    :param failures: counts ends of runs
     """
 
     def __init__(
-        self, run: Callable[..., Any], history: History, bounds: Retention, identity: Identity
+        self,
+        run: Callable[..., Any],
+        history: History,
+        bounds: Retention,
+        identity: Identity,
+        failures: Failures,
     ) -> None:
         self._run = run
         self._history = history
         self._bounds = bounds
         self._identity = identity
+        self._failures = failures
 
     # -- claim ---------------------------------------------------------------------------------------------------
 
@@ -149,9 +159,13 @@ class Runs:
 
     # -- finish --------------------------------------------------------------------------------------------------
 
-    def finish(self, runs: Sequence[Run]) -> list[Run]:
+    def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Write how runs ended; return those whose end is refused (R5)."""
         refused: list[Run] = []
+        if Policy.some_pause and (counted := counting(runs)):
+            counted.sort(key=lambda run: run.finished_at or now)
+            refused += [run for run in counted if not self._failures.finish(run, now)]
+            runs = [run for run in runs if run not in counted]
         for first in range(0, len(runs), AT_ONCE):
             part = runs[first : first + AT_ONCE]
             fields: list[str] = []
@@ -183,7 +197,7 @@ class Runs:
             orphans = self._orphans(clock(), search)
             jobs = {job.id: job for job in jobs_of(orphans.jobs)}
             changed = [*orphans.damaged, *search.sort_out(orphans.runs, jobs, now)]
-            taken = self.take(changed, orphans, search.node, clock()) if changed else []
+            taken = self.take(changed, orphans, search.node, clock(), jobs) if changed else []
             return taken, len(taken) == len(changed)
 
         return search.rescue(range(TRIES), look)
@@ -202,13 +216,22 @@ class Runs:
         runs, jobs = texts(self._run("orphans", *fields))
         return Orphans(runs, jobs, search.node, search.own, now)
 
-    def take(self, changed: Sequence[Run], orphans: Orphans, node: str, now: int) -> list[Run]:
+    def take(
+        self, changed: Sequence[Run], orphans: Orphans, node: str, now: int, jobs: Mapping[str, Job]
+    ) -> list[Run]:
         """Write what becomes of orphaned runs; return them, without the runs of jobs that others have changed meanwhile.
 
         Left out as well are runs whose owner has renewed its lease meanwhile.
         """
         of_job = by_job(changed)
-        fields = [field for job_id, runs in of_job.items() for field in orphans.expected(job_id, runs)]
+        fields: list[str] = []
+        for job_id, runs in of_job.items():
+            counted, job = ("", ""), jobs.get(job_id)
+            if job is not None and Policy.some_pause and (ended := [run for run in runs if run.ended]):
+                left = job.copy()
+                left.running -= len(ended)
+                counted = self._failures.counted(left, ended, now)
+            fields += orphans.expected(job_id, runs, *counted)
         answer = self._run("take", node, token(), str(now), *fields)
         return [run for runs, bit in zip(of_job.values(), answer, strict=True) if bit == "1" for run in runs]
 

@@ -27,6 +27,7 @@ except ImportError as exc:
     raise MissingExtraError("RedisJobStore", "redis") from exc
 
 from .damage import Damage
+from .failures import Failures
 from .history import History
 from .jobs import Jobs
 from .layout import Keys, earlier_jobs, take_possession
@@ -111,7 +112,8 @@ class RedisJobStore(AsksNodes, DurableJobStore):
         self._keys = Keys(jobs_key, run_times_key, self._server.db)
         self._jobs = Jobs(self._run, self._format, lambda: (self._scheduler, self._alias))
         self._history = History(self._run, self._bounds, lambda: self._beside)
-        self._runs = Runs(self._run, self._history, self._bounds, self._identity)
+        self._failures = Failures(self._run, self._jobs.of, self._format)
+        self._runs = Runs(self._run, self._history, self._bounds, self._identity, self._failures)
         self._leases = Leases(self._run, self._identity)
         self._damage = Damage(self._run, self._runs)
         #: the executors whose jobs were asked for last
@@ -277,7 +279,7 @@ class RedisJobStore(AsksNodes, DurableJobStore):
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Record ended runs in one step; return those whose fence is not the store's any more."""
-        return self._runs.finish(runs)
+        return self._runs.finish(runs, now)
 
     def get_runs(
         self,
@@ -376,7 +378,7 @@ class RedisJobStore(AsksNodes, DurableJobStore):
     def _waiting(self) -> Waiting:
         from .waiting import Waiting  # import time
 
-        return Waiting(self._run, self._jobs.of, self._format)
+        return Waiting(self._run, self._jobs.of, self._format, self._failures)
 
     @cached_property
     def _orders(self) -> OrderBook:

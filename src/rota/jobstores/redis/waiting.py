@@ -9,6 +9,7 @@ from __future__ import annotations
 from copy import copy
 
 from ...core.extras import extra_of, keeps_place
+from ...core.policy import Policy
 from ...core.states import CLAIMED, WAITING
 from ...core.waiting import KEY_HOLDS, Taking, cancelled, given_back, opened
 from ...errors import DeserializationError, StoreConflictError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ...codec.jobs import JobFormat
     from ...core.run import Run
     from ...job.handle import Job
+    from .failures import Failures
 
     #: document, class and time of a waiting run as they were found
     Found = tuple[str, str, str]
@@ -41,14 +43,20 @@ class Waiting:
     :param run: carries out a script with some fields
     :param jobs_of: makes jobs of an answer
     :param format: how the arguments of a run are written, and whether it is trusted
+    :param failures: counts ends of runs
     """
 
     def __init__(
-        self, run: Callable[..., Any], jobs_of: Callable[[str], list[Job]], format: JobFormat
+        self,
+        run: Callable[..., Any],
+        jobs_of: Callable[[str], list[Job]],
+        format: JobFormat,
+        failures: Failures,
     ) -> None:
         self._run = run
         self._jobs_of = jobs_of
         self._format = format
+        self._failures = failures
 
     # -- opening and giving back ---------------------------------------------------------------------------------
 
@@ -130,7 +138,9 @@ class Waiting:
             return []
         fields = [node, token(), str(now)]
         for job_id, some in of_job.items():
-            fields += (job_id, states.get(job_id, ""), str(len(some)))
+            ended = [(run, as_found[1]) for run, as_found, _ in some if run.ended]
+            counted = self._counted(by_id.get(job_id), ended, running.get(job_id, 0), now)
+            fields += (job_id, states.get(job_id, ""), str(len(some)), *counted)
             for run, as_found, record in some:
                 fields += (padded(run.nominal), *as_found, run.status, record)
         answer = self._run("start", *fields)
@@ -142,6 +152,19 @@ class Waiting:
                 elif run.status == CLAIMED and taking.left is not None:  # somebody else was faster
                     taking.left[run.executor] += 1
         return changed
+
+    def _counted(
+        self, job: Job | None, ended: Sequence[tuple[Run, str]], running: int, now: int
+    ) -> tuple[str, str]:
+        """Return what is written of a job as it is counted how its waiting runs have ended.
+
+        :param ended: the runs with their classes
+        """
+        if job is None or not ended or not Policy.some_pause:
+            return "", ""
+        left = job.copy()
+        left.running = running - sum(kind == "0" for _, kind in ended)
+        return self._failures.counted(left, [run for run, _ in ended], now)
 
     def _found(self, text: str) -> list[tuple[Run, Found]]:
         """Return the runs of an answer, earliest first; one that is damaged does not wait."""

@@ -13,6 +13,7 @@ from sqlalchemy import or_, select
 from ...codec.damaged import LATEST
 from ...codec.unrestored import can_run
 from ...core.orphans import linked, sort_out
+from ...core.policy import Policy
 from ...core.states import CLAIMED, LOST, end
 from ...texts import storable
 from ..documents import label_of
@@ -106,7 +107,10 @@ class Orphans:
             end(run, LOST, run.reason, now)
         changed += damaged
         found = [run for run in changed if self._settle(conn, run, fences[id(run)])]
-        self._runs.release(conn, Counter(run.job_id for run in found if run.ended), now)
+        ended = [run for run in found if run.ended]
+        self._runs.release(conn, Counter(run.job_id for run in ended), now)
+        if Policy.some_pause:
+            self._runs.count_ends(conn, ended, now)
         linked(found)
         return found
 

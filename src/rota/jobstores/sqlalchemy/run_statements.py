@@ -11,12 +11,14 @@ from sqlalchemy import bindparam, case, not_, or_, select
 
 from ...clock import HELD
 from ...core.states import CLAIMED, ENDED, WAITING
-from .forms import CLAIMS, ENDS, EXTRA, FENCE, LAST_ENDS, PLAIN_ENDS, RECORD
-from .job_statements import has_waiting
+from .forms import CLAIMS, ENDS, EXTRA, FENCE, LAST_ENDS, MARKS, PLAIN_ENDS, RECORD
+from .job_statements import JobStatements, has_waiting
 from .prepared import Prepared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from sqlalchemy import Table, Update, UpdateBase
 
     from .databases.statements import Values
@@ -37,7 +39,7 @@ class RunStatements:
         self._runs = tables.runs
         self._claims(tables)
         self._ends()
-        self._counters()
+        self._counters(tables)
         self._orphans()
 
     def _claims(self, tables: Tables) -> None:
@@ -128,7 +130,7 @@ class RunStatements:
             runs.c.job_id == bindparam("b_job"), runs.c.nominal == bindparam("b_nominal")
         )
 
-    def _counters(self) -> None:
+    def _counters(self, tables: Tables) -> None:
         jobs, c = self._jobs, self._jobs.c
         # Not as a set: there is no order in the assignments of MySQL's UPDATE that is joined with one.
         self.release = Prepared(partial(_release, jobs), "b_id", "b_less", writes_out=False)
@@ -144,6 +146,15 @@ class RunStatements:
             alike=("b_less",),
         )
         self.release_held = Prepared(partial(_release, jobs, held=True), "b_id", "b_less", writes_out=False)
+        #: locks jobs and reads them, to count how their runs have ended
+        self.look_whole = select(*tables.once(JobStatements).all_columns).with_for_update()
+        self.look_whole = self.look_whole.where(c.id.in_(bindparam("ids", expanding=True)))
+        #: writes what was counted, with a higher version, as an edit would (R1)
+        counted: dict[str, Any] = {
+            name: bindparam(name) for name in ("next_nominal", "next_due", "state", *MARKS)
+        }
+        counted |= {"version": c.version + 1, "updated": bindparam("b_updated")}
+        self.count_ends = jobs.update().where(c.id == bindparam("b_id")).values(counted)
         # R6: a job whose schedule is over goes with its last run.
         waits = has_waiting(jobs, self._runs)
         over = (c.state == ENDED, c.running <= 0, not_(waits))

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from ...clock import HELD
 from ...codec.damaged import MOST, count_of, is_damaged, version_of
+from ...core.pauses import count_ends, counting
 from ...core.policy import Policy
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, END_STATES, ENDED
@@ -26,6 +27,8 @@ from .forms import (
     extra_of_run,
     fence_of,
     last_end_of,
+    marked_jobs_of,
+    marks_of,
     plain_end_of,
     row_of,
 )
@@ -248,18 +251,35 @@ class Runs:
         :raises OptimisticWriteFailed: if that has to be expected
         """
         refused: list[Run] = []
+        written: list[Run] = []
         if not careful:
             self._finish_all(conn, runs)
+            written += runs
             ended = Counter([run.job_id for run in runs])
         else:
             ended = Counter()
             for run in runs:
                 if self.sql.finish.run(conn, [end_of(run)]) or self._finish_damaged(conn, run):
                     ended[run.job_id] += 1
+                    written.append(run)
                 elif not self._is_recorded(conn, run):
                     refused.append(run)
         over = all(run.job is not None and run.job.state == ENDED for run in runs)
-        return refused, self.release(conn, ended, now, over)
+        due = self.release(conn, ended, now, over)
+        if Policy.some_pause:
+            self.count_ends(conn, counting(written), now)
+        return refused, due
+
+    def count_ends(self, conn: Connection, runs: Sequence[Run], now: int) -> None:
+        """Count how runs have ended, after they were counted down on their jobs, and pause those that have failed too often."""
+        if not runs:
+            return
+        rows = conn.execute(self.sql.look_whole, {"ids": sorted({run.job_id for run in runs})}).all()
+        for job in marked_jobs_of(rows, self._format, (None, None)):
+            if count_ends(job, [run for run in runs if run.job_id == job.id], now):
+                values = {"next_nominal": job.next_nominal, "next_due": job.next_due, "state": job.state}
+                row = {**values, **marks_of(job), "b_updated": now, "b_id": job.id}
+                conn.execute(self.sql.count_ends, row)
 
     def _finish_all(self, conn: Connection, runs: Sequence[Run]) -> None:
         plain, last, others = [], [], []

@@ -13,6 +13,7 @@ from operator import attrgetter
 from sqlalchemy import and_, bindparam, func, or_, select
 
 from ...core.extras import extra_of, keeps_place
+from ...core.policy import Policy
 from ...core.states import CLAIMED, ENDED, WAITING
 from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, opened
 from ...errors import JobLookupError
@@ -136,7 +137,7 @@ class Waiting:
         after = _FIRST
         for _ in range(PORTIONS):
             rows = self._due(conn, after, now, taking.busy)
-            changed += self._take_some(conn, rows, taking)
+            changed += self._take_some(conn, rows, taking, now)
             if len(rows) < PORTION or taking.full:
                 break
             after = (rows[-1].not_before, rows[-1].job_id, rows[-1].nominal)
@@ -155,7 +156,7 @@ class Waiting:
             due = due.where(c.job_id.not_in(sorted(busy)[:BATCH]))
         return conn.execute(due.order_by(c.not_before, c.job_id, c.nominal).limit(PORTION)).all()
 
-    def _take_some(self, conn: Connection, rows: Sequence[Row], taking: Taking) -> list[Run]:
+    def _take_some(self, conn: Connection, rows: Sequence[Row], taking: Taking, now: int) -> list[Run]:
         ids = {row.job_id for row in rows if type(row.job_id) is str}
         held = self._runs.held(conn, ids)
         stored = {row.id: row for row in self._jobs.some(conn, ids - held)}
@@ -179,6 +180,8 @@ class Waiting:
         for id, job in jobs.items():
             self._count(conn, id, running[id] - job.running)
         self._drop_ended(conn, [id for id, job in jobs.items() if job.state == ENDED])
+        if Policy.some_pause:
+            self._runs.count_ends(conn, [run for run in changed if run.ended], now)
         return changed
 
     # -- giving back ---------------------------------------------------------------------------------------------

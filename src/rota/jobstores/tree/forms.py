@@ -12,6 +12,7 @@ from collections import Counter
 from ...clock import HELD
 from ...codec.damaged import DAMAGED, MOST, MOST_VERSION, NO_VERSION, STATES, is_time
 from ...core.extras import SCHEDULE, extra_of, keeps_place, tell, text_of
+from ...core.policy import Policy
 from ...core.states import ACTIVE, ENDED, MANUAL, QUARANTINED, WAITING, set_job_state
 from ...core.transitions import released
 from ...core.waiting import KEY_HOLDS, cancelled
@@ -288,6 +289,23 @@ def rare_of(job: Job) -> Mapping[str, Any]:
         return _NOTHING_RARE
     values = {"revision": job.revision or None, "paused": job.paused}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def counted(doc: Doc | None, runs: Sequence[Run], format: JobFormat, now: int) -> Doc | None:
+    """Return a document in which it is counted how these runs have ended, where the job is paused after failures in a row.
+
+    :param doc: as it is after them; it may be changed. None: nothing keeps it
+    """
+    if doc is None or not Policy.some_pause or '"pause_on_failure"' not in doc.parts[6]:
+        return doc
+    from ...core.pauses import count_ends  # most jobs have no such limit
+
+    job = doc.job(format, None, None)
+    if count_ends(job, runs, now):
+        doc.nominal, doc.due, doc.state = job.next_nominal, job.next_due, job.state
+        doc.rare = rare_of(job)
+        doc.version, doc.updated = doc.version + 1, now
+    return doc
 
 
 def changes_of(old: Doc | None, new: Doc | None, absent: int | None = None) -> list[Change]:

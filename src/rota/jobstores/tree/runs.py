@@ -20,6 +20,7 @@ from ..documents import check_times
 from .forms import (
     REMOVED,
     changes_of,
+    counted,
     joined,
     quarantine,
     record_of,
@@ -44,6 +45,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from ...codec.jobs import JobFormat
     from ...core.orphans import Search
     from ...core.plan import Decision
     from ...core.run import Run
@@ -65,13 +67,17 @@ class Runs:
     :param jobs: reads the documents of jobs
     :param history: reads records
     :param bounds: counts records
+    :param format: how the parts of a job are written
     """
 
-    def __init__(self, tree: Tree, jobs: Jobs, history: History, bounds: Retention) -> None:
+    def __init__(
+        self, tree: Tree, jobs: Jobs, history: History, bounds: Retention, format: JobFormat
+    ) -> None:
         self._tree = tree
         self._jobs = jobs
         self._history = history
         self._bounds = bounds
+        self._format = format
 
     # -- claim ---------------------------------------------------------------------------------------------------
 
@@ -187,9 +193,12 @@ class Runs:
 
     # -- finish --------------------------------------------------------------------------------------------------
 
-    def finish(self, runs: Sequence[Run], due: Callable[[int | None], bool]) -> tuple[list[Run], bool]:
+    def finish(
+        self, runs: Sequence[Run], now: int, due: Callable[[int | None], bool]
+    ) -> tuple[list[Run], bool]:
         """Write how runs ended, those of one job together.
 
+        :param now: instant
         :param due: whether others should be told of a due time
         :return: the runs whose end is refused (R5), and whether a job that waited for one of these runs became due (R6)
         """
@@ -200,7 +209,7 @@ class Runs:
             before = len(pending) + 1
             while pending and len(pending) < before:  # those of one job that do not fit into one step
                 before = len(pending)
-                pending = self._finish(pending, refused, freed, due)
+                pending = self._finish(pending, now, refused, freed, due)
             if not pending:
                 break
         else:
@@ -211,7 +220,12 @@ class Runs:
         return [run for run in runs if id(run) in stale], bool(freed)
 
     def _finish(
-        self, runs: Sequence[Run], refused: list[Run], freed: list[Doc], due: Callable[[int | None], bool]
+        self,
+        runs: Sequence[Run],
+        now: int,
+        refused: list[Run],
+        freed: list[Doc],
+        due: Callable[[int | None], bool],
     ) -> list[Run]:
         """Write what can be written in one round; return the other runs."""
         active = dict(zip(map(id, runs), self._tree.read(list(map(_active_key, runs))), strict=True))
@@ -230,13 +244,13 @@ class Runs:
             texts = self._texts(group, doc)
             some = group[: len(texts)]
             later += group[len(some) :]
-            new = None if doc is None else doc.release(len(some))
+            new = None if doc is None else counted(doc.release(len(some)), some, self._format, now)
             changes = [] if doc is None else changes_of(doc, new)
             for run, text in zip(some, texts, strict=True):
                 changes.append(Change(_active_key(run), None, active[id(run)].rev))
                 changes += told_no_more(active[id(run)])
                 changes.append(Change(ended_key(run.job_id, run.nominal), text))
-            is_free = doc is not None and new is not None and new.due != doc.due
+            is_free = doc is not None and new is not None and new.due not in (doc.due, None)
             tell = tell or (is_free and due(new.due if new else None))
             steps.append(
                 Step(some, changes, self._finished(job_id, len(some), freed, new if is_free else None))
@@ -366,7 +380,10 @@ class Runs:
             doc = docs[job_id]
             lost = sum(run.ended for run in some)
             # R2: written even if nothing in it changes, so that two nodes do not both take the same room.
-            changes = [] if doc is None else changes_of(doc, doc.release(lost) if lost else doc)
+            new = doc.release(lost) if doc is not None and lost else doc
+            if lost:
+                new = counted(new, [run for run in some if run.ended], self._format, now)
+            changes = [] if doc is None else changes_of(doc, new)
             for run in some:
                 gone = run.ended
                 changes.append(

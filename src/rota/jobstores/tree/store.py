@@ -82,7 +82,7 @@ class TreeJobStore(AsksNodes, DurableJobStore):
         self._counts = Counts(server)
         self._history = History(server, self._bounds, self._counts)
         self._leases = Leases(server, self._identity)
-        self._runs = Runs(server, self._jobs, self._history, self._bounds)
+        self._runs = Runs(server, self._jobs, self._history, self._bounds, format)
         self._damage = Damage(server, self._jobs)
         self._search = Searching(server, self._jobs)
         self._beside = Beside(server, self._jobs, self._leases)
@@ -267,7 +267,7 @@ class TreeJobStore(AsksNodes, DurableJobStore):
         Each record is written in one step with its job's counter; those of many jobs share a transaction.
         """
         self._check_started()
-        refused, freed = self._runs.finish(runs, self._is_soon)
+        refused, freed = self._runs.finish(runs, now, self._is_soon)
         if freed and self._wake is not None:
             self._wake()
         return refused

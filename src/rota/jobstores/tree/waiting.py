@@ -20,6 +20,7 @@ from .forms import (
     asked_in,
     cancellation,
     changes_of,
+    counted,
     record_of,
     run_in,
     run_of_waiting,
@@ -315,7 +316,7 @@ class Waiting:
             if taking.full:
                 break
         steps = [
-            self._taking(docs[job_id], group[: (self._tree.max_changes - JOB) // EACH], found, left)
+            self._taking(docs[job_id], group[: (self._tree.max_changes - JOB) // EACH], now, found, left)
             for job_id, group in groups.items()
         ]
         return carry_out(steps, self._tree)
@@ -324,6 +325,7 @@ class Waiting:
         self,
         doc: Doc | None,
         group: Sequence[tuple[str, Entry, Run, bool]],
+        now: int,
         found: list[Run],
         left: dict[str, int] | None,
     ) -> Step:
@@ -337,6 +339,7 @@ class Waiting:
             taken.placed = min(max(doc.placed - placed, 0), taken.waiting)
             taken.running += sum(run.status == CLAIMED and not keeps for _, _, run, keeps in group)
             new = taken.release(sum(run.ended and keeps for _, _, run, keeps in group))
+            new = counted(new, [run for _, _, run, _ in group if run.ended], self._format, now)
             changes = changes_of(doc, new)
         for name, entry, run, _ in group:
             changes += [

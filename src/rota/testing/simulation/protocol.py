@@ -10,6 +10,7 @@ from collections import Counter
 from ...clock import HELD
 from ...codec.unrestored import can_run
 from ...core.orphans import linked, sort_out
+from ...core.pauses import counting
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, ENDED, SKIPPED, WAITING
 from ...core.transitions import marked, may_claim
@@ -19,14 +20,18 @@ from ...jobstores.documents import label_of
 from ...jobstores.requests_in_memory import job_for
 from ...jobstores.server_clock import AHEAD
 from .database import COMMIT, ROLLBACK, Change, Duplicate, Insert, Read
+from .failures import counted
 from .rows import (
     JobRow,
     NodeRow,
     RunRow,
+    brought,
+    goes_with,
     has_waiting,
     is_due,
     job_of,
     recorded,
+    released,
     row_of,
     run_of,
     superseded_of,
@@ -297,21 +302,22 @@ def _is_refusal(record: Run) -> bool:
 
 def finish(runs: Sequence[Run], now: int, rules: Rules = ALL) -> Program:
     """Write how runs ended; return those that are not the presenter's any more."""
-    ended = Counter([run.job_id for run in runs])
     refused: list[Run] = []
-    written = yield from _end(runs, rules)
-    if written != len(runs):
+    written = list(runs)
+    if (yield from _end(runs, rules)) != len(runs):
         yield ROLLBACK  # with care, one after another
-        ended.clear()
+        written.clear()
         for run in runs:
             if (yield from _end([run], rules)):
-                ended[run.job_id] += 1
+                written.append(run)
                 continue
             row = yield Read(lambda view, run=run: view.runs.get((run.job_id, run.nominal)))  # type: ignore[misc]
             end = run.owner, run.attempt, run.status, run.finished_at
             if row is None or (row.owner, row.attempt, row.status, row.finished) != end:
                 refused.append(run)
+    ended = Counter(run.job_id for run in written)
     yield from release(ended, all(run.job is not None and run.job.state == ENDED for run in runs))
+    yield from counted(counting(written), now)
     yield COMMIT
     return refused
 
@@ -341,14 +347,14 @@ def release(ended: Mapping[str, int], over: bool = False) -> Part:
     ids = sorted(ended)
     if over:
         gone = yield Change(
-            "jobs", without_waiting(ids), lambda row: _is_over(row, ended[row.id]), lambda row: None
+            "jobs", without_waiting(ids), lambda row: goes_with(row, ended[row.id]), lambda row: None
         )
         if len(gone) == len(ids):
             return
-    rows = yield Change("jobs", ids, lambda row: True, lambda row: _released(row, ended[row.id]))
-    if any(_is_over(row, ended[row.id]) for row in rows):
+    rows = yield Change("jobs", ids, lambda row: True, lambda row: released(row, ended[row.id]))
+    if any(goes_with(row, ended[row.id]) for row in rows):
         over_now = without_waiting(None)
-        yield Change("jobs", over_now, lambda row: _is_over(row, 0), lambda row: None)
+        yield Change("jobs", over_now, lambda row: goes_with(row, 0), lambda row: None)
 
 
 def visible(view: View, job_id: str) -> JobRow | None:
@@ -362,15 +368,6 @@ def without_waiting(ids: Iterable[str] | None) -> Callable[[View], list[str]]:
     return lambda view: [
         id for id in (sorted(view.jobs) if ids is None else ids) if not has_waiting(view, id)
     ]
-
-
-def _is_over(row: JobRow, less: int) -> bool:
-    return row.state == ENDED and row.running <= less
-
-
-def _released(row: JobRow, less: int) -> JobRow:
-    due = row.nominal if row.due == HELD and row.running <= less else row.due
-    return row._replace(due=due, running=row.running - less)
 
 
 # ----------------------------------------------------------------------------------------------------------- leases
@@ -440,7 +437,7 @@ def rescue(
     later = now if clock is None else (yield Read(lambda view: clock()))
     for lease in leases:
         if lease.started > later + AHEAD:
-            yield Change("nodes", [lease.id], lambda row: True, lambda row: _brought(row, later))
+            yield Change("nodes", [lease.id], lambda row: True, lambda row: brought(row, later))
     found = yield Read(orphans)
     unknown = [run_of(row) for row in found if row.owner != node or (row.job_id, row.nominal) not in known]
     others = yield from held({run.job_id for run in unknown})
@@ -468,7 +465,9 @@ def _take_over(
     for run in sort_out(unknown, jobs, node, now, room, known, can_run=can_run, job_for=job_for):
         if (yield from _settle(run, fences[id(run)])):
             taken.append(run)
-    yield from release(Counter(run.job_id for run in taken if run.ended))
+    ended = [run for run in taken if run.ended]
+    yield from release(Counter(run.job_id for run in ended))
+    yield from counted(ended, now)
     return taken
 
 
@@ -482,11 +481,6 @@ def held(ids: Collection[str]) -> Part:
         return set()
     there: set[str] = yield Read(lambda view: {id for id in ids if id in view.jobs})
     return there - free
-
-
-def _brought(row: NodeRow, now: int) -> NodeRow:
-    """Return a lease that was renewed in the future, as it seems, as one that counts from now."""
-    return row._replace(until=row.until - row.started + now, started=now)
 
 
 def _settle(run: Run, fence: tuple[str | None, int]) -> Part:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from copy import copy
 from typing import NamedTuple
 
+from ...clock import HELD
 from ...codec.results import text_of_result, value_of
 from ...core.extras import keeps_place
 from ...core.recorded import standing_from
 from ...core.run import Run
-from ...core.states import ACTIVE, CLAIMED, WAITING
+from ...core.states import ACTIVE, CLAIMED, ENDED, WAITING
 from ...jobstores.documents import label_of
 from ...texts import storable
 
@@ -196,3 +197,19 @@ def within(view: View, ranges: Sequence[tuple[str, int, int]]) -> bool:
         for of, first, last in ranges
         for job_id, nominal in view.runs
     )
+
+
+def goes_with(row: JobRow, less: int) -> bool:
+    """Whether a job goes with so many of its runs: its schedule is over."""
+    return row.state == ENDED and row.running <= less
+
+
+def released(row: JobRow, less: int) -> JobRow:
+    """Return the row of a job of which so many runs have ended; if it waited for them, it is due."""
+    due = row.nominal if row.due == HELD and row.running <= less else row.due
+    return row._replace(due=due, running=row.running - less)
+
+
+def brought(row: NodeRow, now: int) -> NodeRow:
+    """Return a lease that was renewed in the future, as it seems, as one that counts from now."""
+    return row._replace(until=row.until - row.started + now, started=now)

@@ -14,6 +14,7 @@ from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_bac
 from ...errors import JobLookupError, StoreError
 from ...jobstores.requests_in_memory import job_for
 from .database import COMMIT, ROLLBACK, Change, Insert, Read
+from .failures import counted
 from .protocol import held, release, without_waiting
 from .rows import job_of, next_waiting, row_of, run_of, waiting_of, when
 
@@ -117,6 +118,7 @@ def take(
         if more:
             yield Change("jobs", [id], lambda row: True, lambda row: row._replace(running=row.running + more))  # noqa: B023  # executed before the next round
     yield from _drop_ended([id for id, job in jobs.items() if job.state == ENDED])
+    yield from counted([run for run in changed if run.ended], now)
     yield COMMIT
     return changed
 

@@ -218,6 +218,17 @@ local function counting(id, version, running, rest)
   return make(version, running, rest), nominal and starts(rest, '"active"') and nominal
 end
 
+-- Write what was counted of the ends of a job's runs, with a higher version, as an edit would (R1): its spec, and its rest, as it is
+-- paused after failures in a row.
+local function write_counted(id, spec, rest)
+  local version, running, before = parse(call('HGET', STATES, id))
+  if starts(before, '"active"') and not starts(rest, '"active"') then
+    for _, executor in ipairs(call('SMEMBERS', EXECUTORS)) do call('ZREM', TIMES .. executor, id) end
+  end
+  call('HSET', JOBS, id, spec)
+  call('HSET', STATES, id, make(raised(version), running, rest))
+end
+
 -- Take ended runs (number by id) off the counts of their jobs (R6).
 local function count_down(ended)
   local ids = {}

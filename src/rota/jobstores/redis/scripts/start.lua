@@ -4,7 +4,8 @@
 --
 -- KEYS[1]  the hash of the jobs
 -- ARGV[1]  node, token, now;
---          for each job id, state as it was found, number of runs, and for each of them nominal time, document as it was found,
+--          for each job id, state as it was found, number of runs, its new spec and rest if the ends of these runs are counted
+--          (else empty), and for each of them nominal time, document as it was found,
 --          class and time as in the answer of waiting.lua, status, new document
 -- ARGV[2]  the origin that wake-ups carry
 -- Returns  "1" or "0" for each job
@@ -23,14 +24,18 @@ while i <= n do
   local id, count = f[i], tonumber(f[i + 2])
   local state = call('HGET', STATES, id)
   local fits = is_alive and shown(state or '') == f[i + 1]  -- R1, R2
-  for first = i + 3, i + 6 * count - 3, 6 do
+  for first = i + 5, i + 6 * count - 1, 6 do
     local document = call('HGET', RUNS, id .. '\0' .. f[first])
     fits = fits and document and shown(document) == f[first + 1]  -- R4
   end
   answer[#answer + 1] = fits and '1' or '0'
   if fits then
     local taken, lost = 0, 0
-    for first = i + 3, i + 6 * count - 3, 6 do
+    if f[i + 3] ~= '' then
+      write_counted(id, f[i + 3], f[i + 4])
+      state = call('HGET', STATES, id)
+    end
+    for first = i + 5, i + 6 * count - 1, 6 do
       local nominal, _, class, time, status, document = unpack(f, first, first + 5)
       local key, member = id .. '\0' .. nominal, table.concat({id, class, time, nominal}, '\0')
       if status == 'claimed' then
@@ -50,7 +55,7 @@ while i <= n do
     if lost > 0 then count_down({[id] = lost}) end  -- R6
     settle(id)
   end
-  i = i + 3 + 6 * count
+  i = i + 5 + 6 * count
 end
 local won = table.concat(answer)
 call('HSET', ANSWERS, node, token .. won)

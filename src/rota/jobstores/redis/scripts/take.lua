@@ -4,7 +4,8 @@
 --
 -- KEYS[1]  the hash of the jobs
 -- ARGV[1]  node, token, now;
---          for each job id, state as it was found, number of runs, and for each of them nominal time, document as it was
+--          for each job id, state as it was found, number of runs, its new spec and rest if the ends of these runs are counted
+--          (else empty), and for each of them nominal time, document as it was
 --          found, status, new document
 -- ARGV[2]  the origin that wake-ups carry
 -- Returns  "1" or "0" for each job
@@ -20,7 +21,7 @@ local i, answer, lost = 4, {}, {}
 while i <= n do
   local id, count = f[i], tonumber(f[i + 2])
   local fits = shown(call('HGET', STATES, id) or '') == f[i + 1]  -- R1
-  for first = i + 3, i + 4 * count - 1, 4 do
+  for first = i + 5, i + 4 * count + 1, 4 do
     local owner = owner_of(f[first + 1])
     local document = call('HGET', CLAIMED, id .. '\0' .. f[first])
     fits = fits and document and shown(document) == f[first + 1]  -- R4
@@ -28,7 +29,8 @@ while i <= n do
   end
   answer[#answer + 1] = fits and '1' or '0'
   if fits then
-    for first = i + 3, i + 4 * count - 1, 4 do
+    if f[i + 3] ~= '' then write_counted(id, f[i + 3], f[i + 4]) end
+    for first = i + 5, i + 4 * count + 1, 4 do
       local key, status, document = id .. '\0' .. f[first], f[first + 2], f[first + 3]
       if status == 'claimed' then
         call('HSET', CLAIMED, key, document)
@@ -40,7 +42,7 @@ while i <= n do
       end
     end
   end
-  i = i + 3 + 4 * count
+  i = i + 5 + 4 * count
 end
 count_down(lost)  -- R6
 local won = table.concat(answer)

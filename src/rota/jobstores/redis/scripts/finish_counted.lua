@@ -1,0 +1,21 @@
+-- Write how a run has ended (R5), with what that counts towards the pause of its job after failures in a row, and let the job go on (R6).
+--
+-- KEYS[1]  the hash of the jobs
+-- ARGV[1]  id, nominal time, status, fence, document; state of the job as it was found, its new spec and rest
+-- ARGV[2]  the origin that wake-ups carry
+-- Returns  "1", "=" (that end was recorded before) or "0" (refused); "changed" if the job is not as it was found, and nothing was written
+
+local f = fields(ARGV[1])
+local id, nominal, status, fence, document, found, spec, rest = unpack(f, 1, 8)
+local key = id .. '\0' .. nominal
+local known = call('HGET', CLAIMED, key)
+if not known or not starts(known, fence) then  -- R5
+  if call('HGET', RUNS, key) ~= document then return '0' end
+  return call('HGET', JOBS, id) == spec and '1' or '='  -- the very same request may come twice
+end
+if shown(call('HGET', STATES, id) or '') ~= found then return 'changed' end
+write({key}, {key, document}, {[status] = {score(nominal), key}})  -- may be refused, and may be done again
+call('HDEL', CLAIMED, key)
+write_counted(id, spec, rest)
+count_down({[id] = 1})  -- R6
+return '1'
