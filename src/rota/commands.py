@@ -10,6 +10,7 @@ import signal
 import subprocess
 from threading import Lock, Thread
 
+from .clock import SECOND, SYSTEM_CLOCK
 from .errors import CommandError, CommandStoppedError
 from .executors.base import current_run
 
@@ -26,6 +27,9 @@ TAIL = 8192
 SUMMARY = 500
 #: How long output is waited for after a command has ended: what it left in the background may hold the pipe (seconds).
 LINGER = 1.0
+#: How often a command whose run has a limit looks whether it is to end, and how long it has for that before it is killed (seconds).
+LOOK = 0.2
+PATIENCE = 10.0
 
 _lock = Lock()
 _running: set[subprocess.Popen[bytes]] = set()
@@ -81,7 +85,7 @@ def run_command(
     try:
         if input is not None:
             _write(process.stdin, input.encode())
-        code = process.wait()
+        code = _wait(process)
     finally:
         with _lock:
             _running.discard(process)
@@ -107,16 +111,41 @@ def stop_commands(force: bool = False) -> int:
         processes = list(_running)
         _stopped.update(processes)
     for process in processes:
-        try:
-            if os.name == "posix":
-                os.killpg(process.pid, signal.SIGKILL if force else signal.SIGTERM)
-            elif force:
-                process.kill()
-            else:
-                process.terminate()
-        except (ProcessLookupError, PermissionError):
-            pass  # it has ended in the meantime
+        _end(process, force)
     return len(processes)
+
+
+def _end(process: subprocess.Popen[bytes], force: bool) -> None:
+    try:
+        if os.name == "posix":
+            os.killpg(process.pid, signal.SIGKILL if force else signal.SIGTERM)
+        elif force:
+            process.kill()
+        else:
+            process.terminate()
+    except (ProcessLookupError, PermissionError):
+        pass  # it has ended in the meantime
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a command; one whose run has a limit is ended when it is asked to stop, with its children."""
+    try:
+        run = current_run()
+    except RuntimeError:  # called directly
+        return process.wait()
+    if run.timeout_at is None:
+        return process.wait()
+    asked: int | None = None
+    while True:
+        try:
+            return process.wait(LOOK)
+        except subprocess.TimeoutExpired:
+            pass
+        if asked is None and run.cancelled:
+            asked = SYSTEM_CLOCK.monotonic()
+            _end(process, force=False)
+        elif asked is not None and SYSTEM_CLOCK.monotonic() - asked > PATIENCE * SECOND:
+            _end(process, force=True)
 
 
 def _start(

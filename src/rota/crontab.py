@@ -11,6 +11,7 @@ from datetime import UTC
 from hashlib import blake2b
 from pathlib import Path
 
+from .core.option_texts import options_in
 from .errors import CronError, NeverFiresError, RotaError
 from .triggers.cron import CronTrigger
 from .util import astimezone
@@ -28,6 +29,7 @@ _ZONE = r"""(?:CRON_TZ|TZ)=[^\s"']+"""
 _ZONED = re.compile(rf"\s*-?\s*{_ZONE}\s+\S.*")
 _LINE = re.compile(rf"(\s*)(-\s*)?(?:({_ZONE})\s+)?(@every\s+\S+|@\S+|\S+(?:\s+\S+){{4}})(?:\s+(.*))?")
 _ID = re.compile(r"\s*#\s*id:\s*(\S+)\s*")
+_OPTIONS = re.compile(r"\s*#\s*rota:(.*)")
 
 
 class CrontabEntry:
@@ -46,6 +48,7 @@ class CrontabEntry:
     :ivar dict settings_at: on which lines these are, by name
     :ivar str id: what the comment ``# id: …`` on the line above says, else the command's first word and a hash of the line and
         of the crontab's name: the same as long as the line is
+    :ivar dict options: what the comment ``# rota: retry=3 timeout=300`` above the line says, as ``add_job()`` takes it
     """
 
     __slots__ = (
@@ -54,6 +57,7 @@ class CrontabEntry:
         "input",
         "never",
         "number",
+        "options",
         "path",
         "quiet",
         "schedule",
@@ -75,6 +79,7 @@ class CrontabEntry:
         self.settings = settings
         self.settings_at: dict[str, int] = {}
         self.id = ""
+        self.options: dict[str, Any] = {}
         self.zone: str | None = None
         self.user: str | None = None
         self.quiet = self.never = False
@@ -160,23 +165,26 @@ def read_crontab(source: str | Path, *, name: str | None = None, system: bool = 
     settings_at: dict[str, int] = {}
     ids: dict[str, CrontabEntry] = {}
     seen: dict[str, int] = {}
-    above: str | None = None
+    above = _Above(path)
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
-        given, above = above, None
         stripped = line.strip()
+        if stripped.startswith("#") and above.takes(number, line):
+            continue
+        given, above = above, _Above(path)
         if not stripped or stripped.startswith("#"):
-            id_comment = _ID.fullmatch(line)
-            above = id_comment[1] if id_comment else None
+            given.check_unused()
             continue
         assignment = None if _ZONED.fullmatch(line) else _ASSIGNMENT.fullmatch(line)
         if assignment:
+            given.check_unused()
             key = assignment[1] or assignment[2] or assignment[3] or ""
             settings = {**settings, key: _unquoted(assignment[4])}
             settings_at = {**settings_at, key: number}
             continue
         entry = _entry(path, number, line, settings, system)
         entry.settings_at = settings_at
-        entry.id = given or _identity(entry, name or "crontab", seen)
+        entry.options = given.options
+        entry.id = given.id or _identity(entry, name or "crontab", seen)
         if entry.id in ids:
             raise CronError(
                 f"{path}:{number}: the id {entry.id!r} is that of line {ids[entry.id].number} already"
@@ -184,7 +192,55 @@ def read_crontab(source: str | Path, *, name: str | None = None, system: bool = 
         ids[entry.id] = entry
         entry._check_schedule()
         entries.append(entry)
+    above.check_unused()
     return entries
+
+
+class _Above:
+    """What the comments right above a line say of its job.
+
+    :param path: the crontab, for messages
+    """
+
+    __slots__ = ("_at", "_path", "id", "options")
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._at: tuple[int, str] | None = None
+        self.id: str | None = None
+        self.options: dict[str, Any] = {}
+
+    def takes(self, number: int, line: str) -> bool:
+        """Take a comment, if it says something of the job of the line below; return whether it does.
+
+        :raises CronError: if it names what is no option of a job
+        """
+        id_comment, options = _ID.fullmatch(line), _OPTIONS.fullmatch(line)
+        if id_comment:
+            self.id = id_comment[1]
+        elif options:
+            if self._at is not None:
+                raise self._error(
+                    number, line, f"line {self._at[0]} names options already; write all in one comment"
+                )
+            try:
+                self.options = options_in(options[1])
+            except RotaError as exc:
+                raise self._error(number, line, str(exc)) from exc
+            self._at = number, line
+        return bool(id_comment or options)
+
+    def check_unused(self) -> None:
+        """Refuse options that belong to no line: they would have no effect.
+
+        :raises CronError: if there are some
+        """
+        if self._at is not None:
+            why = "options of a job must stand right above its line; put the comment there, or take it out"
+            raise self._error(*self._at, why)
+
+    def _error(self, number: int, line: str, what: str) -> CronError:
+        return CronError(f"{self._path}:{number}: {what}\n  {line}")
 
 
 def _entry(path: str, number: int, line: str, settings: dict[str, str], system: bool) -> CrontabEntry:

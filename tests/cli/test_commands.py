@@ -19,6 +19,7 @@ from rota.core.run import Run
 from rota.errors import CommandError, CommandStoppedError
 from rota.executors.base import perform
 from rota.logs import GuardedLogger
+from rota.schedulers.background import BackgroundScheduler
 from rota.testing import ManualScheduler
 from tests.cli.processes import LIMIT, environment
 
@@ -201,3 +202,32 @@ def _lives(pid: int) -> bool:
 def test_sigterm_is_not_blocked_in_commands():
     with pytest.raises(CommandError, match="ended by SIGTERM"):
         run_command(f"kill -{int(signal.SIGTERM)} $$")
+
+
+def test_a_command_whose_time_is_over_is_ended_with_its_children():
+    scheduler = BackgroundScheduler()
+    scheduler.start()
+    try:
+        job = scheduler.add_job(run_command, "interval", hours=1, args=["sleep 600; true"], timeout=0.5)
+        run = scheduler.run_job(job.id)
+        assert run.wait(LIMIT)
+        (record,) = scheduler.get_runs(job.id)
+        assert (record.status, record.reason) == ("timed_out", "timeout")
+    finally:
+        scheduler.shutdown()
+
+
+def test_one_that_does_not_end_when_it_is_asked_to_is_killed(monkeypatch):
+    monkeypatch.setattr("rota.commands.PATIENCE", 0.3)
+    scheduler = BackgroundScheduler()
+    scheduler.start()
+    try:
+        job = scheduler.add_job(
+            run_command, "interval", hours=1, args=["trap '' TERM; while :; do sleep 0.1; done"], timeout=0.5
+        )
+        run = scheduler.run_job(job.id)
+        assert run.wait(LIMIT)
+        (record,) = scheduler.get_runs(job.id)
+        assert (record.status, record.reason) == ("timed_out", "timeout")
+    finally:
+        scheduler.shutdown()

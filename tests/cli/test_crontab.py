@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from rota import Retry
+from rota.clock import SECOND
+from rota.core.policy import DEFAULT_POLICY, with_options
 from rota.crontab import read_crontab
 from rota.schedulers.background import BackgroundScheduler
 from rota.triggers.cron import CronTrigger
@@ -298,3 +301,73 @@ def test_changed_settings_reach_a_job_that_is_there_already(tmp_path, scheduler)
     add_jobs(scheduler, crontab(tmp_path, "A=2\n0 3 * * * one\n"), None)
     (job,) = scheduler.get_jobs()
     assert job.kwargs["environment"] == {"A": "2"}
+
+
+# ------------------------------------------------------------------------------------------------------ options of lines
+
+
+def test_a_comment_above_a_line_gives_its_job_options(tmp_path, scheduler):
+    text = (
+        "# rota: retry=3 timeout=300, pause_on_failure=2 max_instances=2\n0 3 * * * one\n"
+        "# id: named\n# rota: on_lost=rerun retry=true misfire_grace_time=none\n0 4 * * * two\n"
+        "#rota: coalesce=no\n# id: other\n0 5 * * * three\n0 6 * * * four\n"
+    )
+    read = crontab(tmp_path, text)
+    add_jobs(scheduler, read, UTC)
+    one, two, three, four = (scheduler.get_job(line.id).policy for line in read.lines)
+    assert (one.retry, one.max_attempts, one.timeout) == (Retry(), 4, 300 * SECOND)
+    assert (one.pause_on_failure, one.max_instances, one.on_lost) == (2, 2, "lost")
+    assert (two.retry, two.max_attempts, two.on_lost, two.misfire_grace) == (Retry(), 3, "rerun", None)
+    assert (three.coalesce, three.retry) == (False, None)
+    assert four == with_options(DEFAULT_POLICY, {"on_lost": "lost"})
+    assert [line.id for line in read.lines[1:3]] == ["named", "other"]
+
+
+def test_options_leave_the_id_of_a_line_as_it_is_and_go_with_their_comment(tmp_path, scheduler):
+    with_comment = crontab(tmp_path, "# rota: timeout=60\n0 3 * * * one\n")
+    add_jobs(scheduler, with_comment, UTC)
+    without = crontab(tmp_path, "0 3 * * * one\n")
+    assert without.lines[0].id == with_comment.lines[0].id
+    add_jobs(scheduler, without, UTC)
+    assert scheduler.get_job(without.lines[0].id).policy.timeout is None
+
+
+def test_the_options_of_a_line_go_before_those_of_all_lines(tmp_path, scheduler):
+    read = crontab(tmp_path, "# rota: retry=false\n0 3 * * * one\n0 4 * * * two\n")
+    add_jobs(scheduler, read, UTC, {"retry": True, "timeout": 60})
+    one, two = (scheduler.get_job(line.id).policy for line in read.lines)
+    assert (one.retry, one.timeout) == (None, 60 * SECOND)
+    assert (two.retry, two.timeout) == (Retry(), 60 * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("comment", "why"),
+    [
+        ("retries=3", "A job has no option retries; there are misfire_grace_time, "),
+        ("time_out=3", "A job has no option time_out; did you mean timeout"),
+        ("timeout=soon", "timeout must be either None or a positive number of seconds .* got 'soon'"),
+        ("retry", "options must be written as name=value, got 'retry'; write retry=3 timeout=300"),
+        ("", "options must be written as name=value"),
+        ("retry=0", "retry must be true, false, or how often a run is tried again"),
+        ("retry=3 max_attempts=2", "without max_attempts beside it"),
+        ("timeout=3 timeout=4", "options must be given once, got timeout twice"),
+        ("pause_on_failure=0", "pause_on_failure must be False, True or a number from 1 to 100"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_with_their_line(tmp_path, comment, why):
+    with pytest.raises(CliError, match=why) as caught:
+        crontab(tmp_path, f"\n# rota: {comment}\n0 3 * * * one\n")
+    assert f"{tmp_path / 'crontab'}:2: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "below", ["", "\n0 3 * * * one\n", "A=1\n0 3 * * * one\n", "# a comment\n0 3 * * * one\n"]
+)
+def test_options_that_stand_above_no_command_are_refused(tmp_path, below):
+    with pytest.raises(CliError, match="crontab:1: options of a job must stand right above its line"):
+        crontab(tmp_path, f"# rota: timeout=3\n{below}")
+
+
+def test_options_in_two_comments_are_refused(tmp_path):
+    with pytest.raises(CliError, match="crontab:2: line 1 names options already; write all in one comment"):
+        crontab(tmp_path, "# rota: timeout=3\n# rota: retry=3\n0 3 * * * one\n")

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from textwrap import dedent
 
 import pytest
@@ -416,6 +417,28 @@ def test_the_command_of_a_line_is_told_where_its_id_says_little(tmp_path, capsys
     lines = {line.split()[3]: line for line in out.splitlines()}
     assert "  $ true --first  " in next(line for id, line in lines.items() if id.startswith("true-"))
     assert "$" not in lines["named"]
+
+
+def test_options_of_the_command_line_are_refused_before_anything_runs(tmp_path, capsys):
+    path = tmp_path / "crontab"
+    path.write_text("@reboot true\n")
+    code, _, err = rota(capsys, "run", str(path), "--timeout", "soon")
+    assert code == 2
+    assert "--timeout: timeout must be either None or a positive number of seconds" in err
+    (tmp_path / "program.py").write_text("")
+    code, _, err = rota(capsys, "run", str(tmp_path / "program.py"), "--retry", "3")
+    assert code == 2
+    assert "--retry is for crontab files" in err
+
+
+def test_a_command_is_tried_again_where_the_command_line_says_so(tmp_path):
+    (tmp_path / "crontab").write_text("# id: flaky\n@reboot test -e there || { touch there; exit 1; }\n")
+    url = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+    with Rota("run", "crontab", "-s", url, "--retry", "1", "--for", "1", cwd=tmp_path) as process:
+        process.end()
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as connection:
+        rows = connection.execute("SELECT status, attempt, error_type FROM rota_runs").fetchall()
+    assert rows == [("waiting", 1, "CommandError")]
 
 
 def test_a_faulty_crontab_is_refused_before_anything_runs(tmp_path):

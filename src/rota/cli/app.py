@@ -133,11 +133,31 @@ def _run(
     seconds: Annotated[
         float | None, typer.Option("--for", metavar="SECONDS", min=0, help="Stop after this time.")
     ] = None,
+    retry: Annotated[
+        str | None,
+        typer.Option(
+            "--retry",
+            metavar="N",
+            help="Crontab: try a command that has failed again, up to N times (or true).",
+        ),
+    ] = None,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", metavar="SECONDS", help="Crontab: how long a command may take.")
+    ] = None,
+    overlap: Annotated[
+        str | None,
+        typer.Option(
+            "--overlap",
+            metavar="HOW",
+            help="Crontab: what a time does whose job still runs: skip, buffer_one …",
+        ),
+    ] = None,
 ) -> int:
     """Run a scheduler, or the commands of a crontab file, in the foreground.
 
     A Python target is imported; its scheduler is the attribute, or the only one among the module's global names. A crontab file
     has the format of crontab(5), with a user column if --system is given; output and exit code of its commands go to the ledger.
+    --retry, --timeout and --overlap hold for its lines that do not say otherwise (# rota: retry=3).
 
     SIGTERM and Ctrl-C drain: nothing more is started, and the program ends after what is running. A second one stops it at once.
     """
@@ -157,6 +177,7 @@ def _run(
         log_level=log_level,
         seconds=seconds,
         system=system,
+        options={"retry": retry, "timeout": timeout, "overlap": overlap},
     )
 
 

@@ -17,6 +17,7 @@ from .output import CliError, one_line
 from .stores import RUN_COMMAND
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import tzinfo
     from pathlib import Path
 
@@ -124,10 +125,16 @@ def _notes(path: Path, lines: list[CrontabEntry]) -> list[str]:
     return [f"{path}:{number}: {text}" for number, text in sorted(notes)]
 
 
-def add_jobs(scheduler: BaseScheduler, crontab: Crontab, zone: tzinfo | None) -> list[str]:
+def add_jobs(
+    scheduler: BaseScheduler,
+    crontab: Crontab,
+    zone: tzinfo | None,
+    defaults: Mapping[str, Any] | None = None,
+) -> list[str]:
     """Make a scheduler's jobs those of a crontab: add, keep, and remove what the crontab had and has no more.
 
     :param scheduler: a scheduler that was started (paused, so that nothing runs before its time)
+    :param defaults: options of the jobs whose lines do not name them
     :return: the ids of the jobs that were removed
     :raises CliError: if a line's id is that of a job that is not of this crontab; nothing is changed then
     """
@@ -158,6 +165,6 @@ def add_jobs(scheduler: BaseScheduler, crontab: Crontab, zone: tzinfo | None) ->
             replace_existing=True,
             **never,
             # As with cron, a command is started once: it may have outlived the process that started it.
-            on_lost="lost",
+            **{"on_lost": "lost", **(defaults or {}), **line.options},
         )
     return gone

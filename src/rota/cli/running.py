@@ -23,7 +23,7 @@ from .stores import make_private, make_store
 from .targets import crontab_path, find_scheduler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import tzinfo
     from pathlib import Path
 
@@ -44,15 +44,27 @@ def run_target(
     log_level: str | None,
     seconds: float | None,
     system: bool = False,
+    options: Mapping[str, str | None] | None = None,
 ) -> int:
-    """Run a target in the foreground and return the exit code."""
+    """Run a target in the foreground and return the exit code.
+
+    :param options: options of the jobs of a crontab, as they were written
+    """
     level = None if log_level is None else log_level_of(log_level)
     zone = zone_of(timezone)
     path = crontab_path(target)
+    given = {name: text for name, text in (options or {}).items() if text is not None}
     if path is not None:
-        scheduler, prepare = _of_crontab(path, system, jobstore, tablename, astimezone(timezone))
+        scheduler, prepare = _of_crontab(
+            path, system, jobstore, tablename, astimezone(timezone), _options_of(given)
+        )
     elif system:
         raise CliError(f"--system is for crontab files; {target} is Python", 2)
+    elif given:
+        named = f"--{next(iter(given))}"
+        raise CliError(
+            f"{named} is for crontab files; {target} is Python: give it to add_job() or job_defaults", 2
+        )
     else:
         scheduler, prepare = _of_python(target, jobstore, tablename), None
     host_of(scheduler)  # refused before anything is shown
@@ -102,7 +114,12 @@ def _of_python(target: str, jobstore: str | None, tablename: str) -> BaseSchedul
 
 
 def _of_crontab(
-    path: Path, system: bool, jobstore: str | None, tablename: str, zone: tzinfo | None
+    path: Path,
+    system: bool,
+    jobstore: str | None,
+    tablename: str,
+    zone: tzinfo | None,
+    defaults: Mapping[str, Any],
 ) -> tuple[BaseScheduler, Callable[[Report], None]]:
     crontab = Crontab(path, system)
     crontab.jobs(zone)  # errors in the file are told before anything is started
@@ -118,12 +135,22 @@ def _of_crontab(
         report.quiet = crontab.quiet
         for text in crontab.notes:
             report.note(text)
-        for id in add_jobs(scheduler, crontab, zone):
+        for id in add_jobs(scheduler, crontab, zone, defaults):
             report.note(f"removed {id}: its line is no longer in {path}")
         if not crontab.lines:
             report.note(f"{path} has no commands")
 
     return scheduler, prepare
+
+
+def _options_of(given: Mapping[str, str]) -> dict[str, Any]:
+    """Return options of jobs that were given on the command line."""
+    from ..core.option_texts import options_of_texts  # import time
+
+    try:
+        return options_of_texts(given)
+    except RotaError as exc:
+        raise CliError(f"--{next(iter(given))}: {exc}" if len(given) == 1 else str(exc), 2) from exc
 
 
 def _report(zone: tzinfo, closed: Callable[[], None], plain: bool, as_json: bool) -> Report:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..clock import HELD, moment
 from ..interrupts import is_interrupt
+from .extras import KEEPS_PLACE, RETRY
 from .pauses import pause_of
 from .states import (
     ACTIVE,
@@ -41,7 +42,13 @@ _SKIPPED = {
 
 
 def why(
-    job: Job | None, record: Run | None, at: int | None, now: int, nodes: Sequence[Node], zone: tzinfo
+    job: Job | None,
+    record: Run | None,
+    at: int | None,
+    now: int,
+    nodes: Sequence[Node],
+    zone: tzinfo,
+    waiting: Run | None = None,
 ) -> str:
     """Return in one sentence what became of a time of a job, or why the job does not run.
 
@@ -51,25 +58,47 @@ def why(
     :param now: instant
     :param nodes: the nodes of its store
     :param zone: the zone in which times are shown
+    :param waiting: the run of the job that waits for another try, or was snoozed, with its attempts; None: none does
     """
     if record is not None:
         return _of_record(record, zone)
+    tried = "" if waiting is None else _waits_for_try(waiting, zone)
     if job is None:
-        return "There is no such job, and no record of that time: it was removed, never added, or its records were forgotten."
-    stopped = _stopped(job, zone)
-    if stopped is not None:
-        return stopped
+        return (
+            f"Its schedule is over. {tried}"
+            if tried
+            else "There is no such job, and no record of that time: it was removed, never added, or its records were forgotten."
+        )
+    return (
+        _stopped(job, tried, zone)
+        or _kept_up(job, at, now, tried, zone)
+        or _of_next(job, at, now, nodes, zone)
+    )
+
+
+def _kept_up(job: Job, at: int | None, now: int, tried: str, zone: tzinfo) -> str | None:
+    """Return what a job waits for that is not its next time, None if it waits for nothing else.
+
+    :param tried: what is said of a run that waits for its next try; an empty text if none does
+    """
     pending = job.next_nominal if at is None else at
     if pending is not None and not _is_time(job, pending):
         return f"{_shown(pending, zone)} is no time of its schedule ({job.trigger})."
     if job.next_due == HELD or (pending is not None and pending <= now and job.running >= job.max_instances):
-        return (
-            f"It waits for room: {job.running} of its runs are under way (max_instances={job.max_instances})."
-        )
+        kept = f", or keep their places while they wait. {tried}" if tried else "."
+        return f"It waits for room: {job.running} of its runs are under way (max_instances={job.max_instances}){kept}"
+    if tried and at is None:
+        return tried if pending is None else f"{tried} Its next time is {_shown(pending, zone)}."
+    return None
+
+
+def _of_next(job: Job, at: int | None, now: int, nodes: Sequence[Node], zone: tzinfo) -> str:
+    pending = job.next_nominal if at is None else at
     if pending is None:
         return "It has no time to come."
     if pending > now:
-        return f"Its time has not come: it is due {_shown(max(pending, job.next_due or pending) if at is None else pending, zone)}."
+        due = max(pending, job.next_due or pending) if at is None else pending
+        return f"Its time has not come: it is due {_shown(due, zone)}."
     return (
         _without_node(job, nodes)
         or f"It is due since {_shown(pending, zone)}, and a node will take it in its next pass."
@@ -91,8 +120,9 @@ def _of_record(run: Run, zone: tzinfo) -> str:
         )
         return f"It {began}{where} (attempt {run.attempt})."
     if run.status == WAITING:
-        until = "" if run.not_before is None else f" until {run.not_before:%Y-%m-%d %H:%M:%S %z}"
-        return f"It waits{until} ({run.waiting_for})."
+        if run.waiting_for in KEEPS_PLACE:
+            return _waits_for_try(run, zone)
+        return f"It waits{_until(run, zone)} ({run.waiting_for})."
     if run.status == SKIPPED:
         return f"It was left out: {_SKIPPED.get(reason or '', reason)}."
     if run.status == MISSED:
@@ -104,7 +134,35 @@ def _of_record(run: Run, zone: tzinfo) -> str:
     return f"It ended as {run.status}{f': {reason}' if reason else ''}."
 
 
-def _stopped(job: Job, zone: tzinfo) -> str | None:
+def _waits_for_try(run: Run, zone: tzinfo) -> str:
+    """Return what a run waits for that keeps its place among those of its job, and since when."""
+    tried = [attempt for attempt in run.attempts if attempt.finished_at is not None]
+    ended = tried[-1].finished_at if tried else None
+    since = "" if ended is None else f" since {_shown(ended, zone)}"
+    what = f"Its run of {_shown(run.nominal, zone)}"
+    if run.waiting_for != RETRY:
+        return f"{what} was snoozed, and waits{since}{_until(run, zone)}."
+    why = f": {run.error_type}: {run.error}" if run.error_type else ""
+    return (
+        f"{what} has come to nothing (try {run.tries}{why}), and waits for a retry{since}{_until(run, zone)}."
+    )
+
+
+def _until(run: Run, zone: tzinfo) -> str:
+    not_before = None if getattr(run, "extra", None) is None else run.extra.not_before
+    return "" if not_before is None else f" until {_shown(not_before, zone)}"
+
+
+def _stopped(job: Job, tried: str, zone: tzinfo) -> str | None:
+    """Return why a job does not run at all, None if it does.
+
+    :param tried: what is said of a run that waits for its next try
+    """
+    why = _state(job, zone)
+    return f"{why} {tried}" if why and tried else why
+
+
+def _state(job: Job, zone: tzinfo) -> str | None:
     """Return why a job does not run at all, None if it does."""
     if job.state == QUARANTINED:
         return f"The job is quarantined: {job.error}."

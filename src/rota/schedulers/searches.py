@@ -8,7 +8,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from ..clock import instant, moment
+from ..core.extras import KEEPS_PLACE
 from ..core.queries import JobQuery, RunQuery
+from ..core.states import WAITING
 from ..errors import OptionTypeError, QueryError
 from ..texts import repr_of
 from ..util import suggestion
@@ -165,7 +167,15 @@ def explanation(book: JobBook, jobstore: str | None, job_id: str, at: Any) -> st
     now, job, record = store.now(), store.lookup_job(job_id), None
     if nominal is not None:
         record = store.get_run(job_id, nominal) or among_several(store, job_id, nominal)
-    return why(job, record, nominal, now, store.nodes(now), book.scheduler.timezone)
+    waiting = None if record is not None else _waits_for_try(store, job_id)
+    return why(job, record, nominal, now, store.nodes(now), book.scheduler.timezone, waiting)
+
+
+def _waits_for_try(store: BaseJobStore, job_id: str) -> Run | None:
+    """Return the run of a job that waits and keeps its place, with its attempts; the newest one, if there are several."""
+    waiting = store.find_runs(RunQuery(job_ids=job_id, statuses=WAITING), 20).items
+    kept = next((run for run in waiting if run.waiting_for in KEEPS_PLACE), None)
+    return None if kept is None else store.get_run(job_id, kept.nominal)
 
 
 def among_several(store: BaseJobStore, job_id: str, nominal: int) -> Run | None:

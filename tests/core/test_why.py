@@ -1,0 +1,66 @@
+"""Why a job does not run, in one sentence: where a run waits for its next try, or failures have paused the job."""
+
+from __future__ import annotations
+
+import pytest
+
+from rota import Retry, Snooze
+from rota.testing import ManualScheduler
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def scheduler(request, tmp_path):
+    stores = {"default": f"sqlite:///{tmp_path / 'jobs.sqlite'}"} if request.param == "sqlite" else {}
+    scheduler = ManualScheduler(jobstores=stores, timezone="UTC")
+    scheduler.start()
+    yield scheduler
+    scheduler.shutdown(wait=False)
+
+
+def fail():
+    raise ConnectionError("no answer")
+
+
+def snooze():
+    raise Snooze(600)
+
+
+def test_a_run_that_waits_for_its_next_try_is_named_with_its_times(scheduler):
+    scheduler.add_job(fail, "interval", minutes=1, id="job", retry=Retry(wait_initial=30, wait_jitter=0))
+    scheduler.advance(seconds=65)
+    said = (
+        "Its run of 2029-01-01 00:01:00 +0000 has come to nothing (try 1: ConnectionError: no answer), and waits for a retry "
+        "since 2029-01-01 00:01:00 +0000 until 2029-01-01 00:01:30 +0000."
+    )
+    assert scheduler.explain("job") == f"{said} Its next time is 2029-01-01 00:02:00 +0000."
+    (run,) = scheduler.get_runs("job")
+    assert scheduler.explain("job", run.scheduled_run_time) == said
+
+
+def test_a_snoozed_run_that_keeps_the_place_is_named(scheduler):
+    scheduler.add_job(snooze, "interval", minutes=1, id="job")
+    scheduler.advance(seconds=65)
+    said = scheduler.explain("job")
+    assert said.startswith("Its run of 2029-01-01 00:01:00 +0000 was snoozed, and waits since ")
+
+
+def test_a_paused_job_says_that_a_retry_waits_with_it(scheduler):
+    scheduler.add_job(fail, "interval", minutes=1, id="job", retry=Retry(wait_initial=30))
+    scheduler.advance(seconds=65)
+    scheduler.pause_job("job", note="the line is down")
+    said = scheduler.explain("job")
+    assert "the line is down. Its run of 2029-01-01 00:01:00 +0000 has come to nothing" in said
+
+
+def test_a_job_that_failures_have_paused_names_the_run(scheduler):
+    scheduler.add_job(fail, "interval", minutes=1, id="job", pause_on_failure=2)
+    scheduler.advance(minutes=5)
+    assert scheduler.explain("job") == (
+        "The job is paused since 2029-01-01 00:02:00 +0000: 2 failures in a row, the last of them the run of "
+        "2029-01-01 00:02:00+00:00 (attempt 1, failed): ConnectionError: no answer."
+    )
+
+
+def test_where_nothing_waits_the_next_time_is_told(scheduler):
+    scheduler.add_job(print, "interval", minutes=1, id="job")
+    assert scheduler.explain("job") == "Its time has not come: it is due 2029-01-01 00:01:00 +0000."
