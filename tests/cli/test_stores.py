@@ -14,6 +14,7 @@ from rota.clock import SYSTEM_CLOCK, instant
 from rota.commands import run_command
 from rota.core.states import CLAIMED
 from rota.schedulers.background import BackgroundScheduler
+from rota.testing import ManualScheduler
 from tests.cli.processes import LIMIT, rota
 from tests.needs import need
 
@@ -138,8 +139,37 @@ def test_jobs_are_listed_by_state_and_in_pages(capsys, filled):
     code, _, err = rota(capsys, "-s", filled, "jobs", "--state", "pased")
     assert code == 2
     assert err == (
-        "error: --state: there is no state 'pased'; did you mean 'paused'?; there are active, paused, quarantined\n"
+        "error: --state: there is no state 'pased'; did you mean 'paused'?; there are active, paused, quarantined, ended\n"
     )
+
+
+def failing():
+    raise ValueError("wrong")
+
+
+def test_a_job_whose_schedule_is_over_is_listed_where_it_is_asked_for(capsys, tmp_path):
+    url = f"sqlite:///{tmp_path / 'ended.sqlite'}"
+    scheduler = ManualScheduler(jobstores={"default": url})
+    scheduler.start()
+    scheduler.add_job(failing, id="once")
+    scheduler.add_job(failing, "interval", hours=1, id="often")
+    scheduler.advance(seconds=1)
+    scheduler.shutdown()
+
+    def listed(*options):
+        code, out, _ = rota(capsys, "-s", url, "jobs", "--json", *options)
+        assert code == 0
+        return [(job["id"], job["state"]) for job in json.loads(out)]
+
+    assert listed() == [("often", "active")]
+    assert listed("--state", "ended") == [("once", "ended")]
+    assert listed("--state", "ended", "--state", "active") == [("often", "active"), ("once", "ended")]
+    assert listed("--state", "ended", "--state", "active", "-n", "1", "--offset", "1") == [("once", "ended")]
+    code, out, _ = rota(capsys, "-s", url, "explain", "--job", "once")
+    assert (code, "Its schedule is over." in out) == (0, True)
+    code, out, _ = rota(capsys, "-s", url, "remove", "once")
+    assert (code, out) == (0, "once: removed\n")
+    assert listed("--state", "ended") == []
 
 
 def test_the_store_may_be_named_by_the_environment(capsys, filled, monkeypatch):

@@ -129,6 +129,9 @@ class Failing(MemoryJobStore):
             raise ConnectionError("no answer")
         return super().lookup_job(job_id)
 
+    def _has_job(self, job_id: str) -> bool:
+        return self.lookup_job(job_id) is not None
+
 
 def test_a_store_that_does_not_answer_while_a_run_is_given_back_gets_it_later() -> None:
     queue, store = Queue(), Failing()

@@ -189,7 +189,7 @@ def _jobs(
         typer.Option(
             "--state",
             metavar="STATE",
-            help="Only jobs that are active, paused or quarantined (repeatable).",
+            help="Only jobs that are active, paused, quarantined or ended (repeatable; ended ones only so).",
         ),
     ] = None,
     limit: Annotated[

@@ -15,7 +15,7 @@ from ..core.queries import FAILURES, OUTCOMES, RunQuery
 from ..core.states import CLAIMED, END_STATES, WAITING
 from .escaping import escaped
 from .output import CliError, duration, iso, local_time, note, one_line, print_columns, print_json, say, until
-from .stores import check_words, label, no_such_job, opened, outcome
+from .stores import check_words, job_of, label, no_such_job, opened, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -98,7 +98,7 @@ def search(
         runs = list(_some(lambda cursor: guest.find_runs(query, min(most, 1000), cursor), most))[offset:]
         if not runs and not offset and job_ids:
             for job_id in job_ids:
-                if guest.get_job(job_id) is None and not guest.last_runs({job_id}):
+                if job_of(guest, job_id) is None and not guest.last_runs({job_id}):
                     raise no_such_job(guest, job_id)
     print_runs(runs, zone, as_json)
 
@@ -416,7 +416,7 @@ def _run(guest: Guest, job_id: str, nominal: str, zone: tzinfo) -> Run:
     at = exact_of(guest, job_id, nominal, zone)
     run = guest.get_run(job_id, at)
     if run is None:
-        if guest.get_job(job_id) is None and not guest.last_runs({job_id}):
+        if job_of(guest, job_id) is None and not guest.last_runs({job_id}):
             raise no_such_job(guest, job_id)
         raise CliError(
             f"{job_id!r} has no record of {at.isoformat()}; rota runs --job {job_id} lists what there is"

@@ -15,7 +15,7 @@ from ..clock import HELD, SYSTEM_CLOCK, trigger_zone
 from ..codec.files import encode_job
 from ..codec.jobs import JobFormat
 from ..core.plan import AFTER_RUN
-from ..core.states import ACTIVE, PAUSED, QUARANTINED
+from ..core.states import ACTIVE, ENDED, PAUSED, QUARANTINED
 from ..errors import SchemaError
 from ..masking import masked
 from ..schedulers.base import BaseScheduler
@@ -177,9 +177,9 @@ def show_jobs(
     as_json: bool,
 ) -> None:
     """Print the jobs of a store."""
-    check_words("--state", state, (ACTIVE, PAUSED, QUARANTINED))
+    check_words("--state", state, (ACTIVE, PAUSED, QUARANTINED, ENDED))
     with opened(url, tablename) as (guest, _):
-        jobs = guest.get_jobs(state=state or None, limit=limit, offset=offset)
+        jobs = _jobs(guest, state, limit, offset)
     now = SYSTEM_CLOCK.now()
     if as_json:
         print_json([job_data(job, zone) for job in jobs])
@@ -201,6 +201,27 @@ def show_jobs(
     for job in jobs:
         if job.state == QUARANTINED:
             note(f"{escaped(job.id)} is quarantined: {escaped(job.error or '')}")
+
+
+def _jobs(guest: Guest, state: list[str], limit: int | None, offset: int) -> list[Job]:
+    """Return a page of the jobs of some states; those whose schedule is over come last."""
+    if ENDED not in state:
+        return guest.get_jobs(state=state or None, limit=limit, offset=offset)
+    others = [one for one in state if one != ENDED]
+    jobs = guest.get_jobs(state=others) if others else []
+    cursor = None
+    while True:
+        page = guest.find_jobs(limit=1000, cursor=cursor, states={ENDED})
+        jobs += page.items
+        cursor = page.cursor
+        if cursor is None:
+            return jobs[offset : None if limit is None else offset + limit]
+
+
+def job_of(guest: Guest, job_id: str) -> Job | None:
+    """Return a job, also one whose schedule is over; None: there is none of that id."""
+    job = guest.get_job(job_id)
+    return job or next(iter(guest.find_jobs(ids={job_id}, states={ENDED}).items), None)
 
 
 def no_such_job(guest: BaseScheduler, job_id: str) -> CliError:
@@ -310,7 +331,7 @@ def change(what: str, url: str | None, tablename: str, job_id: str, zone: tzinfo
     """
     living: int | None = None
     with opened(url, tablename) as (guest, store):
-        if guest.get_job(job_id) is None:
+        if job_of(guest, job_id) is None:
             raise no_such_job(guest, job_id)
         run: Run | None = None
         if what == "pause":
@@ -322,7 +343,7 @@ def change(what: str, url: str | None, tablename: str, job_id: str, zone: tzinfo
         else:
             run = guest.run_job(job_id)
             living = store.living_nodes(SYSTEM_CLOCK.now())
-        job = guest.get_job(job_id)
+        job = job_of(guest, job_id)
     if as_json:
         data: dict[str, Any] = {
             "id": job_id,

@@ -9,7 +9,7 @@ from json import dumps, loads
 
 from ..texts import shortened
 from .plan import latest, record_of
-from .states import ACTIVE, FAILED, LOST, PAUSED, SKIPPED, SUCCEEDED, TIMED_OUT
+from .states import ACTIVE, FAILURES, PAUSED, SKIPPED, SUCCEEDED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 #: The longest note (characters).
 LONGEST_NOTE = 500
-#: How runs end that count as failures of their job.
-FAILURES = (FAILED, TIMED_OUT, LOST)
 
 #: what a pause keeps, and of which types it is
 _KINDS: dict[str, type] = {

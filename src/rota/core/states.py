@@ -39,7 +39,7 @@ ACTIVE = "active"
 PAUSED = "paused"
 #: kept, visible, and not run: the job could not be restored or planned
 QUARANTINED = "quarantined"
-#: the schedule is over; only unfinished runs keep the job's row
+#: the schedule is over; unfinished runs keep the job, or its last run, which has not ended well
 ENDED = "ended"
 
 #: What may follow each state of a job, and why.
@@ -54,7 +54,7 @@ JOB_TRANSITIONS: dict[str, dict[str, str]] = {
         NEW: "it is planned anew",
         PAUSED: "somebody pauses it",
         QUARANTINED: "it cannot be restored or planned",
-        ENDED: "its schedule is over while runs are under way",
+        ENDED: "its schedule is over",
     },
     PAUSED: {
         NEW: "it is planned anew",
@@ -69,10 +69,10 @@ JOB_TRANSITIONS: dict[str, dict[str, str]] = {
         ENDED: "it is replaced by a job whose times all have records",
     },
     ENDED: {
-        NEW: "it is planned anew before its last run has ended",
-        ACTIVE: "it is replaced, or gets another schedule, before its last run has ended",
-        PAUSED: "it is replaced by a paused job before its last run has ended",
-        QUARANTINED: "it is found damaged before its last run has ended",
+        NEW: "it is planned anew",
+        ACTIVE: "it is replaced, or gets another schedule",
+        PAUSED: "it is replaced by a paused job",
+        QUARANTINED: "it is found damaged",
     },
 }
 
@@ -89,6 +89,9 @@ SKIPPED = "skipped"
 TIMED_OUT = "timed_out"
 CANCELLED = "cancelled"
 LOST = "lost"
+
+#: The ends that are failures of their job.
+FAILURES = (FAILED, TIMED_OUT, LOST)
 
 #: What an executor makes of a claimed run that it may not start (see :class:`~rota.core.run.Permission`): no end, and nothing that
 #: a store knows.

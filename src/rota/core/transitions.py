@@ -9,7 +9,7 @@ R3    the claim moves the job: next times, state, version + 1, running + n, in t
 R4    a nominal time is planned only if it has no record (:mod:`rota.core.recorded`); a waiting record is taken by its fence
 R5    an end is accepted from the owner and attempt that the record names, or if it is the very same end again
 R6    when a run ends, a job that waits for room becomes due; one that counts from the end of its run is due after its last run; one
-      whose schedule is over is removed with its last run
+      whose schedule is over is removed with its last run, unless that has failed, timed out or was lost: then it stays as ended
 ====  ==========================================================================================================================
 """
 
@@ -17,10 +17,12 @@ from __future__ import annotations
 
 from ..clock import HELD
 from .run import label
-from .states import ENDED, set_job_state
+from .states import ENDED, FAILURES, set_job_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .plan import Decision
     from .run import Run
 
@@ -60,6 +62,16 @@ def released(nominal: int | None, due: int | None, running: int) -> int | None:
     :param due: when it was due; HELD: it waits
     """
     return nominal if due == HELD and running <= 0 else due
+
+
+def not_ended_well(runs: Iterable[Run]) -> set[str]:
+    """Return the ids of the jobs, of some runs that end in one step, whose last one has failed, timed out or was lost (R6)."""
+    last: dict[str, Run] = {}
+    for run in runs:
+        known = last.get(run.job_id)
+        if known is None or (run.finished_at or 0) >= (known.finished_at or 0):
+            last[run.job_id] = run
+    return {job_id for job_id, run in last.items() if run.status in FAILURES}
 
 
 def may_claim(running: int, limit: int) -> bool:

@@ -78,7 +78,7 @@ def leave_out(job: Job, store: BaseJobStore, replace: bool, explicit: bool) -> t
     store.check_job(job)
     existing = store.lookup_job(job.id)
     removed: Any = False
-    if existing is not None:
+    if existing is not None and existing.state != ENDED:  # one whose schedule is over conflicts with nothing
         if not replace:
             raise ConflictingIdError(job.id)
         if not explicit and existing.error is None and job.trigger.same_schedule(existing.trigger):

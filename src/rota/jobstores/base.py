@@ -547,8 +547,16 @@ class BaseJobStore(Searchable, TakesRequests, ABC):
         """Count how runs have ended in a ledger in memory, and pause their jobs after too many failures in a row."""
         self._ledger.count_ends(self, runs, now, self._log)
 
-    def _waits_no_more(self, job: Job) -> None:  # a store of eight methods has no job whose schedule is over
-        """Forget a job whose schedule is over and that was kept for its waiting runs, if that was the last of them."""
+    def _waits_no_more(self, job: Job, run: Run) -> None:  # a store of eight methods has no such job
+        """Forget a job whose schedule is over and that was kept for a waiting run, if that was the last one and has ended well."""
+
+    def _has_job(self, job_id: str) -> bool:
+        """Whether a store in memory has a job, be its schedule over and its runs under way."""
+        return self.lookup_job(job_id) is not None
+
+    def _ended_jobs(self) -> list[Job]:  # a store of eight methods has none
+        """Return the jobs of a store in memory whose schedule is over."""
+        return []
 
     def _release_run(self, run: Run) -> None:
         """Have a run give up its place in a ledger in memory; a job that waited for it becomes due (R6)."""

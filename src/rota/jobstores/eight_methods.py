@@ -266,7 +266,8 @@ def add_all(
     with lock:
         for job in jobs:
             store.check_job(job)
-        existing = {job.id: store.lookup_job(job.id) for job in jobs}
+        found = {job.id: store.lookup_job(job.id) for job in jobs}
+        existing = {id: None if job is None or job.state == ENDED else job for id, job in found.items()}
         conflicts = [job_id for job_id, stored in existing.items() if stored is not None]
         if conflicts and replace is None:
             raise ConflictingIdError(*conflicts)

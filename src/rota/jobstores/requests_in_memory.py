@@ -59,7 +59,7 @@ def give_back(store: Any, runs: Sequence[Run], now: int) -> list[Run]:
     with ledger.lock:
         # Before anything is changed, as the store may fail to answer.
         over = {run.job_id for run in runs if run.job is not None and run.job.state == ENDED}
-        gone = {id for id in over if store.lookup_job(id) is None}
+        gone = {id for id in over if not store._has_job(id)}
         for run in runs:
             if run not in ledger.under_way:
                 refused.append(run)
@@ -114,7 +114,7 @@ def take_waiting(store: Any, node: str, now: int, room: Mapping[str, int] | None
                 ):
                     continue
                 if job is not None:
-                    store._waits_no_more(job)
+                    store._waits_no_more(job, run)
     return changed
 
 
@@ -157,7 +157,7 @@ def cancel_run(store: Any, job_id: str, nominal: int, reason: str, now: int) -> 
             if not ledger.waits(job_id):
                 ledger.beside.ended_jobs.pop(job_id, None)
             if job is not None:
-                store._waits_no_more(job)
+                store._waits_no_more(job, run)
         elif extra.cancel is None:
             extra.cancel = reason
         return run

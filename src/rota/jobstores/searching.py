@@ -32,6 +32,7 @@ from ..core.queries import (
     key_of_job,
     key_of_run,
 )
+from ..core.states import ENDED
 from .memory_ledger import FEW_CHANGED
 
 TYPE_CHECKING = False
@@ -212,9 +213,10 @@ def within(query: RunQuery, first: int, end: int) -> RunQuery | None:
 
 def jobs_scanned(store: Any, query: JobQuery, after: tuple[Any, ...] | None, count: int) -> Part[Job]:
     """Return a part of the jobs of a store that can only list all of them."""
-    return part_of_sorted(
-        store.get_all_jobs(), lambda job: key_of_job(job, query.sort), query.matches, after, count
-    )
+    jobs = store.get_all_jobs()
+    if ENDED in query.wanted_states:
+        jobs = [*jobs, *store._ended_jobs()]
+    return part_of_sorted(jobs, lambda job: key_of_job(job, query.sort), query.matches, after, count)
 
 
 def runs_scanned(store: Any, query: RunQuery, after: tuple[Any, ...] | None, count: int) -> Part[Run]:

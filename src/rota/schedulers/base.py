@@ -14,6 +14,7 @@ from types import FunctionType, MethodType
 
 from ..clock import LEASE, SYSTEM_CLOCK
 from ..compat.absent import without
+from ..core.states import ENDED
 from ..errors import (
     JobTypeError,
     SchedulerAlreadyRunningError,
@@ -582,11 +583,12 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
     # -- looking at jobs and runs --------------------------------------------------------------------------------
 
     def get_job(self, job_id: str, jobstore: str | None = None) -> Job | None:
-        """Return the job of that id, or None.
+        """Return the job of that id, or None; one whose schedule is over is found by :meth:`find_jobs` only.
 
         :param jobstore: look only in this store; by default the first store that has the id wins
         """
-        return self._find_job(job_id, jobstore)
+        job = self._find_job(job_id, jobstore)
+        return None if job is not None and job.state == ENDED else job
 
     def get_jobs(
         self,

@@ -136,7 +136,7 @@ def pause(book: JobBook, job_id: str, jobstore: str | None, note: str | None, un
     def change(draft: Job) -> None:
         before = pause_of(draft)
         since = draft.next_nominal if draft.state == ACTIVE else before.since
-        if draft.state != QUARANTINED:
+        if draft.state not in (QUARANTINED, ENDED):
             draft.set_next(None)
         draft.paused = text_of(
             Pause(since, book.now_for(draft), end, text, before.hold, None if before.hold is None else False)

@@ -14,6 +14,7 @@ from ...compat.absent import refuse
 from ...core.plan import is_by_hand
 from ...core.policy import Policy
 from ...core.states import ACTIVE, ENDED, set_job_state
+from ...core.transitions import not_ended_well
 from ...errors import ConflictingIdError, JobLookupError
 from ..base import ALIASES, COUNTED, BaseJobStore
 from ..memory_ledger import MemoryLedger
@@ -54,6 +55,8 @@ class MemoryJobStore(BaseJobStore):
         self._given: list[Entry] = []
         #: how many entries in the queues are out of date, at most
         self._stale = 0
+        #: ids of jobs whose schedule is over and whose last run has not ended well
+        self._over: set[str] = set()
         #: ids of jobs that were added again or set back, and have records of times to come
         self._recorded: set[str] = set()
         self._runs = MemoryLedger()
@@ -75,6 +78,8 @@ class MemoryJobStore(BaseJobStore):
         self._runs = MemoryLedger()
         self._recorded.clear()
         self._mutex = self._runs.lock
+        for job in [job for job in self._by_id.values() if job.state == ENDED and job.running > 0]:
+            del self._by_id[job.id]
         for job in self._by_id.values():
             job.running = 0
         self.detach()
@@ -82,8 +87,12 @@ class MemoryJobStore(BaseJobStore):
     # -- APScheduler's eight methods -----------------------------------------------------------------------------
 
     def lookup_job(self, job_id: str) -> Job | None:
-        """Return the live job of that id, or None."""
-        return self._by_id.get(job_id)
+        """Return the live job of that id, or None.
+
+        One whose schedule is over is there if runs of it wait, or its last one has not ended well.
+        """
+        job = self._by_id.get(job_id)
+        return None if job is None or (job.state == ENDED and not self._is_kept(job)) else job
 
     def get_due_jobs(self, now: datetime) -> list[Job]:
         """Return the active jobs that are due, earliest first; nothing is claimed."""
@@ -115,7 +124,7 @@ class MemoryJobStore(BaseJobStore):
         """
         with self._mutex:
             if job.id in self._by_id:
-                raise ConflictingIdError(job.id)
+                self._make_room(job.id)
             self._by_id[job.id] = job
             running = self._runs.running
             job.running = running.pop(job.id, 0) if running else 0
@@ -133,7 +142,7 @@ class MemoryJobStore(BaseJobStore):
         if self._is_moved(job):
             return
         with self._mutex:
-            stored = self._by_id.get(job.id)
+            stored = MemoryJobStore.lookup_job(self, job.id)
             if stored is None:
                 raise JobLookupError(job.id)
             self._replace(stored, job)
@@ -145,10 +154,10 @@ class MemoryJobStore(BaseJobStore):
         """
         ended = None
         with self._mutex:
-            job = self._by_id.pop(job_id, None)
+            job = MemoryJobStore.lookup_job(self, job_id)
             if job is None:
                 raise JobLookupError(job_id)
-            self._leave(job)
+            self._drop(job)
             if self._runs.waits(job_id):
                 ended = self._runs.cancel_waiting(job_id, self.now())
             self._stale += 1
@@ -168,6 +177,7 @@ class MemoryJobStore(BaseJobStore):
             if "_beside" in self._runs.__dict__:
                 ended += self._runs.cancel_waiting(None, self.now(), reason)
             self._by_id.clear()
+            self._over.clear()
             self._queues.clear()
             self._given.clear()
             self._stale = 0
@@ -182,7 +192,7 @@ class MemoryJobStore(BaseJobStore):
     def save_job(self, job: Job, version: int) -> bool:
         """Copy a changed job into the stored one if that still has ``version`` (R1)."""
         with self._mutex:
-            stored = self._by_id.get(job.id)
+            stored = MemoryJobStore.lookup_job(self, job.id)
             if stored is None:
                 raise JobLookupError(job.id)
             if stored.version != version:
@@ -265,9 +275,8 @@ class MemoryJobStore(BaseJobStore):
                 if job.state != decision.state:
                     job.error = decision.error
                     set_job_state(job, decision.state)
-                if decision.state == ENDED and not self._runs.waits(job.id):
-                    del self._by_id[job.id]
-                    self._leave(job)
+                if decision.state == ENDED and job.running <= 0 and not self._runs.waits(job.id):
+                    self._drop(job)
                 else:
                     self._push(job)
             self._given = [entry for entry in self._given if entry[3].version == entry[2]]
@@ -297,6 +306,7 @@ class MemoryJobStore(BaseJobStore):
         R5 needs no look at the records: the runs are live objects of this process, and belong to its one node.
         """
         under_way, jobs = self._runs.under_way, self._by_id
+        over = []
         with self._mutex:
             for run in runs:
                 under_way.pop(run, None)
@@ -305,13 +315,27 @@ class MemoryJobStore(BaseJobStore):
                     self._runs.count_down(run.job_id)
                     continue
                 job.running -= 1
-                if job.next_due == HELD and job.running <= 0:
-                    job.next_due = job.next_nominal
-                    self._push(job)
+                if job.running <= 0:
+                    if job.next_due == HELD:
+                        job.next_due = job.next_nominal
+                        self._push(job)
+                    elif job.state == ENDED:
+                        over.append(job)
             self._runs.extend(runs)
+            if over:
+                self._end(over, runs)
             if Policy.some_pause:
                 self._count_ends(runs, now)
         return []
+
+    def _end(self, jobs: Sequence[Job], runs: Sequence[Run]) -> None:
+        """Forget jobs whose schedule is over, and whose last runs have ended well (R6)."""
+        failed = not_ended_well(runs)
+        for job in jobs:
+            if job.id in failed:
+                self._over.add(job.id)
+            elif not self._runs.waits(job.id):
+                self._drop(job)
 
     def _count_ends(self, runs: Sequence[Run], now: int) -> None:
         of_job: dict[str, list[Run]] = {}
@@ -333,10 +357,16 @@ class MemoryJobStore(BaseJobStore):
         if not counted:
             job.running += 1
 
-    def _waits_no_more(self, job: Job) -> None:
-        if job.state == ENDED and not self._runs.waits(job.id):
-            del self._by_id[job.id]
-            self._leave(job)
+    def _waits_no_more(self, job: Job, run: Run) -> None:
+        if job.state == ENDED and job.running <= 0 and not self._runs.waits(job.id):
+            self._end([job], [run])
+
+    def _has_job(self, job_id: str) -> bool:
+        return job_id in self._by_id
+
+    def _ended_jobs(self) -> list[Job]:
+        with self._mutex:
+            return [job for job in self._by_id.values() if job.state == ENDED]
 
     def _release_run(self, run: Run) -> None:
         self._runs.under_way.pop(run, None)
@@ -358,6 +388,17 @@ class MemoryJobStore(BaseJobStore):
 
     def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
         """Find nothing: jobs and runs are live objects, and no one else writes them."""
+        return iter(())
+
+    def prune_in_steps(self, now: int) -> Iterator[int]:
+        """Forget the jobs whose schedule is over and of which no record is left; the ring bounds itself."""
+        with self._mutex:
+            known = {run.job_id for run in self._runs.everything()} if self._over else set()
+            for job_id in self._over - known:
+                job = self._by_id.get(job_id)
+                if job is not None and job.state == ENDED and job.running <= 0:
+                    self._drop(job)
+            self._over &= known
         return iter(())
 
     @property
@@ -405,6 +446,24 @@ class MemoryJobStore(BaseJobStore):
             self._recorded.discard(job.id)
         if job.running > 0:
             self._runs.running[job.id] = job.running
+
+    def _is_kept(self, job: Job) -> bool:
+        """Whether a job whose schedule is over is there: runs of it wait, or its last one has not ended well."""
+        return job.running <= 0 or self._runs.waits(job.id)
+
+    def _drop(self, job: Job) -> None:
+        del self._by_id[job.id]
+        self._leave(job)
+
+    def _make_room(self, job_id: str) -> None:
+        """Have a job whose schedule is over give way to a new one.
+
+        :raises ConflictingIdError: if there is another one of that id
+        """
+        job = self._by_id[job_id]
+        if job.state != ENDED:
+            raise ConflictingIdError(job_id)
+        self._drop(job)
 
     def _tidy(self) -> None:
         """Rebuild the queues if most of their entries may be out of date."""

@@ -23,6 +23,7 @@ from ...texts import shortened
 from ..documents import fields_of, mended_fields, new_version, run_of
 from ..retention import Pace
 from .forms import (
+    GONE,
     LISTS,
     ONLY_WAITS,
     OVER,
@@ -245,7 +246,7 @@ class Damage:
             else:
                 hidden[id] = reason
         if in_vain:
-            over = {"_id": {"$in": in_vain}, "state": {"$in": OVER}, "under_way": [], "pending": []}
+            over = {"_id": {"$in": in_vain}, "under_way": [], "pending": [], **GONE}
             with self._server.translated():
                 jobs.bulk_write(release(in_vain))
                 jobs.delete_many(over)

@@ -9,14 +9,15 @@ from contextlib import suppress
 
 from pymongo import ReplaceOne, UpdateMany, UpdateOne
 
-from ...core.states import WAITING
+from ...core.states import ENDED, FAILURES, WAITING
 from ...errors import HeldRowsError
-from .forms import LISTS, ONLY_WAITS, OVER, entries_of, is_waiting, key_of, numbered
+from .forms import GONE, KEPT, LISTS, ONLY_WAITS, entries_of, is_waiting, key_of, numbered
 from .jobs import release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from .server import Server
 
@@ -45,7 +46,10 @@ class Filing:
         jobs = self._server.jobs
         with self._server.translated():
             ready = list(
-                jobs.find({"_id": {"$in": list(ids)}, "pending.0": {"$exists": True}}, {"pending": 1})
+                jobs.find(
+                    {"_id": {"$in": list(ids)}, "pending.0": {"$exists": True}},
+                    {"pending": 1, "state": 1, KEPT: 1},
+                )
             )
             files, pulls = [], []
             for document in ready:
@@ -58,13 +62,14 @@ class Filing:
                 nominals = [entry["nominal"] for entry in entries]
                 if not nominals:
                     continue
-                pulls.append(UpdateOne({"_id": id}, {"$pull": {"pending": {"nominal": {"$in": nominals}}}}))
+                pull = {"$pull": {"pending": {"nominal": {"$in": nominals}}}, **_keeping(document, entries)}
+                pulls.append(UpdateOne({"_id": id}, pull))
             if files:
                 self._server.runs.bulk_write(files, ordered=False)
             # R6: a job that waited for its runs becomes due, and one whose schedule is over goes with its last run.
             idle = {"_id": {"$in": list(ids)}, "under_way": [], "pending": []}
             jobs.bulk_write([*pulls, *release(list(ids)), UpdateMany(idle, {"$unset": {"busy": 1}})])
-            jobs.delete_many({**idle, "state": {"$in": OVER}})
+            jobs.delete_many({**idle, **GONE})
 
     def settle(self, ids: Sequence[str]) -> None:
         """Take note of jobs of which all unfinished runs wait, so that nobody looks for runs under way among them."""
@@ -80,3 +85,17 @@ class Filing:
         unfiled = {"busy": True, "pending": {"$elemMatch": {"status": {"$ne": WAITING}}}}
         with self._server.translated():
             return [found["_id"] for found in self._server.jobs.find(unfiled, {"_id": 1}).limit(BATCH)]
+
+
+def _keeping(document: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what the filing of records changes in the document of a job: whether it stays when its schedule is over (R6)."""
+    last = max(entries, key=_finished)
+    failed = last.get("status") in FAILURES
+    if failed == (KEPT in document) or (failed and document.get("state") != ENDED):
+        return {}
+    return {"$set": {KEPT: True}} if failed else {"$unset": {KEPT: ""}}
+
+
+def _finished(entry: Mapping[str, Any]) -> int:
+    found = entry.get("finished")
+    return found if type(found) is int else 0

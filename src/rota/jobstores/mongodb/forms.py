@@ -29,6 +29,19 @@ if TYPE_CHECKING:
 REMOVED = "removed"
 #: The states of documents that are no jobs any more; only their runs keep them.
 OVER = (ENDED, REMOVED)
+#: The field of an ended job that stays without unfinished runs, as its last one has not ended well.
+KEPT = "kept"
+_IS_KEPT: dict[str, Any] = {"state": ENDED, KEPT: True}
+#: Part of a condition: that no run that may come keeps a document that is no job any more.
+GONE: dict[str, Any] = {"$or": [{"state": REMOVED}, {"state": ENDED, KEPT: {"$exists": False}}]}
+#: Part of a condition: that there is a job, or one whose schedule is over that stays or of which runs wait.
+THERE: dict[str, Any] = {
+    "$or": [
+        {"state": {"$nin": OVER}},
+        {"state": ENDED, "not_before": {"$exists": True}},
+        {**_IS_KEPT, "under_way": []},
+    ]
+}
 #: The lists of runs in a job's document.
 LISTS = ("under_way", "pending")
 #: Part of a condition about a time: a comparison of an array is one of its elements, to MongoDB; one that holds times is damage.

@@ -17,7 +17,7 @@ from .. import retention
 from ..base import ALIASES, COUNTED
 from ..documents import heal, new_version
 from ..retention import Pace, parts
-from .forms import NO_ARRAY, OVER, REMOVED, change_to, values_of
+from .forms import GONE, KEPT, NO_ARRAY, OVER, REMOVED, THERE, change_to, values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: How often saving a job is tried if it is damaged, or others change it.
 TRIES = 3
+#: How many ended jobs are looked at together.
+SOME = 500
 #: Less than every time; values in the index that are no numbers come before it.
 _EARLIEST = -(2**63)
 
@@ -64,10 +66,9 @@ class Jobs:
     def one(self, job_id: str) -> dict[str, Any] | None:
         """Return the document of a job, None if there is no job of that id."""
         found = self.find({"_id": job_id})
-        if not found:  # one whose schedule is over stays for a run that waits
+        if not found:  # one whose schedule is over may be there, too
             with self._server.translated():
-                waits = {"_id": job_id, "state": ENDED, "not_before": {"$exists": True}}
-                found = list(self._server.jobs.find(waits))
+                found = list(self._server.jobs.find({"_id": job_id, **THERE}))
         return found[0] if found else None
 
     def find(self, condition: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -259,7 +260,7 @@ class Jobs:
         }
         condition = {
             "_id": job_id,
-            "state": {"$nin": OVER},
+            **THERE,
             "version": numbers,
             "under_way": {"$type": "array"},
             "pending": {"$type": "array"},
@@ -278,6 +279,9 @@ class Jobs:
         living = {"_id": job_id, "state": {"$nin": OVER}}
         none_waits = {"not_before": {"$exists": False}}
         with self._server.translated():
+            free = {"_id": job_id, "busy": {"$exists": False}}
+            if self._server.jobs.delete_one({**free, "state": ENDED, KEPT: True}).deleted_count:
+                return True
             if self._server.jobs.delete_one({**living, "busy": {"$exists": False}}).deleted_count:
                 return True
             if not self._server.jobs.update_one({**living, **none_waits}, REMOVAL).matched_count:
@@ -293,9 +297,26 @@ class Jobs:
             waits = {"not_before": {"$exists": True}, "state": {"$ne": REMOVED}}
             return [found["_id"] for found in self._server.jobs.find(waits, {"_id": 1})]
 
+    def forget_ended(self) -> Iterator[int]:
+        """Delete the ended jobs of which no record is left, some of them at a time."""
+        kept = {"state": ENDED, KEPT: True, "under_way": [], "pending": []}
+        last = ""
+        while True:
+            with self._server.translated():
+                after = self._server.jobs.find({**kept, "_id": {"$gt": last}}, {"_id": 1}).sort("_id", 1)
+                ids = [found["_id"] for found in after.limit(SOME)]
+                if not ids:
+                    return
+                last = ids[-1]
+                known = set(self._server.runs.distinct("job_id", {"job_id": {"$in": ids}}))
+                gone = [id for id in ids if id not in known]
+                if gone:
+                    self._server.jobs.delete_many({**kept, "_id": {"$in": gone}})
+            yield 0
+
     def forget(self, ids: Sequence[str]) -> None:
         """Delete the documents of jobs that are over and have no unfinished runs any more."""
-        over = {"_id": {"$in": list(ids)}, "state": {"$in": OVER}, "under_way": [], "pending": []}
+        over = {"_id": {"$in": list(ids)}, "under_way": [], "pending": [], **GONE}
         with self._server.translated():
             self._server.jobs.delete_many(over)
 
@@ -327,6 +348,6 @@ class Jobs:
 
 
 #: What a job that takes the place of one that is over does not have of it.
-_HISTORY = ("durations", "failures", "horizon", "parent")
+_HISTORY = ("durations", "failures", "horizon", "parent", KEPT)
 #: The change that makes a job one that was removed, and has unfinished runs.
 REMOVAL: dict[str, Any] = {"$set": {"state": REMOVED, "next_due": None}, "$inc": {"version": 1}}

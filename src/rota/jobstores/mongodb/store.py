@@ -387,6 +387,7 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
         yield from self._beside.count_hours(now, self.clock)
         yield from self._beside.look_over(now, self.clock)
         yield from self._history.prune(now, self.clock, self._beside.delete)
+        yield from self._jobs.forget_ended()
         self._leases.prune(now)
         self._waiting.forget(now)
 

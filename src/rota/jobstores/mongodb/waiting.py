@@ -25,6 +25,7 @@ from ...util import new_node_id
 from ..documents import mended_fields, run_of, whole
 from .failures import counted, together
 from .forms import (
+    KEPT,
     LISTS,
     NO_ARRAY,
     OVER,
@@ -130,7 +131,7 @@ class Waiting:
                 document = jobs.find_one({"_id": run.job_id})
                 if document is None or document.get("state") == REMOVED:
                     return False
-                if document.get("state") in OVER and "not_before" not in document:
+                if document.get("state") in OVER and "not_before" not in document and KEPT not in document:
                     return False
                 same = [
                     entry

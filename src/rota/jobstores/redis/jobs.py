@@ -53,8 +53,8 @@ class Jobs:
     def one(self, job_id: str) -> Job | None:
         """Return the job of that id, None if there is none."""
         for job in self.of(self._run("look_up", job_id)):
-            # One whose schedule is over is there as long as runs of it wait.
-            if job.state != ENDED or self._run("has_waiting", job_id):
+            # One whose schedule is over is there as long as runs of it wait, or if its last one has not ended well.
+            if job.state != ENDED or job.running <= 0 or self._run("has_waiting", job_id):
                 return job
         return None
 

@@ -9,7 +9,7 @@ from operator import attrgetter
 
 from ...core.states import ENDED
 from ...errors import ConflictingIdError
-from .forms import is_marked, new_row, values_of, version_of_new
+from .forms import KEPT, is_marked, new_row, values_of, version_of_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Batch:
         self._make_rows(self._jobs)
         rows, replace = self._rows, self._replace
         existing = {row.id: row for row in self._table.some(conn, rows)} if look else {}
-        conflicts = [id for id, row in existing.items() if row.state != ENDED]
+        conflicts = [id for id, row in existing.items() if row.state not in (ENDED, KEPT)]
         if conflicts and replace is None:
             raise ConflictingIdError(*conflicts)
         new = [row for id, row in rows.items() if id not in existing]
@@ -92,7 +92,7 @@ class Batch:
             self._table.insert(conn, *new)
         for job in self._jobs:
             stored = existing.get(job.id)
-            if stored is not None and stored.state != ENDED and replace is not None:
+            if stored is not None and stored.state not in (ENDED, KEPT) and replace is not None:
                 replace(job, self._job_of(stored))
                 self._table.save(conn, job, values_of(job, self._format, self._now), None)
                 continue

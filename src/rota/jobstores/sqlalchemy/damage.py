@@ -13,7 +13,7 @@ from ...clock import HELD
 from ...codec.damaged import DAMAGED, EARLIEST, LATEST, NEVER_DUE, STATES, STATUSES
 from ...core.states import ACTIVE, CLAIMED, ENDED, LOST, QUARANTINED, WAITING, end, set_job_state
 from .databases.base import BATCH
-from .forms import run_of
+from .forms import KEPT, run_of
 from .job_statements import has_place, has_waiting
 
 TYPE_CHECKING = False
@@ -60,7 +60,9 @@ class Damage:
     def jobs(self, conn: Connection, job_of: Callable[[Any], Job]) -> list[Job]:
         """Return some of the jobs whose row is damaged so that they are never due; they are in quarantine."""
         jobs = self._jobs.c
-        conditions = [jobs.state == state for state in _distinct(conn, jobs.state) if state not in STATES]
+        conditions = [
+            jobs.state == state for state in _distinct(conn, jobs.state) if state not in (*STATES, KEPT)
+        ]
         for executor in _distinct(conn, jobs.executor, jobs.state == ACTIVE):
             never = or_(jobs.next_due.is_(None), (jobs.next_due > LATEST) & (jobs.next_due != HELD))
             of_executor = (jobs.state == ACTIVE) & (jobs.executor == executor)

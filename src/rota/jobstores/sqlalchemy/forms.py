@@ -12,7 +12,7 @@ from ...clock import HELD
 from ...codec.damaged import DAMAGED, is_sound_run, mended_run, text_instead
 from ...codec.results import text_of_result, value_of
 from ...core.run import Run
-from ...core.states import CLAIMED, MANUAL, QUARANTINED
+from ...core.states import CLAIMED, ENDED, MANUAL, QUARANTINED
 from ...errors import JobValueError
 from ...interrupts import is_interrupt
 from ...texts import storable
@@ -21,7 +21,7 @@ from .columns import ID_LENGTH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from typing import Any
 
     from sqlalchemy import Row as SqlRow
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 PARTS = ("name", "func", "trigger_spec", "args", "kwargs", "options", "executor")
 #: the columns of a job's row that is added, in the order of its values
 NEW = ("id", *PARTS, "next_nominal", "next_due", "version", "state", "error", "created", "updated")
+#: the state of an ended job without unfinished runs, whose last run has not ended well: no step that deletes jobs comes across it
+KEPT = "over"
 #: the columns of what only some jobs have, and which statements for other jobs do not name
 MARKS = ("revision", "paused")
 #: returns the version of a new row
@@ -58,6 +60,8 @@ EXTRA = ("origin", "not_before", "cancel", "extra")
 PLAIN_ENDS = ("status", "started", "finished", "result")
 #: the same for the last run of a job that is deleted with it
 LAST_ENDS = (*PLAIN_ENDS, "name", "func")
+#: the place of the state among the columns of a job that is read
+_STATE = 11
 _NOTHING = (None, None, None, None)
 #: the largest number that a column of integers keeps
 MOST = 2**63 - 1
@@ -89,6 +93,8 @@ def marked_jobs_of(rows: Iterable[Sequence[Any]], format: JobFormat, home: Home)
     job_of = format.job_of
     jobs = []
     for *columns, revision, paused in rows:
+        if columns[_STATE] == KEPT:
+            columns[_STATE] = ENDED
         job = job_of(home, *columns)
         if revision is not None or paused is not None:
             _mark(job, revision, paused)
@@ -102,6 +108,16 @@ def _mark(job: Job, revision: Any, paused: Any) -> None:
         job.revision = revision
     if type(paused) is str:
         job.paused = paused
+
+
+def stored_state(state: str, is_kept: bool) -> str:
+    """Return the state of a job as it is written over one that was kept, or was not."""
+    return KEPT if is_kept and state == ENDED else state
+
+
+def stored_states(states: Collection[str]) -> list[str]:
+    """Return the states that stand in the rows of jobs with some states."""
+    return sorted({*states, KEPT} if ENDED in states else states)
 
 
 def is_marked(job: Job) -> bool:

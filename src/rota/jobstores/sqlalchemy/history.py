@@ -12,7 +12,7 @@ from ...core.recorded import BEFORE, MOST, standing_from
 from ...core.states import CLAIMED, END_STATES, WAITING
 from ..documents import label_all
 from .databases.base import BATCH
-from .forms import run_of
+from .forms import KEPT, run_of
 from .prepared import Prepared
 
 TYPE_CHECKING = False
@@ -231,6 +231,22 @@ class History:
         return select(runs.nominal).where(
             runs.job_id == job_id, runs.status != CLAIMED, runs.status != WAITING
         )
+
+    def _without_records(self) -> tuple[Any, ...]:
+        """Return the conditions of ended jobs that were kept for their records, and have none left."""
+        jobs, runs = self._jobs.c, self._runs.c
+        return jobs.state == KEPT, not_(exists().where(runs.job_id == jobs.id))
+
+    def some_forgotten(self, conn: Connection) -> bool:
+        """Whether there are ended jobs of which no record is left."""
+        found = select(self._jobs.c.id).where(*self._without_records()).limit(1)
+        return conn.execute(found).first() is not None
+
+    def forget_jobs(self, conn: Connection) -> None:
+        """Delete the ended jobs of which no record is left."""
+        jobs = self._jobs
+        ids = conn.execute(select(jobs.c.id).where(*self._without_records()).limit(BATCH)).scalars().all()
+        conn.execute(jobs.delete().where(jobs.c.id.in_(ids), *self._without_records()))
 
     def forget(self, conn: Connection, records: Sequence[Forgotten]) -> None:
         """Delete records, and what is kept beside them."""

@@ -12,9 +12,10 @@ from sqlalchemy import and_, bindparam, exists, func, not_, or_, select, union_a
 
 from ...clock import HELD, instant
 from ...core.queries import BY_DUE, BY_NAME, Part, due_of, key_of_job
-from ...core.states import ACTIVE
+from ...core.states import ACTIVE, ENDED
 from ..base import ALIASES
 from ..searching import part_of_sorted
+from .forms import KEPT, stored_states
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class JobSearch:
     def count(self, conn: Connection, query: JobQuery, most: int) -> int:
         """Return how many jobs a query wants that the indexes alone tell, counted up to ``most``."""
         c, tags = self._jobs.c, self._tags.c
-        some = select(c.id).where(c.state.in_(sorted(query.wanted_states)))
+        some = select(c.id).where(c.state.in_(stored_states(query.wanted_states)))
         if query.executors is not None:
             some = some.where(c.executor.in_(sorted(query.executors)))
         if query.tags:
@@ -112,7 +113,7 @@ class JobSearch:
             ids = self._ids(conn, [select(c.id).where(begins)])
             if ids is not None:
                 return ids
-        states = c.state.in_(sorted(query.wanted_states))
+        states = c.state.in_(stored_states(query.wanted_states))
         if query.due_before is not None or query.due_after is not None:
             executors = query.executors if query.executors is not None else self._executors(conn)
             active = select(c.id).where(c.state == ACTIVE, c.executor.in_(sorted(executors)))
@@ -196,7 +197,7 @@ class JobSearch:
 
     def _wanted(self, rows: Select, query: JobQuery) -> Select:
         c = self._jobs.c
-        rows = rows.where(c.state.in_(sorted(query.wanted_states)))
+        rows = rows.where(c.state.in_(stored_states(query.wanted_states)))
         if query.func is not None:
             rows = rows.where(self._database.exact(func.substr(c.func, 1, len(query.func))) == query.func)
         if query.tags:
@@ -235,7 +236,7 @@ class JobSearch:
         """Return the next jobs that have no due time, by their ids."""
         c = self._jobs.c
         others = [state for state in query.wanted_states if state != ACTIVE]
-        conditions: list[ColumnElement[bool]] = [c.state.in_(sorted(others))] if others else []
+        conditions: list[ColumnElement[bool]] = [c.state.in_(stored_states(others))] if others else []
         if ACTIVE in query.wanted_states:
             executors = query.executors if query.executors is not None else self._executors(conn)
             conditions += [
@@ -302,7 +303,7 @@ def _may_match(row: Row, query: JobQuery) -> bool:
         id=row.id,
         name=row.name,
         func_ref=row.func,
-        state=row.state,
+        state=ENDED if row.state == KEPT else row.state,
         executor=row.executor,
         next_due=row.next_due,
         next_nominal=row.next_nominal,

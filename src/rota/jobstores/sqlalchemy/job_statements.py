@@ -12,7 +12,7 @@ from sqlalchemy import and_, bindparam, case, exists, func, not_, or_, select
 from ...clock import HELD
 from ...core.states import ACTIVE, CLAIMED, ENDED, QUARANTINED, WAITING
 from ..base import COUNTED
-from .forms import MARKS, NEW, PARTS
+from .forms import KEPT, MARKS, NEW, PARTS
 from .prepared import Prepared
 
 TYPE_CHECKING = False
@@ -61,9 +61,9 @@ class JobStatements:
 
     def _reads(self) -> None:
         c = self._jobs.c
-        self.visible: Select = select(*self.all_columns).where(c.state != ENDED)
+        self.visible: Select = select(*self.all_columns).where(c.state.not_in((ENDED, KEPT)))
         self.waits = has_waiting(self._jobs, self._runs)
-        # One whose schedule is over is there as long as runs of it wait.
+        # One whose schedule is over is there as long as runs of it wait, or if it is kept.
         self.one = select(*self.all_columns).where(
             c.id == bindparam("b_id"), or_(c.state != ENDED, self.waits)
         )
@@ -103,7 +103,8 @@ class JobStatements:
         self.save_marked = self.save.values(marks)
         self.mark = jobs.update().where(c.id == bindparam("b_id")).values(marks)
         nothing = dict.fromkeys(("durations", "failures", "horizon", "parent", *MARKS))
-        self.revive = update.values(created=bindparam("created"), **nothing).where(c.state == ENDED)
+        self.revive = update.values(created=bindparam("created"), **nothing)
+        self.revive = self.revive.where(c.state.in_((ENDED, KEPT)))
         self.delete = jobs.delete().where(c.id == bindparam("b_id"), c.state != ENDED, not_(self.waits))
         self.delete_ended = jobs.delete().where(c.id == bindparam("b_id"), c.state == ENDED, not_(self.waits))
         # R1, for a job that comes out of quarantine.

@@ -13,7 +13,7 @@ from ...core.states import ENDED, QUARANTINED
 from ...errors import JobLookupError
 from ..base import ALIASES
 from .databases.base import BATCH
-from .forms import NEW, marks_of
+from .forms import KEPT, NEW, marks_of, stored_state
 from .job_statements import JobStatements
 from .prepared import OptimisticWriteFailed
 
@@ -183,7 +183,8 @@ class Jobs:
             return False
         if stored.running != 0:
             self.recount(conn, [job.id])
-        row = {**values, "b_id": job.id, "b_version": stored.version, "version": found + 1}
+        state = stored_state(values["state"], stored.state == KEPT)
+        row = {**values, "state": state, "b_id": job.id, "b_version": stored.version, "version": found + 1}
         save = self._sql.save
         if job.revision or job.paused is not None or (stored.revision, stored.paused) != (None, None):
             save = self._sql.save_marked

@@ -15,6 +15,7 @@ from ...codec.unrestored import can_run
 from ...core.orphans import linked, sort_out
 from ...core.policy import Policy
 from ...core.states import CLAIMED, LOST, end
+from ...core.transitions import not_ended_well
 from ...texts import storable
 from ..documents import label_of
 from ..server_clock import AHEAD
@@ -108,7 +109,8 @@ class Orphans:
         changed += damaged
         found = [run for run in changed if self._settle(conn, run, fences[id(run)])]
         ended = [run for run in found if run.ended]
-        self._runs.release(conn, Counter(run.job_id for run in ended), now)
+        counts = Counter(run.job_id for run in ended)
+        self._runs.release(conn, counts, now, failed=not_ended_well(ended))
         if Policy.some_pause:
             self._runs.count_ends(conn, ended, now)
         linked(found)

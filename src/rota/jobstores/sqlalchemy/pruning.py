@@ -50,7 +50,10 @@ class Pruning:
 
     def steps(self) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; see the port."""
-        return self._bounds.round(self._now, self._of_job, self._older, self._of_all)
+        yield from self._bounds.round(self._now, self._of_job, self._older, self._of_all)
+        while self._server.read(self._history.some_forgotten):
+            self._server.step(self._history.forget_jobs)
+            yield 0
 
     def _older(self, instant: int) -> Iterator[int]:
         """Delete the records that ended before an instant."""

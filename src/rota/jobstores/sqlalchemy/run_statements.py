@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, case, not_, or_, select
 
 from ...clock import HELD
 from ...core.states import CLAIMED, ENDED, WAITING
-from .forms import CLAIMS, ENDS, EXTRA, FENCE, LAST_ENDS, MARKS, PLAIN_ENDS, RECORD
+from .forms import CLAIMS, ENDS, EXTRA, FENCE, KEPT, LAST_ENDS, MARKS, PLAIN_ENDS, RECORD
 from .job_statements import JobStatements, has_waiting
 from .prepared import Prepared
 
@@ -160,6 +160,20 @@ class RunStatements:
         over = (c.state == ENDED, c.running <= 0, not_(waits))
         self.delete_over = jobs.delete().where(*over)
         self.over = select(c.id).where(*over)
+        #: lets such a job stay: the statements that delete jobs do not come across it
+        self.keep_ended = Prepared(
+            lambda value: (
+                jobs.update()
+                .where(c.id == value("b_id"), c.state == ENDED, c.running <= 0, not_(waits))
+                .values(state=KEPT)
+            ),
+            "b_id",
+        )
+        #: takes that back, as runs of it wait again
+        self.open_kept = Prepared(
+            lambda value: jobs.update().where(c.id == value("b_id"), c.state == KEPT).values(state=ENDED),
+            "b_id",
+        )
         #: the same before the runs are counted down, so that these jobs need not be written once more
         self.delete_ended = Prepared(
             lambda value: jobs.delete().where(

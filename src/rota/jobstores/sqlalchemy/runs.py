@@ -16,7 +16,7 @@ from ...core.pauses import count_ends, counting
 from ...core.policy import Policy
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, END_STATES, ENDED
-from ...core.transitions import marked, may_claim
+from ...core.transitions import marked, may_claim, not_ended_well
 from ...texts import storable
 from .databases.base import BATCH
 from .forms import (
@@ -265,7 +265,7 @@ class Runs:
                 elif not self._is_recorded(conn, run):
                     refused.append(run)
         over = all(run.job is not None and run.job.state == ENDED for run in runs)
-        due = self.release(conn, ended, now, over)
+        due = self.release(conn, ended, now, over, not_ended_well(written))
         if Policy.some_pause:
             self.count_ends(conn, counting(written), now)
         return refused, due
@@ -319,33 +319,49 @@ class Runs:
         runs = self._tables.runs.c
         return runs.job_id == job_id, runs.nominal == nominal
 
-    def release(self, conn: Connection, ended: Mapping[str, int], now: int, over: bool = False) -> bool:
+    def release(
+        self,
+        conn: Connection,
+        ended: Mapping[str, int],
+        now: int,
+        over: bool = False,
+        failed: Collection[str] = (),
+    ) -> bool:
         """Count ended runs down; jobs that waited for them become due, and those whose schedule is over go (R6).
 
         :param ended: how many runs of each job have ended
         :param over: whether the schedules of all these jobs seem to be over
+        :param failed: the ids of those of these jobs whose last run has not ended well: they stay
         :return: whether one of the jobs is due now, as far as the database tells
         """
         if not ended:
             return False
         rows = sorted(ended.items())
-        if over and self.sql.delete_ended.run(conn, rows) == len(rows):
+        if over and not failed and self.sql.delete_ended.run(conn, rows) == len(rows):
             return False
         if self._database.takes_arrays:
             result = self.sql.release.execute(conn, rows)
             if not result.returns_rows:  # SQLAlchemy has executed it for each row
+                self.keep_ended(conn, failed)
                 self._drop_ended(conn, ended)
                 return False
             released: Any = result.all()
             if any(state == ENDED and running <= 0 for _, state, running in released):
+                self.keep_ended(conn, failed)
                 self._drop_ended(conn, ended)
             return any(time is not None and time <= now for time, _, _ in released)
         if not self._database.counts_sets:
             self.sql.release.run(conn, rows)
         elif self.sql.count_down.run(conn, rows) != len(rows):
             self.sql.release_held.run(conn, rows)
+        self.keep_ended(conn, failed)
         self._drop_ended(conn, ended)
         return False
+
+    def keep_ended(self, conn: Connection, ids: Collection[str]) -> None:
+        """Have those of some jobs stay whose schedule is over and of which no run is left (R6)."""
+        if ids:
+            self.sql.keep_ended.run(conn, [(id,) for id in sorted(ids)])
 
     def _drop_ended(self, conn: Connection, ended: Collection[str]) -> None:
         """Delete the jobs, of those that were counted down, whose schedule is over and whose last run has ended."""

@@ -15,10 +15,11 @@ from sqlalchemy import and_, bindparam, func, or_, select
 from ...core.extras import extra_of, keeps_place
 from ...core.policy import Policy
 from ...core.states import CLAIMED, ENDED, WAITING
+from ...core.transitions import not_ended_well
 from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, opened
 from ...errors import JobLookupError
 from .databases.base import BATCH
-from .forms import EXTRA, RECORD, extra_of_run, row_of, run_of
+from .forms import EXTRA, KEPT, RECORD, extra_of_run, row_of, run_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class Waiting:
 
     def open(self, conn: Connection, runs: Sequence[Run], now: int) -> list[Run]:
         """Make runs wait that are asked for; see the port."""
-        known = {row.id for row in self._locked(conn, {run.job_id for run in runs})}
+        rows = self._locked(conn, {run.job_id for run in runs})
+        known = {row.id for row in rows}
         found: list[Run] = []
         for run in runs:
             if run.job_id not in known:
@@ -85,6 +87,11 @@ class Waiting:
             waiting = self._of_key(conn, run.job_id, extra.key, now) or self._opened(conn, run, now)
             if waiting is not None:
                 found.append(waiting)
+        kept = [(row.id,) for row in rows if row.state == KEPT]
+        if kept and found:
+            self._runs.sql.open_kept.run(conn, kept)
+            # Of those that were refused, or that their keys found ended, nothing waits.
+            self._runs.keep_ended(conn, [id for (id,) in kept])
         return found
 
     def _opened(self, conn: Connection, run: Run, now: int) -> Run | None:
@@ -179,7 +186,9 @@ class Waiting:
                 running[run.job_id] += (run.status == CLAIMED) - keeps
         for id, job in jobs.items():
             self._count(conn, id, running[id] - job.running)
-        self._drop_ended(conn, [id for id, job in jobs.items() if job.state == ENDED])
+        over = [id for id, job in jobs.items() if job.state == ENDED]
+        self._runs.keep_ended(conn, not_ended_well(run for run in changed if run.ended) & set(over))
+        self._drop_ended(conn, over)
         if Policy.some_pause:
             self._runs.count_ends(conn, [run for run in changed if run.ended], now)
         return changed

@@ -139,7 +139,7 @@ class Damage:
         new.placed = sum(run is not None and keeps_place(extra_of(run)) for run in runs.values())
         if missing or (new.waiting, new.placed) != (doc.waiting, doc.placed):
             new.running = max(doc.running + new.placed - doc.placed, 0)
-            after = new.release(0)
+            after = new.release(0, doc.is_kept and not doc.is_visible and not doc.waiting)
             if self._tree.commit([*changes_of(doc, after), *(Change(key, "") for key in missing)]):
                 doc.waiting, doc.placed, doc.running = new.waiting, new.placed, new.running
 

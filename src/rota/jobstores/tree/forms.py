@@ -151,8 +151,8 @@ class Doc:
 
     @property
     def is_kept(self) -> bool:
-        """Whether there is a job, or one whose schedule is over and of which runs wait."""
-        return self.is_visible or (self.state == ENDED and self.waiting > 0)
+        """Whether there is a job, or one whose schedule is over: of which runs wait, or whose last one has not ended well."""
+        return self.is_visible or (self.state == ENDED and (self.waiting > 0 or self.running == 0))
 
     @property
     def key(self) -> str:
@@ -186,11 +186,15 @@ class Doc:
             }
         return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
-    def release(self, ended: int) -> Doc | None:
-        """Return the document after so many runs have ended, None if nothing keeps it any more (R6)."""
+    def release(self, ended: int, failed: bool = False) -> Doc | None:
+        """Return the document after so many runs have ended, None if nothing keeps it any more (R6).
+
+        :param failed: whether the last of them has not ended well, so that a job whose schedule is over stays
+        """
         new = self.copy()
         new.running = max(self.running - ended, 0)
-        if new.running == 0 and new.waiting == 0 and not new.is_visible:
+        is_over = new.running == 0 and new.waiting == 0 and not new.is_visible
+        if is_over and not (failed and new.state == ENDED):
             return None
         new.due = released(new.nominal, new.due, new.running)
         return new

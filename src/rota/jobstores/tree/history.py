@@ -10,12 +10,12 @@ from collections import deque
 from itertools import starmap
 
 from ...core.recorded import BEFORE, MOST, standing_from
-from ...core.states import CLAIMED, WAITING
+from ...core.states import CLAIMED, ENDED, WAITING
 from ...errors import DeserializationError
 from .. import retention
 from ..base import COUNTED
 from ..retention import Pace
-from .forms import run_of_text, standing_of
+from .forms import changes_of, doc_of, run_of_text, standing_of
 from .keys import (
     ACTIVE_RUNS,
     ENDED_RUNS,
@@ -26,6 +26,7 @@ from .keys import (
     ended_key,
     instant_of,
     is_number,
+    job_key,
     quoted,
     unquoted,
     waiting_folder,
@@ -181,12 +182,31 @@ class History:
                     if len(newest) > keep:
                         beyond.append(newest.popleft())
             yield min(len(beyond), COUNTED)
+            parts = {key.split("/")[1] for key in beyond}
             while beyond:
                 began, size = clock.monotonic(), pace.size
                 self._counts.delete(beyond[:size])
                 pace.note(min(size, len(beyond)), clock.monotonic() - began)
                 del beyond[:size]
                 yield min(len(beyond), COUNTED)
+            self._forget_ended(parts)
+
+    def _forget_ended(self, parts: Iterable[str]) -> None:
+        """Delete the jobs among some whose schedule is over, and of which no record is left.
+
+        :param parts: the ids of jobs as they stand in keys
+        """
+        ids = [unquoted(part) for part in parts]
+        found = zip(ids, self._tree.read([job_key(id) for id in ids]), strict=True) if ids else ()
+        for id, entry in found:
+            doc = doc_of(id, entry)
+            if (
+                doc is not None
+                and doc.unreadable is None
+                and (doc.state, doc.running, doc.waiting) == (ENDED, 0, 0)
+                and not self._tree.names(ended_folder(id))
+            ):
+                self._tree.commit(changes_of(doc, None))
 
     def _ended_before(self, pairs: Sequence[tuple[str, str]], edge: int) -> set[str]:
         keys = [_key_of(part, name) for part, name in pairs]

@@ -253,7 +253,7 @@ class Jobs:
         parts = parts_of(job, self._format)
         for _ in tries():
             doc = self.one(job.id)
-            if doc is None or not doc.is_visible:
+            if doc is None:
                 raise JobLookupError(job.id)
             if doc.unreadable is not None:
                 if version is None or not can_run(job):

@@ -12,7 +12,7 @@ from ...core.extras import extra_of
 from ...core.orphans import by_job
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.states import CLAIMED, ENDED, QUARANTINED
-from ...core.transitions import marked, may_claim, moved
+from ...core.transitions import marked, may_claim, moved, not_ended_well
 from ...core.tries import end_superseded
 from ...errors import StoreConflictError
 from ...texts import storable
@@ -244,7 +244,11 @@ class Runs:
             texts = self._texts(group, doc)
             some = group[: len(texts)]
             later += group[len(some) :]
-            new = None if doc is None else counted(doc.release(len(some)), some, self._format, now)
+            new = (
+                None
+                if doc is None
+                else counted(doc.release(len(some), job_id in not_ended_well(some)), some, self._format, now)
+            )
             changes = [] if doc is None else changes_of(doc, new)
             for run, text in zip(some, texts, strict=True):
                 changes.append(Change(_active_key(run), None, active[id(run)].rev))
@@ -380,9 +384,11 @@ class Runs:
             doc = docs[job_id]
             lost = sum(run.ended for run in some)
             # R2: written even if nothing in it changes, so that two nodes do not both take the same room.
-            new = doc.release(lost) if doc is not None and lost else doc
+            new = doc
             if lost:
-                new = counted(new, [run for run in some if run.ended], self._format, now)
+                over = [run for run in some if run.ended]
+                new = None if doc is None else doc.release(lost, job_id in not_ended_well(over))
+                new = counted(new, over, self._format, now)
             changes = [] if doc is None else changes_of(doc, new)
             for run in some:
                 gone = run.ended
@@ -432,7 +438,7 @@ def _is_open(decision: Decision, doc: Doc | None) -> bool:
     """Whether a decision is about the job as it is (R1), and there is room for its runs (R2)."""
     if doc is not None and doc.unreadable is not None:
         return decision.state == QUARANTINED and decision.version == NO_VERSION
-    if doc is None or not doc.is_visible or doc.version != decision.version:
+    if doc is None or not doc.is_kept or doc.version != decision.version:
         return False
     running = doc.running - len(getattr(decision, "superseded", ()))
     return not decision.runs or may_claim(running, decision.job.policy.max_instances)

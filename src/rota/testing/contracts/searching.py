@@ -17,6 +17,7 @@ from ...core.states import CLAIMED, FAILED, PAUSED, SKIPPED, SUCCEEDED, succeed
 from ...errors import QueryError
 from .beside import BesideContract
 from .crowds import CrowdContract
+from .ended_jobs import EndedJobsContract
 from .failures import FailuresContract
 from .retries import RetriesContract
 from .store_jobs import LEASE, NODE, OTHER, START, claim, finish, make_job, other_task
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from ...jobstores.base import BaseJobStore
 
 
-class SearchContract(BesideContract, CrowdContract, FailuresContract, RetriesContract, WaitingContract):
+class SearchContract(
+    BesideContract, CrowdContract, EndedJobsContract, FailuresContract, RetriesContract, WaitingContract
+):
     """What can be found in a store, and in which order, while jobs and records come and go; what is kept beside them, and waits."""
 
     # -- records -------------------------------------------------------------------------------------------------

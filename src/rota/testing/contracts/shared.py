@@ -15,6 +15,7 @@ from ...core.states import CLAIMED, QUARANTINED
 from ...engine.damage import claim_singly
 from ...errors import ConflictingIdError, JobLookupError
 from .beside import SharedBesideContract
+from .ended_jobs import SharedEndedJobsContract
 from .failures import SharedFailuresContract
 from .housekeeping import HousekeepingContract
 from .orphans import OrphanContract
@@ -45,7 +46,12 @@ if TYPE_CHECKING:
 
 
 class SharedJobStoreContract(
-    OrphanContract, SharedBesideContract, SharedFailuresContract, SharedWaitingContract, HousekeepingContract
+    OrphanContract,
+    SharedBesideContract,
+    SharedEndedJobsContract,
+    SharedFailuresContract,
+    SharedWaitingContract,
+    HousekeepingContract,
 ):
     """What a durable store that several processes may use at once must do, too."""
 

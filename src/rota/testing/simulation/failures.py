@@ -1,4 +1,4 @@
-"""Jobs that are paused after failures in a row, as the SQL store counts them in the step that records an end.
+"""Jobs that are paused after failures in a row, or stay as their last run has failed, in the step that records an end.
 
 Executes nothing, as :mod:`rota.testing.simulation.protocol`.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 from ...core.orphans import by_job
 from ...core.pauses import count_ends
 from ...core.policy import Policy
+from ...core.states import ENDED
 from .database import Change
-from .rows import job_of
+from .rows import KEPT, has_waiting, job_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from ...core.run import Run
     from .database import Program
@@ -38,3 +39,23 @@ def counted(runs: Sequence[Run], now: int) -> Program:
                 job=template,
             )
             yield Change("jobs", [row.id], lambda row: True, lambda row, new=new: new)  # type: ignore[misc]
+
+
+def keep_ended(ids: Collection[str]) -> Program:
+    """Have those of some jobs stay whose schedule is over and of which no run is left."""
+    if ids:
+        yield Change(
+            "jobs",
+            lambda view: [id for id in sorted(ids) if not has_waiting(view, id)],
+            lambda row: row.state == ENDED and row.running <= 0,
+            lambda row: row._replace(state=KEPT),
+        )
+
+
+def open_kept(ids: Collection[str]) -> Program:
+    """Take back that some jobs stay without runs: runs of them wait again."""
+    if ids:
+        yield Change(
+            "jobs", sorted(ids), lambda row: row.state == KEPT, lambda row: row._replace(state=ENDED)
+        )
+        yield from keep_ended(ids)  # those of which nothing waits after all

@@ -13,21 +13,21 @@ from ...core.orphans import linked, sort_out
 from ...core.pauses import counting
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, ENDED, SKIPPED, WAITING
-from ...core.transitions import marked, may_claim
+from ...core.transitions import marked, may_claim, not_ended_well
 from ...core.tries import end_superseded
 from ...errors import ConflictingIdError, JobLookupError, StoreConflictError, StoreError
 from ...jobstores.documents import label_of
 from ...jobstores.requests_in_memory import job_for
 from ...jobstores.server_clock import AHEAD
 from .database import COMMIT, ROLLBACK, Change, Duplicate, Insert, Read
-from .failures import counted
+from .failures import counted, keep_ended
 from .rows import (
+    KEPT,
     JobRow,
     NodeRow,
     RunRow,
     brought,
     goes_with,
-    has_waiting,
     is_due,
     job_of,
     recorded,
@@ -36,8 +36,10 @@ from .rows import (
     run_of,
     superseded_of,
     under_way,
+    visible,
     waiting_attempts,
     within,
+    without_waiting,
 )
 from .rules import ALL
 
@@ -97,7 +99,7 @@ def add(row: JobRow, rules: Rules = ALL) -> Program:
         revived = yield Change(
             "jobs",
             [row.id],
-            lambda job: job.state == ENDED,
+            lambda job: job.state in (ENDED, KEPT),
             lambda job: row._replace(running=job.running),
         )
         yield COMMIT
@@ -119,7 +121,8 @@ def save(new: JobRow, version: int | None) -> Program:
 
     def saved(row: JobRow) -> JobRow:
         due = new.nominal if new.due == HELD and row.running <= 0 else new.due
-        return new._replace(due=due, running=row.running, version=stored.version + 1)
+        state = KEPT if row.state == KEPT and new.state == ENDED else new.state
+        return new._replace(due=due, running=row.running, version=stored.version + 1, state=state)
 
     found = yield Change("jobs", [new.id], lambda row: row.version == stored.version, saved)
     yield COMMIT
@@ -316,7 +319,9 @@ def finish(runs: Sequence[Run], now: int, rules: Rules = ALL) -> Program:
             if row is None or (row.owner, row.attempt, row.status, row.finished) != end:
                 refused.append(run)
     ended = Counter(run.job_id for run in written)
-    yield from release(ended, all(run.job is not None and run.job.state == ENDED for run in runs))
+    yield from release(
+        ended, all(run.job is not None and run.job.state == ENDED for run in runs), not_ended_well(written)
+    )
     yield from counted(counting(written), now)
     yield COMMIT
     return refused
@@ -340,12 +345,12 @@ def _end(runs: Sequence[Run], rules: Rules) -> Part:
     return len(found)
 
 
-def release(ended: Mapping[str, int], over: bool = False) -> Part:
+def release(ended: Mapping[str, int], over: bool = False, failed: Collection[str] = ()) -> Part:
     """Count ended runs down; jobs that waited for them become due, and those whose schedule is over go."""
     if not ended:
         return
     ids = sorted(ended)
-    if over:
+    if over and not failed:
         gone = yield Change(
             "jobs", without_waiting(ids), lambda row: goes_with(row, ended[row.id]), lambda row: None
         )
@@ -353,21 +358,9 @@ def release(ended: Mapping[str, int], over: bool = False) -> Part:
             return
     rows = yield Change("jobs", ids, lambda row: True, lambda row: released(row, ended[row.id]))
     if any(goes_with(row, ended[row.id]) for row in rows):
+        yield from keep_ended(failed)
         over_now = without_waiting(None)
         yield Change("jobs", over_now, lambda row: goes_with(row, 0), lambda row: None)
-
-
-def visible(view: View, job_id: str) -> JobRow | None:
-    """Return the row of a job; one whose schedule is over is there as long as runs of it wait."""
-    row = view.jobs.get(job_id)
-    return None if row is None or (row.state == ENDED and not has_waiting(view, job_id)) else row
-
-
-def without_waiting(ids: Iterable[str] | None) -> Callable[[View], list[str]]:
-    """Return those of some jobs (None: of all) of which no run waits."""
-    return lambda view: [
-        id for id in (sorted(view.jobs) if ids is None else ids) if not has_waiting(view, id)
-    ]
 
 
 # ----------------------------------------------------------------------------------------------------------- leases
@@ -466,7 +459,7 @@ def _take_over(
         if (yield from _settle(run, fences[id(run)])):
             taken.append(run)
     ended = [run for run in taken if run.ended]
-    yield from release(Counter(run.job_id for run in ended))
+    yield from release(Counter(run.job_id for run in ended), failed=not_ended_well(ended))
     yield from counted(ended, now)
     return taken
 

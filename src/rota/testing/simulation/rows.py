@@ -19,13 +19,17 @@ from ...texts import storable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from ...core.extras import Extra
     from ...core.recorded import Recorded
     from ...job.handle import Job
     from .database import View
+
+
+#: the state of an ended job without unfinished runs, whose last run has not ended well
+KEPT = "over"
 
 
 class JobRow(NamedTuple):
@@ -88,7 +92,7 @@ def job_of(row: JobRow, home: tuple[Any, str | None] = (None, None)) -> Job:
     job = row.job.copy()
     job._home = home
     job.next_nominal, job.next_due, job.version = row.nominal, row.due, row.version
-    job.state, job.running, job.error = row.state, row.running, row.error
+    job.state, job.running, job.error = ENDED if row.state == KEPT else row.state, row.running, row.error
     return job
 
 
@@ -213,3 +217,16 @@ def released(row: JobRow, less: int) -> JobRow:
 def brought(row: NodeRow, now: int) -> NodeRow:
     """Return a lease that was renewed in the future, as it seems, as one that counts from now."""
     return row._replace(until=row.until - row.started + now, started=now)
+
+
+def visible(view: View, job_id: str) -> JobRow | None:
+    """Return the row of a job; one whose schedule is over is there as long as runs of it wait."""
+    row = view.jobs.get(job_id)
+    return None if row is None or (row.state == ENDED and not has_waiting(view, job_id)) else row
+
+
+def without_waiting(ids: Iterable[str] | None) -> Callable[[View], list[str]]:
+    """Return those of some jobs (None: of all) of which no run waits."""
+    return lambda view: [
+        id for id in (sorted(view.jobs) if ids is None else ids) if not has_waiting(view, id)
+    ]

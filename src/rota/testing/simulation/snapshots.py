@@ -24,7 +24,7 @@ from ...jobstores.searching import part_of_sorted
 from ...jobstores.server_clock import time_from
 from . import protocol, waiting
 from .database import COMMIT, Database, Deadlock, Duplicate, Waits
-from .rows import JobRow, is_due, job_of, next_waiting, recorded, run_of
+from .rows import KEPT, JobRow, is_due, job_of, next_waiting, recorded, run_of, visible
 from .rules import ALL
 
 TYPE_CHECKING = False
@@ -89,7 +89,7 @@ class SnapshotJobStore(BaseJobStore):
     # -- APScheduler's eight methods -----------------------------------------------------------------------------
 
     def lookup_job(self, job_id: str) -> Job | None:
-        row = self._read(lambda view: protocol.visible(view, job_id))
+        row = self._read(lambda view: visible(view, job_id))
         return None if row is None else self._job_of(row)
 
     def get_due_jobs(self, now: datetime) -> list[Job]:
@@ -103,7 +103,7 @@ class SnapshotJobStore(BaseJobStore):
         return None if following is None else moment(following, timezone) if timezone else moment(following)
 
     def get_all_jobs(self) -> list[Job]:
-        rows = self._read(lambda view: [row for row in view.jobs.values() if row.state != ENDED])
+        rows = self._read(lambda view: [row for row in view.jobs.values() if row.state not in (ENDED, KEPT)])
         return ordered(map(self._job_of, rows))
 
     def add_job(self, job: Job) -> None:
@@ -124,6 +124,10 @@ class SnapshotJobStore(BaseJobStore):
     def remove_all_jobs(self) -> list[Run]:
         ended: list[Run] = self._run(lambda: waiting.remove_all(self.now()))
         return ended
+
+    def _ended_jobs(self) -> list[Job]:
+        rows = self._read(lambda view: [row for row in view.jobs.values() if row.state in (ENDED, KEPT)])
+        return list(map(self._job_of, rows))
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 

@@ -10,13 +10,14 @@ from copy import copy
 
 from ...core.extras import extra_of, keeps_place
 from ...core.states import CLAIMED, ENDED, WAITING
+from ...core.transitions import not_ended_well
 from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, opened
 from ...errors import JobLookupError, StoreError
 from ...jobstores.requests_in_memory import job_for
 from .database import COMMIT, ROLLBACK, Change, Insert, Read
-from .failures import counted
-from .protocol import held, release, without_waiting
-from .rows import job_of, next_waiting, row_of, run_of, waiting_of, when
+from .failures import counted, keep_ended, open_kept
+from .protocol import held, release
+from .rows import KEPT, job_of, next_waiting, row_of, run_of, waiting_of, when, without_waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def open_runs(runs: Sequence[Run], now: int) -> Program:
             waiting = yield from _opened(run, now)
         if waiting is not None:
             found.append(waiting)
+    yield from open_kept([row.id for row in rows if row.state == KEPT and found])
     yield COMMIT
     return found
 
@@ -117,7 +119,9 @@ def take(
         more = running[id] - job.running
         if more:
             yield Change("jobs", [id], lambda row: True, lambda row: row._replace(running=row.running + more))  # noqa: B023  # executed before the next round
-    yield from _drop_ended([id for id, job in jobs.items() if job.state == ENDED])
+    over = [id for id, job in jobs.items() if job.state == ENDED]
+    yield from keep_ended(not_ended_well(run for run in changed if run.ended) & set(over))
+    yield from _drop_ended(over)
     yield from counted([run for run in changed if run.ended], now)
     yield COMMIT
     return changed

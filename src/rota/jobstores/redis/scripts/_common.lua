@@ -209,10 +209,18 @@ local function write(keys, documents, of_status)
   index(BY_JOB, keys)
 end
 
+-- The ends after which a job whose schedule is over stays.
+local FAILURES = {failed = true, timed_out = true, lost = true}
+
+-- Whether a job whose schedule is over is one that stays, though no run of it is left.
+local function stays(id, running) return running <= 0 and call('HEXISTS', JOBS, id) == 1 end
+
 -- Return the state of a job with another count of its runs, and its due time if it waited for their end (R6); nothing if only they
 -- kept it.
-local function counting(id, version, running, rest)
-  if running <= 0 and is_ended(rest) and not has_waiting(id) then return nil end
+--
+-- failed  whether the last of them has not ended well, so that a job whose schedule is over stays
+local function counting(id, version, running, rest, failed)
+  if running <= 0 and is_ended(rest) and not has_waiting(id) and not (failed and stays(id, 0)) then return nil end
   local nominal
   if running <= 0 then rest, nominal = released(rest) end
   return make(version, running, rest), nominal and starts(rest, '"active"') and nominal
@@ -230,7 +238,9 @@ local function write_counted(id, spec, rest)
 end
 
 -- Take ended runs (number by id) off the counts of their jobs (R6).
-local function count_down(ended)
+--
+-- failed  the ids of those whose last run has not ended well
+local function count_down(ended, failed)
   local ids = {}
   for id in pairs(ended) do ids[#ids + 1] = id end
   local states, changed = get(STATES, ids), {}
@@ -238,7 +248,7 @@ local function count_down(ended)
     local version, running, rest
     if states[i] then version, running, rest = parse(states[i]) end
     if version and version ~= '-1' then
-      local state, nominal = counting(id, version, math.max(running - ended[id], 0), rest)
+      local state, nominal = counting(id, version, math.max(running - ended[id], 0), rest, failed and failed[id])
       if state then
         changed[#changed + 1] = id
         changed[#changed + 1] = state

@@ -37,10 +37,29 @@ local function delete_parts(keys)
   each('HDEL', PARTS, gone)
 end
 
+-- Forget the jobs of some records whose schedule is over, and of which no record is left.
+local function forget_ended(keys)
+  local seen = {}
+  for _, key in ipairs(keys) do
+    local id = match(key, '^[^%z]*')
+    if not seen[id] then
+      seen[id] = true
+      local state = call('HGET', STATES, id)
+      local version, running, rest
+      if state then version, running, rest = parse(state) end
+      if version and version ~= '-1' and is_ended(rest) and stays(id, running)
+        and call('ZLEXCOUNT', BY_JOB, '[' .. id .. '\0', '(' .. id .. '\1') == 0 then
+        forget(id)
+      end
+    end
+  end
+end
+
 local function delete(status, keys)
   count_forgotten(status, keys)
   each('ZREM', STATUS .. status, keys)
   each('ZREM', BY_JOB, keys)
   delete_parts(keys)
   each('HDEL', RUNS, keys)
+  forget_ended(keys)
 end

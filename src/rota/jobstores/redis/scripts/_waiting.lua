@@ -71,9 +71,13 @@ local function end_waiting(key, member, status, document)
 end
 
 -- Forget a job whose schedule is over if nothing of it is under way or waits any more.
-local function settle(id)
+--
+-- failed  whether its last run has not ended well: then it stays
+local function settle(id, failed)
   local state = call('HGET', STATES, id)
   if not state then return end
   local version, running, rest = parse(state)
-  if version ~= '-1' and running <= 0 and is_ended(rest) and not has_waiting(id) then forget(id) end
+  if version ~= '-1' and running <= 0 and is_ended(rest) and not has_waiting(id) and not (failed and stays(id, 0)) then
+    forget(id)
+  end
 end

@@ -8,7 +8,7 @@
 local f, n = fields(ARGV[1])
 local keys = {}
 for i = 1, n, 5 do keys[#keys + 1] = f[i] .. '\0' .. f[i + 1] end
-local known, answer, ended = get(CLAIMED, keys), {}, {}
+local known, answer, ended, failed = get(CLAIMED, keys), {}, {}, {}
 local over, documents, of_status = {}, {}, {}
 for r, key in ipairs(keys) do
   local i = 5 * r - 4
@@ -21,11 +21,12 @@ for r, key in ipairs(keys) do
     add(of_status, f[i + 2], score(f[i + 1]))
     add(of_status, f[i + 2], key)
     ended[f[i]] = (ended[f[i]] or 0) + 1
+    failed[f[i]] = FAILURES[f[i + 2]]
   else
     answer[r] = call('HGET', RUNS, key) == f[i + 4] and '1' or '0'  -- R5: or the very same end again
   end
 end
 write(over, documents, of_status)  -- may be refused, and may be done again
 each('HDEL', CLAIMED, over)
-count_down(ended)  -- R6
+count_down(ended, failed)  -- R6
 return table.concat(answer)

@@ -17,5 +17,5 @@ if shown(call('HGET', STATES, id) or '') ~= found then return 'changed' end
 write({key}, {key, document}, {[status] = {score(nominal), key}})  -- may be refused, and may be done again
 call('HDEL', CLAIMED, key)
 write_counted(id, spec, rest)
-count_down({[id] = 1})  -- R6
+count_down({[id] = 1}, {[id] = FAILURES[status]})  -- R6
 return '1'

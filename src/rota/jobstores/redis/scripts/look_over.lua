@@ -25,7 +25,8 @@ for i, id in ipairs(ids) do
     if not (state == 'quarantined' and version ~= '-1') then show(hidden, id, specs[i], text) end
   else
     local count = under_way(id)
-    if running ~= count or (count == 0 and (due == 'held' or state == 'ended' and not has_waiting(id))) then
+    local kept = state == 'ended' and running <= 0 and specs[i]
+    if running ~= count or (count == 0 and (due == 'held' or state == 'ended' and not kept and not has_waiting(id))) then
       local changed, freed = counting(id, version, count, rest)
       if changed then call('HSET', STATES, id, changed) else forget(id) end
       if freed then due = freed end

@@ -11,9 +11,9 @@ local f = fields(ARGV[1])
 local id = f[1]
 local state = call('HGET', STATES, id)
 if not state then return 0 end
-local _, _, rest = parse(state)
+local _, running, rest = parse(state)
 local waits = has_waiting(id)
-if is_ended(rest) and not waits then return 0 end
+if is_ended(rest) and not waits and not stays(id, running) then return 0 end
 if waits then
   if not f[2] then return 'waiting' end
   cancel_all(id, f[2])

@@ -14,7 +14,7 @@ local id, expected, spec, rest, executor, due = unpack(f)
 local state = call('HGET', STATES, id)
 if not state then return 'gone' end
 local version, running, before = parse(state)
-if is_ended(before) then return 'gone' end
+if is_ended(before) and not stays(id, running) and not has_waiting(id) then return 'gone' end
 if expected ~= '' and expected ~= version then  -- R1
   -- The very same request may come twice.
   local again = version == raised(expected) and state == make(version, running, rest) and call('HGET', JOBS, id) == spec

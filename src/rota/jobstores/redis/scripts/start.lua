@@ -30,7 +30,7 @@ while i <= n do
   end
   answer[#answer + 1] = fits and '1' or '0'
   if fits then
-    local taken, lost = 0, 0
+    local taken, lost, failed = 0, 0, nil
     if f[i + 3] ~= '' then
       write_counted(id, f[i + 3], f[i + 4])
       state = call('HGET', STATES, id)
@@ -45,6 +45,7 @@ while i <= n do
       else
         if sub(document, -12) == '"damaged":1}' then keep(key, call('HGET', RUNS, key)) end
         end_waiting(key, member, status, document)
+        failed = FAILURES[status]
         if class == '0' then lost = lost + 1 end
       end
     end
@@ -52,8 +53,8 @@ while i <= n do
       local version, running, rest = parse(state)
       call('HSET', STATES, id, make(version, running + taken, rest))
     end
-    if lost > 0 then count_down({[id] = lost}) end  -- R6
-    settle(id)
+    if lost > 0 then count_down({[id] = lost}, {[id] = failed}) end  -- R6
+    settle(id, failed)
   end
   i = i + 5 + 6 * count
 end

@@ -17,7 +17,7 @@ local node, token, now = f[1], f[2], tonumber(f[3])
 -- The very same request may come twice.
 local answered = call('HGET', ANSWERS, node)
 if answered and starts(answered, token) then return sub(answered, #token + 1) end
-local i, answer, lost = 4, {}, {}
+local i, answer, lost, failed = 4, {}, {}, {}
 while i <= n do
   local id, count = f[i], tonumber(f[i + 2])
   local fits = shown(call('HGET', STATES, id) or '') == f[i + 1]  -- R1
@@ -39,12 +39,13 @@ while i <= n do
         write({key}, {key, document}, {[status] = {score(f[first]), key}})
         call('HDEL', CLAIMED, key)
         lost[id] = (lost[id] or 0) + 1
+        failed[id] = FAILURES[status]
       end
     end
   end
   i = i + 5 + 4 * count
 end
-count_down(lost)  -- R6
+count_down(lost, failed)  -- R6
 local won = table.concat(answer)
 call('HSET', ANSWERS, node, token .. won)
 return won
