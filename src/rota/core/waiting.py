@@ -123,9 +123,7 @@ class Taking:
             return False
         if keeps_place(extra):
             return True
-        if not may_claim(running, job.policy.max_instances) or self._is_due(
-            job
-        ):  # R2; the schedule goes first
+        if not may_claim(running, job.policy.limit) or self._is_due(job):  # R2; the schedule goes first
             self.busy.add(job.id)
             return False
         return True

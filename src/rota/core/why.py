@@ -62,10 +62,9 @@ def why(
     pending = job.next_nominal if at is None else at
     if pending is not None and not _is_time(job, pending):
         return f"{_shown(pending, zone)} is no time of its schedule ({job.trigger})."
-    if job.next_due == HELD or (pending is not None and pending <= now and job.running >= job.max_instances):
-        return (
-            f"It waits for room: {job.running} of its runs are under way (max_instances={job.max_instances})."
-        )
+    if job.next_due == HELD or (pending is not None and pending <= now and job.running >= job.policy.limit):
+        waits = f', overlap="{job.policy.overlap}"' if job.policy.waits_for_room else ""
+        return f"It waits for room: {job.running} of its runs are under way (max_instances={job.max_instances}{waits})."
     if pending is None:
         return "It has no time to come."
     if pending > now:

@@ -9,6 +9,7 @@ from ..callables import ASKED
 from ..clock import SECOND
 from ..core.extras import extra_of, keeps_place
 from ..core.orphans import linked
+from ..core.overlaps import REPLACED, TERMINATE_OTHER
 from ..core.states import CLAIMED
 from ..events import EVENT_JOB_CANCEL_REQUESTED, JobCancelRequestedEvent
 from ..executors.base import UNBOUNDED
@@ -174,7 +175,8 @@ def stop(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:
     run.heartbeat(note=CANCEL_REQUESTED)
     executor = outlet.executors.get(run.executor)
     if executor is not None:
-        executor.cancel_run(run)
+        by_force = reason == REPLACED and run.job is not None and run.job.policy.overlap == TERMINATE_OTHER
+        (executor.terminate_run if by_force else executor.cancel_run)(run)
     outlet.logger.info("Run %r was asked to stop: %s", run, reason)
     if outlet.wanted() & EVENT_JOB_CANCEL_REQUESTED:
         code, time = EVENT_JOB_CANCEL_REQUESTED, local(run.job, run.nominal)

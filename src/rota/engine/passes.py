@@ -261,13 +261,18 @@ class StorePass:
             from .busy import look_at_busy  # import time
 
             retries = look_at_busy(state, busy)
+        rooms: Mapping[str, int] = {}
+        if Policy.some_wait:
+            from .rooms import rooms_came  # import time
+
+            rooms = rooms_came(state.store, jobs, now)
         planning = self._watch.begin(state, jobs)
         decisions, goes_on = planning.decisions, False
         walks, late = state.walks, state.unclaimed.late
         walks.now, state.walks_until = now, self._outlet.clock.monotonic() + TURN
         try:
             is_plain = (
-                not late and not walks and not retries
+                not late and not walks and not retries and not rooms
             )  # as nearly always; asked once, not for each job
             for job in jobs:
                 if is_plain:
@@ -275,7 +280,7 @@ class StorePass:
                 else:
                     decision = late.pop((job.id, job.version), None)
                     at, waiting = walks.time_of(job) if walks else now, retries.get(job.id, ())
-                    decisions.append(decision or _decide(job, at, walks, waiting))
+                    decisions.append(decision or _decide(job, at, walks, waiting, rooms.get(job.id)))
                 if planning.left_behind is not None:
                     if decisions[-1] is None:  # this thread holds up nobody any more
                         decisions[-1] = _decide(job, now, None)
@@ -306,6 +311,10 @@ class StorePass:
         permission = (
             None if state.lease is None else state.lease.permission
         )  # what holds when they are claimed
+        if Policy.some_wait:
+            from .rooms import make_room  # import time
+
+            make_room(self._outlet, state, decisions)
         won = self._claim(decisions, now)
         in_hand = state.completions.in_hand
         if in_hand and [1 for each in won for run in each.runs if (run.job_id, run.nominal) in in_hand]:
@@ -349,7 +358,7 @@ class StorePass:
                     heads[alias] = [head]
                 if submitted:
                     announce_submission(self._outlet, state.alias, decision.job, EVENT_JOB_SUBMITTED, runs)
-            elif not decision.records and decision.error is None:
+            elif not decision.records and decision.error is None and not hasattr(decision, "waits_for_room"):
                 left_out.append(decision.job)
             if Policy.some_retry and hasattr(decision, "superseded"):
                 from .busy import tell_superseded  # rare
@@ -464,12 +473,14 @@ class StorePass:
         return (state.measured_at + MEASURED - now) / SECOND
 
 
-def _decide(job: Job, now: int, walks: Walks | None, retries: Sequence[Run] = ()) -> Decision | None:
+def _decide(
+    job: Job, now: int, walks: Walks | None, retries: Sequence[Run] = (), room_came: int | None = None
+) -> Decision | None:
     """Plan one job; whatever is wrong with it costs itself and never its neighbours. None: that goes on in a later pass."""
     if job.state == QUARANTINED:
         return quarantine(job, job.error or "it could not be restored")
     try:
-        return plan(job, now, walks, retries)
+        return plan(job, now, walks, retries, room_came)
     except BaseException as exc:  # a trigger may raise anything
         if is_interrupt(exc):
             raise

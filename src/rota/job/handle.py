@@ -309,7 +309,7 @@ class Job:
     @property
     def coalesce(self) -> bool:
         """Whether several owed times become one run."""
-        return self.policy.coalesce
+        return self.policy.merges
 
     @coalesce.setter
     def coalesce(self, value: bool) -> None:

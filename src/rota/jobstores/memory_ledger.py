@@ -151,7 +151,7 @@ class MemoryLedger:
         waiting = self.beside.waiting
         keys = [(run.job_id, run.nominal) for run in decision.superseded]
         runs = [waiting[key] for key in keys if key in waiting]
-        if len(runs) < len(keys) or not may_claim(running - len(runs), decision.job.policy.max_instances):
+        if len(runs) < len(keys) or not may_claim(running - len(runs), decision.job.policy.limit):
             return None
         for run in runs:
             del waiting[run.job_id, run.nominal]

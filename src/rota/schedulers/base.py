@@ -85,7 +85,8 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
     :param timezone: the default zone of triggers and naive datetimes, as object or name (the local zone)
     :param jobstore_retry_interval: the longest wait in seconds between two tries with a store that fails (10)
     :param job_defaults: defaults for ``misfire_grace_time``, ``coalesce``, ``max_instances``, ``expires``,
-        ``on_lost``, ``max_attempts``, ``keep_log``, ``on_failure``, ``retry``, ``timeout``, ``heartbeat_timeout``
+        ``on_lost``, ``max_attempts``, ``keep_log``, ``on_failure``, ``retry``, ``timeout``,
+        ``heartbeat_timeout``, ``overlap``
     :param jobstores: job stores by alias: objects, URLs (``postgresql://…``), or dictionaries with ``type`` (plug-in name),
         ``class`` or ``url`` and arguments
     :param executors: executors by alias: objects, or dictionaries with ``type`` or ``class`` and arguments
@@ -405,6 +406,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         retry: Retry | bool | None = undefined,
         timeout: float | timedelta | None = undefined,
         heartbeat_timeout: float | timedelta | None = undefined,
+        overlap: str = undefined,
         **trigger_args: Any,
     ) -> Job:
         """Add a job and wake the scheduler up.
@@ -444,6 +446,10 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
             ``current_run().cancelled``, and keeps its place until it returns. The run ends as "timed_out"
         :param heartbeat_timeout: how long a run may go on without calling ``current_run().heartbeat()`` (seconds); None (the
             default): it need not. Then the same happens
+        :param overlap: what a due time meets while ``max_instances`` runs are under way. "skip" (the default): it is recorded as
+            skipped. "buffer_one": the newest owed time runs when a place comes free; "buffer_all": every owed time does, the oldest
+            first. "cancel_other", "terminate_other": the oldest run is asked to stop, or its worker process ended, and the newest
+            owed time runs in its place. "allow_all": there is no limit
         :param trigger_args: the arguments of the trigger that ``trigger`` names
         :return: the job
         :raises InvalidJobError: (its subclasses) for whatever is wrong with the job
@@ -479,6 +485,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
             retry,
             timeout,
             heartbeat_timeout,
+            overlap,
             **trigger_args,
         )
         if connection is not None:

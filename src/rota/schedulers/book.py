@@ -6,11 +6,13 @@ Before ``start()`` they wait in a list; from then on they are in the job stores.
 from __future__ import annotations
 
 from ..callables import ASKED, lacking
+from ..core.overlaps import TERMINATE_OTHER
 from ..core.policy import Policy, check_log
 from ..core.states import NEW, PAUSED, undo_job_state
 from ..errors import (
     ConflictingIdError,
     JobLookupError,
+    JobValueError,
     ResourceMissingError,
     SchedulerNotRunningError,
     StoreConflictError,
@@ -156,6 +158,20 @@ class JobBook:
                 raise ResourceMissingError(name, in_workers(name))
             raise ResourceMissingError(name)
 
+    def check_policy(self, job: Job) -> None:
+        """Refuse a job whose ``overlap`` its executor cannot carry out, unless others run it.
+
+        :raises JobValueError: if that is so
+        """
+        if job.policy.overlap != TERMINATE_OTHER or not self.runs_jobs:
+            return
+        executor = self.scheduler._executors.get(job.executor)
+        if executor is not None and not executor.in_workers:
+            raise JobValueError(
+                f'overlap must be another than "terminate_other" for executor {job.executor!r}, got it for job {job.id!r}; only '
+                f'worker processes can be ended: use a ProcessPoolExecutor, or overlap="cancel_other"'
+            )
+
     # -- looking up ----------------------------------------------------------------------------------------------
 
     def find(self, job_id: str, jobstore_alias: str | None) -> Job | None:
@@ -205,9 +221,10 @@ class JobBook:
             store = scheduler._jobstores.get(jobstore_alias) or scheduler._lookup_jobstore(jobstore_alias)
         except TypeError:  # not hashable
             store = scheduler._lookup_jobstore(jobstore_alias)
-        if job.executor not in scheduler._executors or ASKED or Policy.some_keep_log:
+        if job.executor not in scheduler._executors or ASKED or Policy.some_keep_log or Policy.some_wait:
             self.check_executor(job.executor)
             self.check_resources(job)
+            self.check_policy(job)
             check_log(job.policy, store.longest_log)
         explicit = job.state != NEW
         now = now_by_clock_of(store, job) if store.has_clock else scheduler.clock.now()
@@ -353,6 +370,7 @@ class JobBook:
                 store.obey_program()
             store.check_job(draft)
             check_log(draft.policy, store.longest_log)
+            self.check_policy(draft)
             nominal, before = draft.next_nominal, job.next_nominal
             if nominal is not None and (before is None or nominal < before):  # set back, or resumed
                 now = store.now()

@@ -38,9 +38,10 @@ def add_together(book: JobBook, jobs: Sequence[Job], alias: str, replace: bool, 
     check_unique(jobs)
     for executor in dict.fromkeys(job.executor for job in jobs):
         book.check_executor(executor)
-    if ASKED or Policy.some_keep_log:
+    if ASKED or Policy.some_keep_log or Policy.some_wait:
         for job in jobs:
             book.check_resources(job)
+            book.check_policy(job)
             check_log(job.policy, store.longest_log)
     now = store.now()
     planned = set()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..callables import described
 from ..clock import FIRST_SHOWN, LAST_SHOWN, MINUTE, SECOND
+from ..core.overlaps import check_overlap
 from ..core.plan import due_time
 from ..core.policy import DEFAULT_POLICY, OPTION_NAMES, with_options
 from ..core.states import ACTIVE, NEW, set_job_state
@@ -102,6 +103,7 @@ class NewJobs:
         retry: Retry | bool | None = undefined,
         timeout: float | timedelta | None = undefined,
         heartbeat_timeout: float | timedelta | None = undefined,
+        overlap: str = undefined,
         **trigger_args: Any,
     ) -> tuple[Job, dict[str, Any]]:
         """Make a job that is not stored yet; return it and the options of its policy that were given."""
@@ -117,6 +119,7 @@ class NewJobs:
             and retry is _UNSET
             and timeout is _UNSET
             and heartbeat_timeout is _UNSET
+            and overlap is _UNSET
             and coalesce is _UNSET
         ):
             options = _NO_OPTIONS  # type: ignore[unreachable]
@@ -133,6 +136,7 @@ class NewJobs:
                 heartbeat_timeout,
                 on_failure,
                 retry,
+                overlap,
             )
             options = _options_of(given)
         if trigger == "crontab" and id is not None:
@@ -151,7 +155,9 @@ class NewJobs:
             name=name,
             next_run_time=next_run_time,
         )
-        job.policy = with_options(self.default_policy, options) if options else self.default_policy
+        job.policy = policy = with_options(self.default_policy, options) if options else self.default_policy
+        if policy.waits_for_room:
+            check_overlap(policy.overlap, job.trigger)
         if tags is not None or metadata is not None:
             job._modify(tags=tags, metadata=metadata)
         return job, options

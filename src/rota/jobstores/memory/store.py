@@ -14,6 +14,7 @@ from ...compat.absent import refuse
 from ...core.plan import is_by_hand
 from ...core.policy import Policy
 from ...core.states import ACTIVE, ENDED, set_job_state
+from ...core.transitions import is_allowed, released
 from ...errors import ConflictingIdError, JobLookupError
 from ..base import ALIASES, COUNTED, BaseJobStore
 from ..memory_ledger import MemoryLedger
@@ -250,7 +251,7 @@ class MemoryJobStore(BaseJobStore):
                     continue
                 if came_back and job.id in came_back and not self._runs.leave_out(decision):  # R4
                     came_back.discard(job.id)
-                if Policy.some_retry and not self._supersede(decision, now):  # R2, R4
+                if (Policy.some_retry or not decision.runs) and not self._is_allowed(decision, now):  # R2, R4
                     continue
                 won.append(decision)
                 job.next_nominal = decision.next_nominal  # R3
@@ -283,10 +284,10 @@ class MemoryJobStore(BaseJobStore):
             self._runs.claimed_until = max(self._runs.claimed_until, latest)
             self._recorded.add(decision.job.id)
 
-    def _supersede(self, decision: Decision, now: int) -> bool:
+    def _is_allowed(self, decision: Decision, now: int) -> bool:
         """End the waiting retries of a decision; False: it cannot be carried out."""
         if not hasattr(decision, "superseded"):
-            return True
+            return bool(decision.runs) or is_allowed(decision, decision.job.running)
         ended = self._runs.supersede(decision, decision.job.running, now)
         decision.job.running -= ended or 0
         return ended is not None
@@ -305,9 +306,8 @@ class MemoryJobStore(BaseJobStore):
                     self._runs.count_down(run.job_id)
                     continue
                 job.running -= 1
-                if job.next_due == HELD and job.running <= 0:
-                    job.next_due = job.next_nominal
-                    self._push(job)
+                if job.next_due == HELD:
+                    self._let_go_on(job)
             self._runs.extend(runs)
         return []
 
@@ -331,8 +331,14 @@ class MemoryJobStore(BaseJobStore):
             self._runs.count_down(run.job_id)
             return
         job.running -= 1
-        if job.next_due == HELD and job.running <= 0:
-            job.next_due = job.next_nominal
+        if job.next_due == HELD:
+            self._let_go_on(job)
+
+    def _let_go_on(self, job: Job) -> None:
+        """Make a job due that waits for the end of its runs, if so many have ended (R6)."""
+        due = released(job.next_nominal, HELD, job.running, job.policy.spare)
+        if due != HELD:
+            job.next_due = due
             self._push(job)
 
     def recount(self, jobs: Sequence[Job]) -> None:

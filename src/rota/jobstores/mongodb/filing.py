@@ -9,6 +9,9 @@ from contextlib import suppress
 
 from pymongo import ReplaceOne, UpdateMany, UpdateOne
 
+from ...clock import HELD
+from ...codec.options import spare_in
+from ...core.policy import Policy
 from ...core.states import WAITING
 from ...errors import HeldRowsError
 from .forms import LISTS, ONLY_WAITS, OVER, entries_of, is_waiting, key_of, numbered
@@ -65,6 +68,23 @@ class Filing:
             idle = {"_id": {"$in": list(ids)}, "under_way": [], "pending": []}
             jobs.bulk_write([*pulls, *release(list(ids)), UpdateMany(idle, {"$unset": {"busy": 1}})])
             jobs.delete_many({**idle, "state": {"$in": OVER}})
+            if Policy.some_wait:
+                self._let_go_on(ids)
+
+    def _let_go_on(self, ids: Sequence[str]) -> None:
+        """Make jobs due that wait for a place and not for the end of all of their runs (R6)."""
+        held = {"next_due": HELD, "under_way.0": {"$exists": True}}
+        found = self._server.jobs.find({"_id": {"$in": list(ids)}, **held}, {"options": 1})
+        free = [
+            UpdateOne(
+                {"_id": document["_id"], **held, f"under_way.{spare}": {"$exists": False}},
+                [{"$set": {"next_due": "$next_nominal"}}],
+            )
+            for document in found
+            if (spare := spare_in(document.get("options")))
+        ]
+        if free:
+            self._server.jobs.bulk_write(free, ordered=False)
 
     def settle(self, ids: Sequence[str]) -> None:
         """Take note of jobs of which all unfinished runs wait, so that nobody looks for runs under way among them."""

@@ -236,7 +236,7 @@ def _claim_of(decisions: Sequence[Decision], now: int) -> list[str]:
             job.id,
             str(decision.version),
             str(len(runs)),
-            str(job.policy.max_instances),
+            str(-job.policy.limit if hasattr(decision, "waits_for_room") else job.policy.limit),
             state_of(state, decision.next_nominal, due, executor, decision.error),
             executor,
             time_of(state, due),

@@ -71,9 +71,7 @@ class Orphans:
 
     def recount_busy(self, conn: Connection, jobs: Mapping[str, Job], orphaned: Mapping[str, int]) -> None:
         """Check the counters of jobs that seem to have no room for their orphaned runs (R2)."""
-        busy = [
-            id for id, job in jobs.items() if not 0 <= job.running - orphaned[id] < job.policy.max_instances
-        ]
+        busy = [id for id, job in jobs.items() if not 0 <= job.running - orphaned[id] < job.policy.limit]
         for id, running in self._jobs.recount(conn, busy, wait=False).items() if busy else ():
             jobs[id].running = running
 

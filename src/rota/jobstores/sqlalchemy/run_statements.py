@@ -37,7 +37,7 @@ class RunStatements:
         self._runs = tables.runs
         self._claims(tables)
         self._ends()
-        self._counters()
+        self._counters(tables)
         self._orphans()
 
     def _claims(self, tables: Tables) -> None:
@@ -128,7 +128,7 @@ class RunStatements:
             runs.c.job_id == bindparam("b_job"), runs.c.nominal == bindparam("b_nominal")
         )
 
-    def _counters(self) -> None:
+    def _counters(self, tables: Tables) -> None:
         jobs, c = self._jobs, self._jobs.c
         # Not as a set: there is no order in the assignments of MySQL's UPDATE that is joined with one.
         self.release = Prepared(partial(_release, jobs), "b_id", "b_less", writes_out=False)
@@ -144,6 +144,19 @@ class RunStatements:
             alike=("b_less",),
         )
         self.release_held = Prepared(partial(_release, jobs, held=True), "b_id", "b_less", writes_out=False)
+        self.look_held = select(c.id, c.options).where(
+            tables.database.is_one_of(c.id), c.next_due == HELD, c.running > 0
+        )
+        #: makes jobs due, after that, that wait for a place and not for all of their runs
+        self.release_room = Prepared(
+            lambda value: (
+                jobs.update()
+                .where(c.id == value("b_id"), c.next_due == HELD, c.running <= value("b_spare"))
+                .values(next_due=c.next_nominal)
+            ),
+            "b_id",
+            "b_spare",
+        )
         # R6: a job whose schedule is over goes with its last run.
         waits = has_waiting(jobs, self._runs)
         over = (c.state == ENDED, c.running <= 0, not_(waits))

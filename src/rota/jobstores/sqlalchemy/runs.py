@@ -12,10 +12,11 @@ from sqlalchemy import select
 
 from ...clock import HELD
 from ...codec.damaged import MOST, count_of, is_damaged, version_of
+from ...codec.options import spare_in
 from ...core.policy import Policy
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, END_STATES, ENDED
-from ...core.transitions import marked, may_claim
+from ...core.transitions import is_allowed, marked
 from ...texts import storable
 from .databases.base import BATCH
 from .forms import (
@@ -126,9 +127,9 @@ class Runs:
         rows = []
         for decision in decisions:
             job, more = decision.job, len(decision.runs)
-            if decision.state == ENDED and not more:
-                return False  # whether such a job goes depends on its counter
-            most = job.policy.max_instances - 1 if more else HELD
+            if not more and (decision.state == ENDED or hasattr(decision, "waits_for_room")):
+                return False  # whether such a job goes, or waits, depends on its counter
+            most = job.policy.limit - 1 if more else HELD
             following = (decision.next_nominal, decision.next_due, decision.version + 1, more)  # R3
             rows.append(
                 (*following, decision.state, storable(decision.error), now, job.id, decision.version, most)
@@ -168,7 +169,7 @@ class Runs:
             if running is None:
                 running = self._jobs.recount(conn, [id]).get(id, 0)
             gone = getattr(decision, "superseded", ())
-            if decision.runs and not may_claim(running - len(gone), decision.job.policy.max_instances):  # R2
+            if not is_allowed(decision, running - len(gone)):  # R2
                 continue  # the planner looks at it again
             if gone and not self._end_superseded(conn, id, gone, now):  # R4
                 continue
@@ -308,6 +309,18 @@ class Runs:
         """
         if not ended:
             return False
+        is_due = self._count_down(conn, ended, now, over)
+        return (Policy.some_wait and self._let_go_on(conn, ended)) or is_due
+
+    def _let_go_on(self, conn: Connection, ids: Collection[str]) -> bool:
+        """Make jobs due that wait for a place and not for the end of all of their runs (R6); return whether there is one."""
+        held: dict[str, int] = {}
+        for some in self._database.in_parameters(sorted(ids)):
+            rows = conn.execute(self.sql.look_held, {"ids": some}).all()
+            held.update((id, spare) for id, options in rows if (spare := spare_in(options)))
+        return bool(held and self.sql.release_room.run(conn, sorted(held.items())))
+
+    def _count_down(self, conn: Connection, ended: Mapping[str, int], now: int, over: bool) -> bool:
         rows = sorted(ended.items())
         if over and self.sql.delete_ended.run(conn, rows) == len(rows):
             return False

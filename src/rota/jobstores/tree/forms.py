@@ -11,6 +11,7 @@ from collections import Counter
 
 from ...clock import HELD
 from ...codec.damaged import DAMAGED, MOST, MOST_VERSION, NO_VERSION, STATES, is_time
+from ...codec.options import spare_in
 from ...core.extras import SCHEDULE, extra_of, keeps_place, tell, text_of
 from ...core.states import ACTIVE, ENDED, MANUAL, QUARANTINED, WAITING, set_job_state
 from ...core.transitions import released
@@ -191,7 +192,10 @@ class Doc:
         new.running = max(self.running - ended, 0)
         if new.running == 0 and new.waiting == 0 and not new.is_visible:
             return None
-        new.due = released(new.nominal, new.due, new.running)
+        if new.due == HELD:
+            new.due = released(
+                new.nominal, new.due, new.running, spare_in(new.parts[_PARTS.index("options")])
+            )
         return new
 
     def job(self, format: JobFormat, scheduler: Any, alias: str | None, healing: bool = False) -> Job:

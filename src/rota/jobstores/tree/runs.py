@@ -12,7 +12,7 @@ from ...core.extras import extra_of
 from ...core.orphans import by_job
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.states import CLAIMED, ENDED, QUARANTINED
-from ...core.transitions import marked, may_claim, moved
+from ...core.transitions import is_allowed, marked, moved
 from ...core.tries import end_superseded
 from ...errors import StoreConflictError
 from ...texts import storable
@@ -418,7 +418,7 @@ def _is_open(decision: Decision, doc: Doc | None) -> bool:
     if doc is None or not doc.is_visible or doc.version != decision.version:
         return False
     running = doc.running - len(getattr(decision, "superseded", ()))
-    return not decision.runs or may_claim(running, decision.job.policy.max_instances)
+    return is_allowed(decision, running)
 
 
 def _moved_cancel(before: Entry, run: Run) -> list[Change]:

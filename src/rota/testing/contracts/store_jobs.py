@@ -82,7 +82,7 @@ def make_job(
     values: dict[str, Any] = {"args": (), "kwargs": {}, "executor": "default", "trigger": trigger}
     options: dict[str, Any] = {
         name: attributes.pop(name)
-        for name in ("max_instances", "coalesce", "on_lost", "max_attempts", "retry")
+        for name in ("max_instances", "coalesce", "on_lost", "max_attempts", "retry", "overlap")
         if name in attributes
     }
     job = Job(None, id=id, func=func, **{**values, **attributes})

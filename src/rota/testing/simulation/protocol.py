@@ -12,7 +12,7 @@ from ...codec.unrestored import can_run
 from ...core.orphans import linked, sort_out
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, ENDED, SKIPPED, WAITING
-from ...core.transitions import marked, may_claim
+from ...core.transitions import is_allowed, marked
 from ...core.tries import end_superseded
 from ...errors import ConflictingIdError, JobLookupError, StoreConflictError, StoreError
 from ...jobstores.documents import label_of
@@ -208,7 +208,7 @@ def _claim(
             continue
         gone = getattr(decision, "superseded", ())
         left = row.running - len(gone)
-        is_full = bool(decision.runs) and not may_claim(left, row.job.policy.max_instances)
+        is_full = not is_allowed(decision, left)
         if rules.heals and (is_full or any(_is_refusal(record) for record in decision.records)):
             healed = yield from _healed(row)
             if healed is not None:

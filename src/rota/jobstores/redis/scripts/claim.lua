@@ -7,9 +7,10 @@
 -- ARGV[1]  node, now, token, how often the node's lease was renewed and until when it lasts, as the node knows;
 --          number of ranges of times, and for each range, in which no other record may be: its place among the records, id,
 --          first and last nominal time;
---          for each decision: id, version, number of runs, limit of runs under way, rest, executor, due time, number of
---          runs and records, number of retries that it supersedes; for each run and record nominal time, status, document; for
---          each such retry nominal time, how the document of the waiting run begins, document of its end
+--          for each decision: id, version, number of runs, limit of runs under way (negative: as many have to be), rest,
+--          executor, due time, number of runs and records, number of retries that it supersedes; for each run and record nominal
+--          time, status, document; for each such retry nominal time, how the document of the waiting run begins, document of its
+--          end
 -- Returns  "1" or "0" for each decision; or
 --          "?" for a node without a lease; "-" if its lease is over; "!" and the identity of the store if its lease is not
 --          as it was;
@@ -77,7 +78,10 @@ for d, i in ipairs(at) do
     runs = tonumber(runs)
     running = running - ending
     local retries = ending > 0 and superseded_by(id, i + 9 + 3 * count, ending)
-    if version == expected and (runs == 0 or running < tonumber(limit)) and retries ~= nil then
+    limit = tonumber(limit)
+    local has_room = runs == 0 or running < limit
+    if limit < 0 then has_room = running >= -limit end
+    if version == expected and has_room and retries ~= nil then
       for _, retry in ipairs(retries or {}) do superseded[#superseded + 1] = retry end
       won[d] = '1'
       keep_state(id, state)
