@@ -38,6 +38,7 @@ class Snapshot:
         "next_due",
         "next_nominal",
         "running",
+        "spare",
         "state",
         "trigger",
         "version",
@@ -50,7 +51,8 @@ class Snapshot:
         self.next_due: int | None = job.next_due
         self.running: int = job.running
         self.trigger: BaseTrigger = job.trigger
-        self.max_instances: int = job.policy.max_instances
+        self.max_instances: int = job.policy.limit
+        self.spare: int = job.policy.spare
 
 
 class Audit:
@@ -316,6 +318,11 @@ class Audit:
             else:
                 self.require(id(run) in stale, f"the stale outcome of {name(key)} by {fence} was not refused")
                 self.count("refused")
+        for job_id in {run.job_id for run in runs}:
+            job = self.look(job_id)
+            if job is not None and job.state == ACTIVE and job.next_due == HELD:
+                self.require(job.running > job.spare, f"{job_id} waits for room beside {job.running} runs")
+                self.count("waited for room")
 
     def renew(
         self,
@@ -426,7 +433,7 @@ class Audit:
         rightful = [
             other for other in executing if other.job_id == run.job_id and self.is_rightful(other, latest)
         ]
-        beside, limit = len(rightful), run.job.policy.max_instances
+        beside, limit = len(rightful), run.job.policy.limit
         self.require(
             beside < limit, f"{name(key)} was started beside {beside} others (max_instances={limit})"
         )
@@ -454,7 +461,7 @@ class Audit:
             job.running == under_way, f"{job_id} counts {job.running} runs under way; there are {under_way}"
         )
         if job.next_due == HELD:
-            self.require(under_way, f"{job_id} waits for runs that have ended")
+            self.require(under_way > job.spare, f"{job_id} waits for runs that have ended, beside {under_way}")
         else:
             self.require(
                 job.next_due is not None and job.next_due > now, f"{job_id} is overdue: {job.next_due}"

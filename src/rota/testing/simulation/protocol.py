@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ...clock import HELD
 from ...codec.unrestored import can_run
 from ...core.orphans import linked, sort_out
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, ENDED, SKIPPED, WAITING
-from ...core.transitions import is_allowed, marked
+from ...core.transitions import is_allowed, marked, released
 from ...core.tries import end_superseded
 from ...errors import ConflictingIdError, JobLookupError, StoreConflictError, StoreError
 from ...jobstores.documents import label_of
@@ -113,7 +112,7 @@ def save(new: JobRow, version: int | None) -> Program:
         return False
 
     def saved(row: JobRow) -> JobRow:
-        due = new.nominal if new.due == HELD and row.running <= 0 else new.due
+        due = released(new.nominal, new.due, row.running)
         return new._replace(due=due, running=row.running, version=stored.version + 1)
 
     found = yield Change("jobs", [new.id], lambda row: row.version == stored.version, saved)
@@ -369,7 +368,7 @@ def _is_over(row: JobRow, less: int) -> bool:
 
 
 def _released(row: JobRow, less: int) -> JobRow:
-    due = row.nominal if row.due == HELD and row.running <= less else row.due
+    due = released(row.nominal, row.due, row.running - less, row.job.policy.spare)
     return row._replace(due=due, running=row.running - less)
 
 

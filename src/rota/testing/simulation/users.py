@@ -49,6 +49,10 @@ KINDS = (*OF_SCHEDULES, "ask for a run of", "ask for a run of", "cancel a run of
 WORK = "rota.testing.simulation.nodes:work"
 
 
+#: what due times of the jobs meet, drawn by their numbers; of terminate_other the simulation has no worker processes
+_OVERLAPS = ("skip", "skip", "skip", "buffer_one", "buffer_all", "cancel_other", "allow_all")
+
+
 class Users:
     """The users of one world.
 
@@ -61,7 +65,7 @@ class Users:
         self._audit = audit
         self._say = say
         self._ticks_of_phase = 0
-        self._policies = [self._policy() for _ in range(JOBS)]
+        self._policies = [self._policy(number) for number in range(JOBS)]
         #: the latest trigger with which each job was replaced
         self._triggers: dict[int, BaseTrigger] = {}
 
@@ -127,9 +131,10 @@ class Users:
             WORK, trigger, id=job_id, replace_existing=kind == "replace", **self._policies[number]
         )
 
-    def _policy(self) -> dict[str, Any]:
+    def _policy(self, number: int) -> dict[str, Any]:
         rng = self._rng
-        return {
+        overlap = _OVERLAPS[(self._seed + number) % len(_OVERLAPS)]
+        options: dict[str, Any] = {
             "coalesce": rng.random() < 0.5,
             "max_instances": rng.choice((1, 1, 2, 3)),
             "misfire_grace_time": rng.choice((None, None, 3, 10)),
@@ -137,7 +142,10 @@ class Users:
             "max_attempts": rng.choice((1, 2, 3)),
             "expires": rng.choice((None, None, None, 8)),
             "retry": self._retry(),
+            "overlap": overlap,
         }
+        options.pop({"buffer_all": "coalesce", "allow_all": "max_instances"}.get(overlap, ""), None)
+        return options
 
     def _retry(self) -> Retry | None:
         """Return how a job is tried again: mostly not. Its waits are no longer than the simulation takes to come to rest."""
