@@ -195,10 +195,27 @@ class NewJobs:
             return
         if first > LAST_SHOWN or first < FIRST_SHOWN:
             checked_time(first, "the first run", trigger)
+        if job.policy.supersedes:
+            self._warn_of_wait(job, first)
         # set_next() and due_time(), of which the calls cost more than what they do here: the job is a new one.
         job.next_nominal = first
         job.next_due = first if trigger.regular else due_time(job, first)
         set_job_state(job, ACTIVE)
+
+    def _warn_of_wait(self, job: Job, first: int) -> None:
+        """Warn of a retry whose wait is so long that the next scheduled time ends it each time."""
+        retry = job.policy.retry
+        assert retry is not None
+        with AskedBy(self._scheduler):
+            following = job.trigger.after(first, first)
+        if following is not None and following - first <= retry.wait_initial * SECOND:
+            self.log.warning(
+                'Retries of job "%s" wait for %g s at least and its next time comes after %g s, which ends them: let wait_initial '
+                "be shorter, or let the retry have until=None",
+                job.name,
+                retry.wait_initial,
+                (following - first) / SECOND,
+            )
 
     # -- what is refused, or warned of ---------------------------------------------------------------------------
 

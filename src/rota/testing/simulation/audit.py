@@ -461,7 +461,9 @@ class Audit:
             job.running == under_way, f"{job_id} counts {job.running} runs under way; there are {under_way}"
         )
         if job.next_due == HELD:
-            self.require(under_way > job.spare, f"{job_id} waits for runs that have ended, beside {under_way}")
+            self.require(
+                under_way > job.spare, f"{job_id} waits for runs that have ended, beside {under_way}"
+            )
         else:
             self.require(
                 job.next_due is not None and job.next_due > now, f"{job_id} is overdue: {job.next_due}"
