@@ -294,14 +294,24 @@ def test_a_wait_that_is_none_is_refused(kind, value):
 # ------------------------------------------------------------------------------------------------------------- cancels
 
 
-@pytest.mark.parametrize("how", ["cancelled", "asked"])
-def test_what_somebody_has_asked_to_stop_is_not_tried_again(how):
+def test_what_was_stopped_is_not_tried_again():
     run = failed(retry=PLAIN)
-    if how == "cancelled":
-        run.cancelled = True
-    else:
-        extra_of(run).cancel = "enough"
+    run.cancelled = True
     assert (next_try(run, NOW), run.status) == (None, FAILED)
+
+
+def test_what_has_failed_and_somebody_has_asked_to_stop_is_cancelled():
+    run = failed(ValueError("wrong"), retry=PLAIN)
+    extra_of(run).cancel = "enough"
+    assert (next_try(run, NOW), run.status, run.reason) == (None, CANCELLED, "enough")
+    assert (run.error_type, next_try(run, NOW)) == ("ValueError", None)
+
+
+def test_what_was_asked_to_stop_after_its_time_was_over_has_timed_out():
+    run = run_of(retry=PLAIN)
+    end(run, TIMED_OUT, "timeout", NOW)
+    extra_of(run).cancel = "enough"
+    assert (next_try(run, NOW), run.status, run.reason) == (None, TIMED_OUT, "timeout")
 
 
 @pytest.mark.parametrize(

@@ -93,8 +93,7 @@ def next_try(run: Run, now: int, may_rerun: bool = True, is_leaving: bool = Fals
         return _after_shutdown(run, now)
     # What has timed out was asked to stop for that.
     if asked is not None or (run.cancelled and run.status != TIMED_OUT and not leaves):
-        if run.status == SNOOZED:
-            end(run, CANCELLED, asked or "cancelled while it was running", now)
+        stop_instead(run, asked or "cancelled while it was running", now)
         return None
     return _after_attempt(run, now, may_rerun)
 
@@ -130,6 +129,13 @@ def _after_shutdown(run: Run, now: int) -> int | None:
         end(run, LOST, "its scheduler was shut down while it was running", now)
         return None
     return _waits(run, SNOOZED, now, counts=False)
+
+
+def stop_instead(run: Run, reason: str, now: int) -> None:
+    """End a run that is not tried again because somebody has asked it to stop; a time that was over before decides its end."""
+    extra_of(run).not_before = None
+    if run.status == SNOOZED or (run.status in (FAILED, LOST) and asked_to_stop(run) is not None):
+        end(run, CANCELLED, reason, now)
 
 
 def not_given_back(run: Run, reason: str, now: int) -> None:

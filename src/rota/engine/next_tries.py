@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from ..core.details import DIED, GIVEN_BACK, before_another, forgotten_with, last_attempt, part_of_attempt
 from ..core.extras import RETRY, extra_of
+from ..core.run import asked_to_stop
 from ..core.states import CANCELLED, CLAIMED, FAILED, LOST, SNOOZED
-from ..core.tries import FINAL, next_try, not_given_back
+from ..core.tries import FINAL, next_try, not_given_back, stop_instead
 from ..errors import HeldRowsError
 from ..events import EVENT_JOB_RETRYING, JobRetryingEvent
 from ..executors.steps import chain
@@ -138,7 +139,13 @@ class NextTries:
         keep_attempts(self._store, runs, words, node, self._outlet.logger)
         refused = self._store.give_back(runs, now)
         unkept = set(map(id, refused))
-        found.refused += refused
+        for run in refused:
+            asked = asked_to_stop(run)
+            if asked is None:
+                found.refused.append(run)
+            else:  # by somebody whose word has come to the store, and not here yet
+                stop_instead(run, asked, now)
+                found.ended.append(run)
         found.waiting += [run for run in runs if id(run) not in unkept]
 
     def _write_singly(

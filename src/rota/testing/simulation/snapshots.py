@@ -229,7 +229,7 @@ class SnapshotJobStore(BaseJobStore):
         return found
 
     def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
-        refused: list[Run] = self._run(lambda: waiting.give_back(runs, now)) if runs else []
+        refused: list[Run] = self._run(lambda: waiting.give_back(runs, now, self._rules)) if runs else []
         for run in runs:
             if run not in refused:
                 given_back(run, extra_of(run).not_before or now)
