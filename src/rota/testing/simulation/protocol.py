@@ -380,11 +380,14 @@ def renew(node: str, now: int, until: int, in_hand: Collection[Run], in_doubt: b
     """Renew or begin a lease; return None, or the runs that are not the node's any more if that was looked at."""
     before = yield Read(lambda view: view.nodes.get(node))
     new = NodeRow(node, until, now)
+    ran = before is not None and before.until >= now
     if before is None:
         yield Insert("nodes", lambda view: {node: new})
-    else:
+    elif ran:  # unless somebody has taken it for a lease of the future meanwhile, as the clock was set back
+        ran = bool((yield Change("nodes", [node], lambda row: row.until == before.until, lambda row: new)))
+    if before is not None and not ran:
         yield Change("nodes", [node], lambda row: True, lambda row: new)
-    looks = bool(in_hand) if before is None else before.until < now or in_doubt
+    looks = bool(in_hand) if before is None else not ran or in_doubt
     if not looks:
         yield COMMIT
         return None
