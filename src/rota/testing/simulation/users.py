@@ -5,6 +5,8 @@ They choose at random; the audit decides whether what comes of it may be.
 
 from __future__ import annotations
 
+from random import Random
+
 from ...clock import SECOND, moment
 from ...core.retry import Retry
 from ...core.states import ACTIVE
@@ -17,7 +19,6 @@ from .nodes import Crash
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from random import Random
     from typing import Any
 
     from ...triggers.base import BaseTrigger
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: How many jobs there are at most.
 JOBS = 3
+#: In what part of the worlds the time of runs is limited, users ask many of them to stop, and nodes die more often.
+GOVERNED = 0.25
 
 #: What they do with schedules, some things more often than others.
 OF_SCHEDULES = (
@@ -45,6 +48,8 @@ OF_SCHEDULES = (
 )
 #: All that they do.
 KINDS = (*OF_SCHEDULES, "ask for a run of", "ask for a run of", "cancel a run of")
+#: The same where they ask many runs to stop.
+OFTEN_CANCELLING = (*KINDS, *(6 * ("cancel a run of",)))
 
 WORK = "rota.testing.simulation.nodes:work"
 
@@ -61,6 +66,9 @@ class Users:
         self._audit = audit
         self._say = say
         self._ticks_of_phase = 0
+        self._apart = Random(f"{seed} apart")
+        #: whether this is a world in which the time of runs is limited, and users ask many of them to stop
+        self.governs = self._apart.random() < GOVERNED
         self._policies = [self._policy() for _ in range(JOBS)]
         #: the latest trigger with which each job was replaced
         self._triggers: dict[int, BaseTrigger] = {}
@@ -70,7 +78,7 @@ class Users:
         rng = self._rng
         number = rng.randrange(JOBS)
         job_id = f"{self._seed}.{number}"
-        kind = rng.choice(KINDS)
+        kind = rng.choice(OFTEN_CANCELLING if self.governs else KINDS)
         self._say(f"{node}: a user wants to {kind} {job_id}")
         try:
             self._do(kind, node, number, job_id)
@@ -137,7 +145,13 @@ class Users:
             "max_attempts": rng.choice((1, 2, 3)),
             "expires": rng.choice((None, None, None, 8)),
             "retry": self._retry(),
+            "timeout": self._timeout(),
         }
+
+    def _timeout(self) -> float | None:
+        """Return how long a run may take: in most worlds any time. Drawn apart, so that these worlds stay as they were."""
+        rng = self._apart
+        return rng.choice((None, 0.5, 0.5, 2)) if self.governs else None
 
     def _retry(self) -> Retry | None:
         """Return how a job is tried again: mostly not. Its waits are no longer than the simulation takes to come to rest."""

@@ -14,8 +14,8 @@ from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_bac
 from ...errors import JobLookupError, StoreError
 from ...jobstores.requests_in_memory import job_for
 from .database import COMMIT, ROLLBACK, Change, Insert, Read
-from .protocol import held, release, without_waiting
-from .rows import job_of, next_waiting, row_of, run_of, waiting_of, when
+from .protocol import held, release
+from .rows import job_of, next_waiting, row_of, run_of, waiting_of, when, without_waiting
 from .rules import ALL
 
 TYPE_CHECKING = False
@@ -79,7 +79,11 @@ def _opened(run: Run, now: int) -> Part:
 
 
 def take(
-    node: str, now: int, room: Mapping[str, int] | None, home: tuple[Any, str | None] = (None, None)
+    node: str,
+    now: int,
+    room: Mapping[str, int] | None,
+    home: tuple[Any, str | None] = (None, None),
+    rules: Rules = ALL,
 ) -> Program:
     """Take waiting runs whose time has come, earliest first; return those that were taken or have ended."""
     first = yield Read(next_waiting)
@@ -109,7 +113,7 @@ def take(
         keeps = keeps_place(extra_of(run))
         if not taking.take(run, job, running[run.job_id], job_for):
             continue
-        if not (yield from _write(run, attempt, WAITING)):
+        if not (yield from _write(run, attempt, WAITING, fenced=rules.taken)):
             continue  # R4: somebody else was faster
         changed.append(run)
         if job is not None:
@@ -224,19 +228,28 @@ def _cancel_all(waiting: Sequence[Any], now: int) -> Part:
     return ended
 
 
-def _write(run: Run, attempt: int, status: str, owner: str | None = None, unasked: bool = False) -> Part:
+def _write(
+    run: Run,
+    attempt: int,
+    status: str,
+    owner: str | None = None,
+    unasked: bool = False,
+    fenced: bool = True,
+) -> Part:
     """Write a whole record in place of the one that has a fence; return whether there was one with that (R5).
 
     :param unasked: only if nobody has asked it to stop
+    :param fenced: whether the fence counts
     """
 
     def is_found(row: Any) -> bool:
         is_mine = (row.status, row.attempt) == (status, attempt) and (status != CLAIMED or row.owner == owner)
-        return is_mine and not (unasked and row.extra is not None and row.extra.cancel is not None)
+        is_asked_to_stop = unasked and row.extra is not None and row.extra.cancel is not None
+        return not fenced or (is_mine and not is_asked_to_stop)
 
     new = row_of(run)
-    if run.ended:
-        new = new._replace(ended_by=(run.owner, run.attempt))
+    if run.ended or status == CLAIMED:
+        new = new._replace(ended_by=(owner if status == CLAIMED else run.owner, run.attempt))
     found = yield Change("runs", [(run.job_id, run.nominal)], is_found, lambda row: new)
     return bool(found)
 
