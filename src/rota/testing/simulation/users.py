@@ -5,6 +5,7 @@ They choose at random; the audit decides whether what comes of it may be.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from random import Random
 
 from ...clock import SECOND, moment
@@ -18,7 +19,7 @@ from .nodes import Crash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from ...triggers.base import BaseTrigger
@@ -123,7 +124,8 @@ class Users:
                 node.scheduler.cancel_run(job_id, moment(nominal), reason="cancelled by a user")
         elif self._audit.durable:  # else it is claimed at once, as no pass plans it
             later = moment(node.now + rng.randint(1, 20) * SECOND)
-            node.scheduler.run_job(job_id, not_before=later if rng.random() < 0.5 else None)
+            with _seeing_records(node):  # of the same instant, as no time passes here
+                node.scheduler.run_job(job_id, not_before=later if rng.random() < 0.5 else None)
 
     def _bring_back(self, kind: str, node: Node, number: int, job_id: str) -> None:
         trigger = self._latest_trigger(number)
@@ -201,13 +203,20 @@ class Users:
         when = self._earlier(job_id)
         if when is None:
             return
-        blind = vars(node.store).pop("recorded", None)
-        try:
+        with _seeing_records(node):
             node.scheduler.modify_job(job_id, next_run_time=moment(when))
-        finally:
-            if blind is not None:
-                vars(node.store)["recorded"] = blind
 
     def _is_paused(self, job_id: str) -> bool:
         seen = self._audit.look(job_id)
         return seen is not None and seen.state != ACTIVE
+
+
+@contextmanager
+def _seeing_records(node: Node) -> Iterator[None]:
+    """Let the scheduler of a node see what is recorded, which else the claim alone does."""
+    blind = vars(node.store).pop("recorded", None)
+    try:
+        yield
+    finally:
+        if blind is not None:
+            vars(node.store)["recorded"] = blind
