@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from rota import Cancel, Retry, RetryAfter, Skip, Snooze
-from rota.clock import SECOND
+from rota.clock import HELD, SECOND
 from rota.core.extras import BACKFILL, RETRY, SCHEDULE, Extra, extra_of
+from rota.core.plan import plan
 from rota.core.policy import DEFAULT_POLICY, with_options
 from rota.core.run import LAST, Run, fail, is_expired
 from rota.core.states import (
+    ACTIVE,
     CANCELLED,
     FAILED,
     LOST,
@@ -32,6 +34,7 @@ from rota.core.tries import (
     end_superseded,
     ended_copies,
     follow,
+    leave_to_next,
     next_try,
     not_given_back,
     superseded,
@@ -473,3 +476,20 @@ def test_only_the_first_start_of_a_scheduled_time_may_come_too_late(attempt, ori
     run = run_of(attempt, Extra(origin), expires=5)
     assert is_expired(run, START + 6 * SECOND) == expired
     assert not is_expired(run, START + 5 * SECOND)
+
+
+# -------------------------------------------------------------------------------------------------------------- groups
+
+
+@pytest.mark.parametrize(("most", "left"), [(3, None), (2, 2), (1, 1)])
+def test_what_a_store_cannot_take_together_is_left_to_the_next_claim(most, left):
+    job = make_job(every=60, coalesce=False)
+    decision = plan(job, START + 120 * SECOND)
+    before = decision.next_nominal, decision.next_due, decision.state
+    leave_to_next(decision, most)
+    assert [run.nominal for run in decision.runs] == [
+        START + number * 60 * SECOND for number in range(min(most, 3))
+    ]
+    assert decision.runs[-1].then is None
+    following = (decision.next_nominal, decision.next_due, decision.state)
+    assert following == (before if left is None else (START + left * 60 * SECOND, HELD, ACTIVE))

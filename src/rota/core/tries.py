@@ -9,19 +9,20 @@ from __future__ import annotations
 from copy import copy
 from datetime import timedelta
 
-from ..clock import SECOND
+from ..clock import HELD, SECOND
 from ..outcomes import Cancel, RetryAfter, Skip, Snooze, checked_wait
 from ..texts import text_of, type_name
 from .extras import RETRY, SCHEDULE, extra_of
 from .policy import DEFAULT_POLICY
 from .run import LAST, asked_to_stop
-from .states import CANCELLED, FAILED, LOST, SKIPPED, SNOOZED, TIMED_OUT, end, snooze
+from .states import ACTIVE, CANCELLED, FAILED, LOST, SKIPPED, SNOOZED, TIMED_OUT, end, snooze
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
+    from .plan import Decision
     from .policy import Policy
     from .run import Run, Wish
 
@@ -229,6 +230,21 @@ def end_superseded(runs: Sequence[Run], now: int) -> None:
     for run in runs:
         end(run, FAILED, SUPERSEDED, now)
         extra_of(run).not_before = None
+
+
+def leave_to_next(decision: Decision, most: int) -> None:
+    """Leave the times of a group beyond so many runs to the next claim: when they are tried again, a store takes all in one step.
+
+    As others that are more than one group holds, they wait until it has ended.
+    """
+    left = decision.runs[most:]
+    if not left:
+        return
+    following = left[0].nominal
+    decision.runs = decision.runs[:most]
+    decision.runs[-1].then = None
+    decision.records = [record for record in decision.records if record.nominal < following]
+    decision.next_nominal, decision.next_due, decision.state = following, HELD, ACTIVE
 
 
 def ended_copies(runs: Iterable[Run], now: int) -> list[Run]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from copy import copy
 
 from ...core.extras import extra_of, keeps_place
+from ...core.plan import GROUP_LIMIT
 from ...core.states import CLAIMED, WAITING
 from ...core.waiting import KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
 from ...errors import DeserializationError, StoreConflictError
@@ -105,7 +106,7 @@ class Waiting:
         for _ in range(STEPS):
             if taking.full:
                 break
-            fields = node, str(now), *place, str(JOBS_AT_ONCE), str(RUNS_OF_EACH)
+            fields = node, str(now), *place, str(JOBS_AT_ONCE), str(RUNS_OF_EACH), str(GROUP_LIMIT)
             time, job_id, runs, jobs = texts(self._run("waiting", *fields))
             changed += self._take_some(taking, runs, jobs, node, now)
             place = time, job_id

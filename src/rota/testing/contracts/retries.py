@@ -156,6 +156,25 @@ class RetriesContract:
         assert (len(won.runs), len(won.superseded), running(store)) == (1, 5, 1)
         assert [run.status for run in store.get_runs()] == [CLAIMED, *[FAILED] * 5]
 
+    def test_a_large_group_is_tried_again_as_one(self, store: BaseJobStore) -> None:
+        """In one step, however many a store has room for; or some would run beside the others."""
+        now = START + 39 * 60 * SECOND
+        store.add_job(make_job(coalesce=False, retry=Retry(wait_initial=1, wait_jitter=0)))
+        runs = claim(store, now)
+        assert 1 < len(runs) <= 40
+        for run in runs:
+            run.then = None
+            fail_and_give_back(store, run, now=now)
+        taken = take(store, now + 2 * SECOND)
+        assert [run.nominal for run in taken] == [run.nominal for run in runs]
+        for run in taken:
+            fail_and_give_back(store, run, now=now + 2 * SECOND)
+        claim_next(store, now + 60 * SECOND)
+        job = store.lookup_job("job")
+        assert job is not None
+        unfinished = [run for run in store.get_runs(limit=100) if not run.ended]
+        assert job.running == len(unfinished)
+
     def test_the_options_of_a_retry_are_kept_with_the_job(self, store: BaseJobStore) -> None:
         retry = Retry((OSError, KeyError), ConnectionError, 1, 3, 60, 0.5, timeout=120.5, until=None)
         store.add_job(make_job(retry=retry))
