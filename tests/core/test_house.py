@@ -56,6 +56,7 @@ STATE_SETTERS = {
     "codec/jobs.py": "makes a job of what is stored, all attributes at once",
     "compat/stores.py": "the state of a job as a program's method returned it",
     "core/plan.py": "the state that a decision wants, which the store makes true",
+    "core/tries.py": "the same, of one whose last times are left to the next claim",
     "core/run.py": "makes a run",
     "core/states.py": "here",
     "engine/pass_watch.py": "what the engine remembers of a store",

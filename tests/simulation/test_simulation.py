@@ -9,6 +9,7 @@ import os
 
 import pytest
 
+from rota.core import orphans
 from rota.core.states import LOST
 from rota.jobstores.memory import MemoryJobStore
 from rota.jobstores.tree import TreeJobStore
@@ -16,6 +17,7 @@ from rota.jobstores.tree import runs as ledger
 from rota.testing.simulation import Violation, simulate, simulate_seeds
 from rota.testing.simulation.__main__ import main
 from rota.testing.simulation.arenas import memory, sql
+from rota.testing.simulation.rules import MUTANTS
 from tests.needs import need
 
 # Minutes of computing on a busy machine.
@@ -110,6 +112,14 @@ def test_the_seeds_reach_everything_that_can_happen_to_a_run():
     ):
         assert counts.get(what, 0) > 0, f"no run was {what} in these seeds"
     assert counts["started by a zombie"] > 0
+
+
+def test_the_seeds_reach_times_that_are_over_and_requests_to_stop_beside_deaths_and_failures():
+    # Of these many things have to meet, so that few seeds do.
+    counts = check("tree", [238, *range(11_000, 11_030)])
+    for what in ("went on after its time", "timed out with its node", "asked to stop"):
+        assert counts.get(what, 0) > 0, f"no run {what} in these seeds"
+    assert check("snapshots", [46])["cancelled instead of another try"] == 1
 
 
 def test_a_seed_gives_the_same_events_every_time():
@@ -208,6 +218,23 @@ def test_a_store_that_does_not_say_what_others_have_taken_is_found_out(monkeypat
         return None if original(self, *args) is None else []
 
     assert "was told that" in first_failure(monkeypatch, store, "renew", renew, first=340)
+
+
+def test_a_rescue_that_does_not_know_that_the_time_of_a_run_was_over_is_found_out(monkeypatch):
+    monkeypatch.setattr(orphans, "marked", lambda *args: {})
+    message = first_failure(monkeypatch, TreeJobStore, "rescue", TreeJobStore.rescue, first=238)
+    assert "was rescued; its time was over" in message
+
+
+def test_a_rescue_that_forgets_a_request_to_stop_is_found_out(monkeypatch):
+    monkeypatch.setattr(orphans, "_why_cancelled", lambda run: None)
+    message = first_failure(monkeypatch, TreeJobStore, "rescue", TreeJobStore.rescue)
+    assert "was rescued; somebody had asked it to stop" in message
+
+
+def test_a_store_that_forgets_a_request_to_stop_as_a_run_is_given_back_is_found_out():
+    (failure,), _ = simulate_seeds("snapshots", [46], rules=MUTANTS["cancels"])
+    assert "was given back; somebody had asked it to stop" in str(failure)
 
 
 def test_a_store_that_never_rescues_is_found_out(monkeypatch):

@@ -286,7 +286,7 @@ class Completions:
         take = self._ended.popleft
         batch = [take() for _ in range(min(len(self._ended), BATCH))]
         if self.next_tries is not None:
-            batch += self.next_tries.take_ready()
+            batch += self.next_tries.take_ready(batch)
         return batch
 
     def _tell(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..core.details import cut
 from ..core.extras import extra_of, keeps_place
 from ..core.orders import LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request
+from ..core.run import asked_to_stop
 from ..core.states import CLAIMED, ENDED, WAITING
 from ..core.waiting import KEY_HOLDS, Taking, cancelled, given_back, opened
 from ..util import new_node_id
@@ -60,7 +61,7 @@ def give_back(store: Any, runs: Sequence[Run], now: int) -> list[Run]:
         over = {run.job_id for run in runs if run.job is not None and run.job.state == ENDED}
         gone = {id for id in over if store.lookup_job(id) is None}
         for run in runs:
-            if run not in ledger.under_way:
+            if run not in ledger.under_way or asked_to_stop(run) is not None:
                 refused.append(run)
                 continue
             if keeps_place(extra_of(run)):

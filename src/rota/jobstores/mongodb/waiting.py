@@ -18,7 +18,7 @@ from ...core.details import cut
 from ...core.extras import extra_of, keeps_place
 from ...core.orders import LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request
 from ...core.states import CLAIMED, LOST, end
-from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, opened
+from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
 from ...errors import DeserializationError, HeldRowsError
 from ...texts import storable
 from ...util import new_node_id
@@ -163,16 +163,17 @@ class Waiting:
     # -- giving back ---------------------------------------------------------------------------------------------
 
     def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
-        """Make claimed runs wait; return those that were refused (R5)."""
+        """Make claimed runs wait; return those that were refused (R5), or that somebody has asked to stop."""
         refused = []
         for run in runs:
-            fence, twin = fence_of(run), copy(run)
+            fence, twin = {"$elemMatch": {**fence_of(run)["$elemMatch"], "cancel": None}}, copy(run)
             twin.extra = copy(extra_of(run))
             given_back(twin, twin.extra.not_before or now)
             self._format.extra_text(twin)
             if self._wait(twin, fence):
                 given_back(run, extra_of(run).not_before or now)
             else:
+                is_asked(run, self._searching.get_run(run.job_id, run.nominal))
                 refused.append(run)
         ids = sorted({run.job_id for run in runs})
         self._filing.file(ids)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from copy import copy
 
 from ...core.extras import extra_of, keeps_place
+from ...core.plan import GROUP_LIMIT
 from ...core.states import CLAIMED, WAITING
-from ...core.waiting import KEY_HOLDS, Taking, cancelled, given_back, opened
+from ...core.waiting import KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
 from ...errors import DeserializationError, StoreConflictError
 from ...texts import storable
 from .forms import fence_of, is_id, lost_run, padded, quoted, record_of, run_of_text, time_of_score
@@ -71,7 +72,7 @@ class Waiting:
         return [run_of_text(run.job_id, nominal, document) for run, nominal, document in found if nominal]
 
     def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
-        """Make claimed runs wait; return those that were refused (R5)."""
+        """Make claimed runs wait; return those that were refused (R5), or that somebody has asked to stop."""
         fields: list[str] = []
         for run in runs:
             twin = copy(run)
@@ -85,7 +86,15 @@ class Waiting:
                 given_back(run, extra_of(run).not_before or now)
             else:
                 refused.append(run)
+                if bit == "2":
+                    self._hear(run, now)
         return refused
+
+    def _hear(self, run: Run, now: int) -> None:
+        """Let a run know why somebody has asked it to stop."""
+        answer = texts(self._run("get_run", run.job_id, padded(run.nominal)))
+        if answer:
+            is_asked(run, _run_or_lost(run.job_id, run.nominal, answer[0], now))
 
     # -- taking --------------------------------------------------------------------------------------------------
 
@@ -97,7 +106,7 @@ class Waiting:
         for _ in range(STEPS):
             if taking.full:
                 break
-            fields = node, str(now), *place, str(JOBS_AT_ONCE), str(RUNS_OF_EACH)
+            fields = node, str(now), *place, str(JOBS_AT_ONCE), str(RUNS_OF_EACH), str(GROUP_LIMIT)
             time, job_id, runs, jobs = texts(self._run("waiting", *fields))
             changed += self._take_some(taking, runs, jobs, node, now)
             place = time, job_id

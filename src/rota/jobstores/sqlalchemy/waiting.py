@@ -14,7 +14,7 @@ from sqlalchemy import and_, bindparam, func, or_, select
 
 from ...core.extras import extra_of, keeps_place
 from ...core.states import CLAIMED, ENDED, WAITING
-from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, opened
+from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
 from ...errors import JobLookupError
 from .databases.base import BATCH
 from .forms import EXTRA, RECORD, extra_of_run, row_of, run_of
@@ -68,7 +68,10 @@ class Waiting:
         written: dict[str, Any] = {name: bindparam(name) for name in (*RECORD[2:], *EXTRA)}
         change = self._table.update().where(*fence).values(written)
         self._from_waiting = change.where(c.status == WAITING)
-        self._from_claimed = change.where(c.status == CLAIMED, c.owner == bindparam("b_owner"))
+        # What somebody has asked to stop does not wait for another try.
+        self._from_claimed = change.where(
+            c.status == CLAIMED, c.owner == bindparam("b_owner"), c.cancel.is_(None)
+        )
         self._again = change.where(c.status == bindparam("b_status"))
 
     # -- opening -------------------------------------------------------------------------------------------------
@@ -184,7 +187,7 @@ class Waiting:
     # -- giving back ---------------------------------------------------------------------------------------------
 
     def give_back(self, conn: Connection, runs: Sequence[Run], now: int) -> list[Run]:
-        """Make claimed runs wait; return those that were refused (R5)."""
+        """Make claimed runs wait; return those that were refused (R5), or that somebody has asked to stop."""
         self._locked(conn, {run.job_id for run in runs})
         refused: list[Run] = []
         free: Counter[str] = Counter()
@@ -194,19 +197,12 @@ class Waiting:
             if self._write(conn, self._from_claimed, record, run.attempt, b_owner=run.owner):
                 if not keeps_place(extra_of(run)):
                     free[run.job_id] += 1
-            elif not self._is_given_back(conn, record):
+                continue
+            there = self._record(conn, run.job_id, run.nominal)
+            if is_asked(run, there) or not _is_given_back(record, there):
                 refused.append(run)
         self._runs.release(conn, free, now)
         return refused
-
-    def _is_given_back(self, conn: Connection, run: Run) -> bool:
-        """Whether the run waits as it was given back: the answer to the first try was lost."""
-        record = self._record(conn, run.job_id, run.nominal)
-        return (
-            record is not None
-            and (record.status, record.attempt) == (WAITING, run.attempt)
-            and extra_of(record).not_before == extra_of(run).not_before
-        )
 
     # -- cancelling ----------------------------------------------------------------------------------------------
 
@@ -301,3 +297,12 @@ class Waiting:
         """Delete those of some jobs whose schedule is over and of which no run is left (R6)."""
         if ids:
             self._runs.sql.delete_ended.run(conn, [(id, 0) for id in sorted(ids)])
+
+
+def _is_given_back(run: Run, record: Run | None) -> bool:
+    """Whether a run waits as it was given back: the answer to the first try was lost."""
+    return (
+        record is not None
+        and (record.status, record.attempt) == (WAITING, run.attempt)
+        and extra_of(record).not_before == extra_of(run).not_before
+    )

@@ -13,7 +13,7 @@ from ...core.orphans import by_job
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.states import CLAIMED, ENDED, QUARANTINED
 from ...core.transitions import is_allowed, marked, moved
-from ...core.tries import end_superseded
+from ...core.tries import end_superseded, leave_to_next
 from ...errors import StoreConflictError
 from ...texts import storable
 from ..documents import check_times
@@ -138,6 +138,9 @@ class Runs:
             return Step(decision, quarantine(doc, decision.error or ""), lambda: won.add(id(decision)))
         if len(decision.runs) + len(decision.records) + 5 > self._tree.max_changes:
             decision.records = joined(decision.records)
+        if decision.job.policy.retry is not None:
+            most = self._tree.max_changes - 5
+            leave_to_next(decision, max(min(most // 4, most - 3 * len(superseded)), 1))
         self._leave_out_recorded(decision, doc)
         if not decision.runs:  # nothing is claimed that could end a retry
             superseded = {}

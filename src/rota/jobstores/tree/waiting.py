@@ -11,7 +11,7 @@ from copy import copy
 from ...core.extras import extra_of, keeps_place
 from ...core.orphans import by_job
 from ...core.states import CLAIMED, LOST, WAITING
-from ...core.waiting import Taking, given_back, opened
+from ...core.waiting import Taking, given_back, is_asked, opened
 from ...errors import StoreConflictError
 from ...texts import storable
 from .damage import damaged_record, lost
@@ -207,7 +207,9 @@ class Waiting:
         mine: list[Run] = []
         for run, entry, other in zip(runs, active, waiting, strict=True):
             kept, done = run_in(entry), run_in(other)
-            if kept is not None and (kept.owner, kept.attempt, kept.status) == (
+            if is_asked(run, kept):
+                refused.append(run)
+            elif kept is not None and (kept.owner, kept.attempt, kept.status) == (
                 run.owner,
                 run.attempt,
                 CLAIMED,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ...clock import moment
 from ...core.extras import KEEPS_PLACE, RETRY, extra_of
-from ...core.states import CLAIMED, FAILED, SNOOZED
+from ...core.states import CLAIMED, FAILED, SNOOZED, TIMED_OUT
 from ...core.tries import DEADLINE, FINAL, NEXT, SUPERSEDED, deadline_of
 
 TYPE_CHECKING = False
@@ -98,7 +98,7 @@ class Attempts:
         """Check a run that has ended for good."""
         if run.reason in FINAL:
             self._count(run.reason)
-        if run.status == FAILED and run.job is not None:
+        if run.status in (FAILED, TIMED_OUT) and run.job is not None:
             self._add((run.job_id, run.nominal), run.job.policy.max_attempts)
 
     def died(self, run: Run) -> None:

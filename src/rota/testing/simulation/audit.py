@@ -6,53 +6,31 @@ It watches; it calls nothing but the observer's reading methods.
 from __future__ import annotations
 
 from ...clock import HELD
-from ...core.states import ACTIVE, CANCELLED, END_STATES, ENDED, FAILED, PAUSED, SKIPPED, SUCCEEDED
+from ...core.states import (
+    ACTIVE,
+    CANCELLED,
+    END_STATES,
+    ENDED,
+    SKIPPED,
+)
 from .attempts import Attempts, Waits, name
 from .balance import Balance, Segment
+from .seen import Snapshot, is_beside_the_schedule
+from .stopped import Stopped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from random import Random
-    from typing import Any
 
     from ...core.plan import Decision
     from ...core.run import Run
     from ...jobstores.base import BaseJobStore
-    from ...triggers.base import BaseTrigger
-    from .attempts import Presented
-
-    #: job id, nominal instant
-    Key = tuple[str, int]
+    from .attempts import Key, Presented
 
 
 class Violation(AssertionError):
     """An invariant does not hold."""
-
-
-class Snapshot:
-    """What the store says about a job at one moment."""
-
-    __slots__ = (
-        "max_instances",
-        "next_due",
-        "next_nominal",
-        "running",
-        "spare",
-        "state",
-        "trigger",
-        "version",
-    )
-
-    def __init__(self, job: Any) -> None:
-        self.version: int = job.version
-        self.state: str = job.state
-        self.next_nominal: int | None = job.next_nominal
-        self.next_due: int | None = job.next_due
-        self.running: int = job.running
-        self.trigger: BaseTrigger = job.trigger
-        self.max_instances: int = job.policy.limit
-        self.spare: int = job.policy.spare
 
 
 class Audit:
@@ -86,6 +64,9 @@ class Audit:
         #: counts for the report
         self.counts: dict[str, int] = {}
         self.attempts = Attempts(self.require, self.count)
+        self.stopped = Stopped(
+            self.claimed, type(observer).parts_of.__get__(observer), self.require, self.count
+        )
 
     def require(self, condition: object, message: str) -> None:
         """Raise :class:`Violation` unless the condition holds; and remember it, because engines catch what stores raise."""
@@ -136,7 +117,7 @@ class Audit:
         self, before: dict[str, Snapshot | None], won: Sequence[Decision], node: str, now: int, running: bool
     ) -> None:
         """Check a claim that was stored."""
-        late = [decision for decision in won if _is_beside_the_schedule(decision, before)]
+        late = [decision for decision in won if is_beside_the_schedule(decision, before)]
         self.require(
             running or len(late) == len(won), f"{node} claimed while its scheduler was paused or stopped"
         )
@@ -244,6 +225,9 @@ class Audit:
         for each in given:
             key, is_refused = each.key, id(each.run) in stale
             if self.claimed.get(key) == each.fence:
+                self.stopped.ended(key, each.fence[1], each.status)
+                if not self.stopped.may_wait(key, is_refused):
+                    continue
                 self.require(
                     not is_refused, f"{name(key)} was not taken back from {each.fence}, which owns it"
                 )
@@ -306,6 +290,8 @@ class Audit:
                     id(run) not in stale,
                     f"the outcome of {name(key)} by {fence} was refused though it owns the run",
                 )
+                self.stopped.ended(key, run.attempt, run.status)
+                self.stopped.forget(key)
                 del self.claimed[key]
                 self.ended[key] = outcome
                 self.attempts.ended(run)
@@ -318,7 +304,7 @@ class Audit:
             else:
                 self.require(id(run) in stale, f"the stale outcome of {name(key)} by {fence} was not refused")
                 self.count("refused")
-        for job_id in {run.job_id for run in runs}:
+        for job_id in {run.job_id for run in runs if run.job is not None and run.job.policy.waits_for_room}:
             job = self.look(job_id)
             if job is not None and job.state == ACTIVE and job.next_due == HELD:
                 self.require(job.running > job.spare, f"{job_id} waits for room beside {job.running} runs")
@@ -362,13 +348,17 @@ class Audit:
     def rescue(
         self,
         runs: Iterable[Run],
+        marked: Collection[Key],
         node: str,
         now: int,
         known: Collection[Key] = (),
         in_doubt: bool = False,
         ownerless: bool = False,
     ) -> None:
-        """Check what was taken over."""
+        """Check what was taken over.
+
+        :param marked: the runs of which the store knew that their time was over
+        """
         for run in runs:
             key = (run.job_id, run.nominal)
             self.require(key in self.claimed, f"{name(key)} was rescued though it was not under way")
@@ -381,10 +371,12 @@ class Audit:
                 f"{name(key)} was taken from {owner}, which {'may be' if dead else 'is'} alive, by {node}",
             )
             if run.ended:
+                self.stopped.ended_with_node(key, attempt, run.status)
                 del self.claimed[key]
                 self.ended[key] = (owner, attempt, run.status, run.finished_at)
                 self.count(run.status)
                 continue
+            self.stopped.rescued(key, run.job, dead, marked)
             expected = attempt + 1 if dead else attempt
             self.require(run.attempt == expected, f"{name(key)} has attempt {run.attempt}, not {expected}")
             self.require(run.owner == node, f"{name(key)} belongs to {run.owner}, not to {node}")
@@ -492,18 +484,3 @@ class Audit:
             self.require(
                 not covered, f"{job_id} has records of times that it never had: {list(covered.values())[:3]}"
             )
-
-
-def _is_beside_the_schedule(decision: Decision, before: dict[str, Snapshot | None]) -> bool:
-    """Whether a claim leaves its job's next time as it is, and at most records what was under way, or left out."""
-    seen = before[decision.job.id]
-    return (
-        not decision.runs
-        and all(
-            record.status in (SUCCEEDED, FAILED, CANCELLED)
-            or (seen is not None and seen.state == PAUSED and record.reason == "paused")
-            for record in decision.records
-        )
-        and seen is not None
-        and seen.next_nominal == decision.next_nominal
-    )

@@ -22,7 +22,8 @@ from .rows import (
     JobRow,
     NodeRow,
     RunRow,
-    has_waiting,
+    brought,
+    counted_down,
     is_due,
     job_of,
     recorded,
@@ -30,8 +31,10 @@ from .rows import (
     run_of,
     superseded_of,
     under_way,
+    visible,
     waiting_attempts,
     within,
+    without_waiting,
 )
 from .rules import ALL
 
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from ...core.plan import Decision
     from ...core.recorded import Recorded
     from ...core.run import Run
+    from ...core.timeouts import PartsOf
     from .database import Program, Statement, View
     from .rules import Rules
 
@@ -241,6 +245,8 @@ def _supersede(job_id: str, runs: Sequence[Run], now: int, rules: Rules) -> Part
     if rules.retries and waiting != attempts:
         return False
     end_superseded(runs, now)
+    if not rules.superseded:
+        return True
     ends = {(job_id, run.nominal): run for run in runs}
 
     def waits(row: RunRow) -> bool:
@@ -344,32 +350,14 @@ def release(ended: Mapping[str, int], over: bool = False) -> Part:
         )
         if len(gone) == len(ids):
             return
-    rows = yield Change("jobs", ids, lambda row: True, lambda row: _released(row, ended[row.id]))
+    rows = yield Change("jobs", ids, lambda row: True, lambda row: counted_down(row, ended[row.id]))
     if any(_is_over(row, ended[row.id]) for row in rows):
         over_now = without_waiting(None)
         yield Change("jobs", over_now, lambda row: _is_over(row, 0), lambda row: None)
 
 
-def visible(view: View, job_id: str) -> JobRow | None:
-    """Return the row of a job; one whose schedule is over is there as long as runs of it wait."""
-    row = view.jobs.get(job_id)
-    return None if row is None or (row.state == ENDED and not has_waiting(view, job_id)) else row
-
-
-def without_waiting(ids: Iterable[str] | None) -> Callable[[View], list[str]]:
-    """Return those of some jobs (None: of all) of which no run waits."""
-    return lambda view: [
-        id for id in (sorted(view.jobs) if ids is None else ids) if not has_waiting(view, id)
-    ]
-
-
 def _is_over(row: JobRow, less: int) -> bool:
     return row.state == ENDED and row.running <= less
-
-
-def _released(row: JobRow, less: int) -> JobRow:
-    due = released(row.nominal, row.due, row.running - less, row.job.policy.spare)
-    return row._replace(due=due, running=row.running - less)
 
 
 # ----------------------------------------------------------------------------------------------------------- leases
@@ -379,11 +367,14 @@ def renew(node: str, now: int, until: int, in_hand: Collection[Run], in_doubt: b
     """Renew or begin a lease; return None, or the runs that are not the node's any more if that was looked at."""
     before = yield Read(lambda view: view.nodes.get(node))
     new = NodeRow(node, until, now)
+    ran = before is not None and before.until >= now
     if before is None:
         yield Insert("nodes", lambda view: {node: new})
-    else:
+    elif ran:  # unless somebody has taken it for a lease of the future meanwhile, as the clock was set back
+        ran = bool((yield Change("nodes", [node], lambda row: row.until == before.until, lambda row: new)))
+    if before is not None and not ran:
         yield Change("nodes", [node], lambda row: True, lambda row: new)
-    looks = bool(in_hand) if before is None else before.until < now or in_doubt
+    looks = bool(in_hand) if before is None else not ran or in_doubt
     if not looks:
         yield COMMIT
         return None
@@ -407,10 +398,12 @@ def rescue(
     ownerless: bool = False,
     home: tuple[Any, str | None] = (None, None),
     clock: Callable[[], int] | None = None,
+    parts_of: PartsOf | None = None,
 ) -> Program:
     """Take over runs that no living node owns; return those, and those that are lost.
 
     :param clock: returns what the node takes for the time
+    :param parts_of: returns what is kept beside runs
     """
 
     def orphans(view: View, ahead: bool = False) -> list[RunRow]:
@@ -439,12 +432,12 @@ def rescue(
     later = now if clock is None else (yield Read(lambda view: clock()))
     for lease in leases:
         if lease.started > later + AHEAD:
-            yield Change("nodes", [lease.id], lambda row: True, lambda row: _brought(row, later))
+            yield Change("nodes", [lease.id], lambda row: True, lambda row: brought(row, later))
     found = yield Read(orphans)
     unknown = [run_of(row) for row in found if row.owner != node or (row.job_id, row.nominal) not in known]
     others = yield from held({run.job_id for run in unknown})
     unknown = [run for run in unknown if run.owner == node or run.job_id not in others]
-    taken: list[Run] = yield from _take_over(unknown, node, now, room, known, home)
+    taken: list[Run] = yield from _take_over(unknown, node, now, room, known, home, parts_of)
     yield COMMIT
     linked(taken)
     return taken
@@ -457,6 +450,7 @@ def _take_over(
     room: Mapping[str, int] | None,
     known: Collection[Key],
     home: tuple[Any, str | None],
+    parts_of: PartsOf | None,
 ) -> Part:
     """Write what becomes of orphaned runs; return those that changed."""
     ids = {run.job_id for run in unknown}
@@ -464,7 +458,9 @@ def _take_over(
     fences = {id(run): (run.owner, run.attempt) for run in unknown}
     jobs = {row.id: job_of(row, home) for row in rows}
     taken = []
-    for run in sort_out(unknown, jobs, node, now, room, known, can_run=can_run, job_for=job_for):
+    for run in sort_out(
+        unknown, jobs, node, now, room, known, can_run=can_run, job_for=job_for, parts_of=parts_of
+    ):
         if (yield from _settle(run, fences[id(run)])):
             taken.append(run)
     yield from release(Counter(run.job_id for run in taken if run.ended))
@@ -481,11 +477,6 @@ def held(ids: Collection[str]) -> Part:
         return set()
     there: set[str] = yield Read(lambda view: {id for id in ids if id in view.jobs})
     return there - free
-
-
-def _brought(row: NodeRow, now: int) -> NodeRow:
-    """Return a lease that was renewed in the future, as it seems, as one that counts from now."""
-    return row._replace(until=row.until - row.started + now, started=now)
 
 
 def _settle(run: Run, fence: tuple[str | None, int]) -> Part:

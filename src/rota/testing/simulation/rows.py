@@ -12,13 +12,14 @@ from ...codec.results import text_of_result, value_of
 from ...core.extras import keeps_place
 from ...core.recorded import standing_from
 from ...core.run import Run
-from ...core.states import ACTIVE, CLAIMED, WAITING
+from ...core.states import ACTIVE, CLAIMED, ENDED, WAITING
+from ...core.transitions import released
 from ...jobstores.documents import label_of
 from ...texts import storable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from ...core.extras import Extra
@@ -48,7 +49,7 @@ class JobRow(NamedTuple):
 class RunRow(NamedTuple):
     """A row of the runs table.
 
-    :ivar ended_by: node and attempt that presented the end; only the audit looks at it
+    :ivar ended_by: node and attempt that presented the end, or gave the run back; only the audit looks at it
     """
 
     job_id: str
@@ -196,3 +197,27 @@ def within(view: View, ranges: Sequence[tuple[str, int, int]]) -> bool:
         for of, first, last in ranges
         for job_id, nominal in view.runs
     )
+
+
+def visible(view: View, job_id: str) -> JobRow | None:
+    """Return the row of a job; one whose schedule is over is there as long as runs of it wait."""
+    row = view.jobs.get(job_id)
+    return None if row is None or (row.state == ENDED and not has_waiting(view, job_id)) else row
+
+
+def without_waiting(ids: Iterable[str] | None) -> Callable[[View], list[str]]:
+    """Return those of some jobs (None: of all) of which no run waits."""
+    return lambda view: [
+        id for id in (sorted(view.jobs) if ids is None else ids) if not has_waiting(view, id)
+    ]
+
+
+def brought(row: NodeRow, now: int) -> NodeRow:
+    """Return a lease that was renewed in the future, as it seems, as one that counts from now."""
+    return row._replace(until=row.until - row.started + now, started=now)
+
+
+def counted_down(row: JobRow, less: int) -> JobRow:
+    """Return a job of which so many runs have ended: if it waits for their end, it is due (R6)."""
+    due = released(row.nominal, row.due, row.running - less, row.job.policy.spare)
+    return row._replace(due=due, running=row.running - less)

@@ -24,7 +24,7 @@ from ...jobstores.searching import part_of_sorted
 from ...jobstores.server_clock import time_from
 from . import protocol, waiting
 from .database import COMMIT, Database, Deadlock, Duplicate, Waits
-from .rows import JobRow, is_due, job_of, next_waiting, recorded, run_of
+from .rows import JobRow, is_due, job_of, next_waiting, recorded, run_of, visible
 from .rules import ALL
 
 TYPE_CHECKING = False
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from ...core.details import RunParts
     from ...core.orders import Orders
     from ...core.plan import Decision
     from ...core.queries import Part, RunQuery
@@ -51,11 +52,13 @@ _FORMAT = JobFormat()
 class SharedDatabase(Database):
     """A database that threads may share, if nobody interrupts a transaction; and how often what happened in it."""
 
-    __slots__ = ("counts", "mutex")
+    __slots__ = ("counts", "mutex", "parts")
 
     def __init__(self) -> None:
         super().__init__()
         self.mutex = RLock()
+        #: what is kept beside records, by job id and nominal time
+        self.parts: dict[tuple[str, int], dict[str, str]] = {}
         self.counts: dict[str, int] = {}
 
     def count(self, what: str) -> None:
@@ -89,7 +92,7 @@ class SnapshotJobStore(BaseJobStore):
     # -- APScheduler's eight methods -----------------------------------------------------------------------------
 
     def lookup_job(self, job_id: str) -> Job | None:
-        row = self._read(lambda view: protocol.visible(view, job_id))
+        row = self._read(lambda view: visible(view, job_id))
         return None if row is None else self._job_of(row)
 
     def get_due_jobs(self, now: datetime) -> list[Job]:
@@ -203,7 +206,7 @@ class SnapshotJobStore(BaseJobStore):
     ) -> list[Run]:
         home, clock = (self._scheduler, self._alias), time_from(self.clock, now)
         taken: list[Run] = self._run(
-            lambda: protocol.rescue(node, now, room, known, in_doubt, ownerless, home, clock)
+            lambda: protocol.rescue(node, now, room, known, in_doubt, ownerless, home, clock, self.parts_of)
         )
         return taken
 
@@ -229,7 +232,7 @@ class SnapshotJobStore(BaseJobStore):
         return found
 
     def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
-        refused: list[Run] = self._run(lambda: waiting.give_back(runs, now)) if runs else []
+        refused: list[Run] = self._run(lambda: waiting.give_back(runs, now, self._rules)) if runs else []
         for run in runs:
             if run not in refused:
                 given_back(run, extra_of(run).not_before or now)
@@ -237,7 +240,7 @@ class SnapshotJobStore(BaseJobStore):
 
     def take_waiting(self, node: str, now: int, room: Mapping[str, int] | None = None) -> list[Run]:
         home = (self._scheduler, self._alias)
-        taken: list[Run] = self._run(lambda: waiting.take(node, now, room, home))
+        taken: list[Run] = self._run(lambda: waiting.take(node, now, room, home, self._rules))
         return taken
 
     def next_waiting(self) -> int | None:
@@ -257,6 +260,22 @@ class SnapshotJobStore(BaseJobStore):
         ]
         orders.next_waiting = self.next_waiting()
         return orders
+
+    # -- beside records ------------------------------------------------------------------------------------------
+
+    def write_parts(self, parts: Sequence[RunParts], owner: str | None = None) -> None:
+        """Keep texts beside records. Nobody can come in between: what a run says of itself is no decision."""
+        runs = self._db.committed.runs
+        for job_id, nominal, texts in parts:
+            row = runs.get((job_id, nominal))
+            if row is not None and owner in (None, row.owner):
+                kept = {**self._db.parts.get((job_id, nominal), {}), **texts}
+                self._db.parts[job_id, nominal] = {
+                    name: text for name, text in kept.items() if text is not None
+                }
+
+    def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
+        return {key: dict(self._db.parts[key]) for key in keys if key in self._db.parts}
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 

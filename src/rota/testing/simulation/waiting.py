@@ -10,12 +10,13 @@ from copy import copy
 
 from ...core.extras import extra_of, keeps_place
 from ...core.states import CLAIMED, ENDED, WAITING
-from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, opened
+from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
 from ...errors import JobLookupError, StoreError
 from ...jobstores.requests_in_memory import job_for
 from .database import COMMIT, ROLLBACK, Change, Insert, Read
-from .protocol import held, release, without_waiting
-from .rows import job_of, next_waiting, row_of, run_of, waiting_of, when
+from .protocol import held, release
+from .rows import job_of, next_waiting, row_of, run_of, waiting_of, when, without_waiting
+from .rules import ALL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from .database import Program
     from .protocol import Part
+    from .rules import Rules
 
 
 def open_runs(runs: Sequence[Run], now: int) -> Program:
@@ -77,7 +79,11 @@ def _opened(run: Run, now: int) -> Part:
 
 
 def take(
-    node: str, now: int, room: Mapping[str, int] | None, home: tuple[Any, str | None] = (None, None)
+    node: str,
+    now: int,
+    room: Mapping[str, int] | None,
+    home: tuple[Any, str | None] = (None, None),
+    rules: Rules = ALL,
 ) -> Program:
     """Take waiting runs whose time has come, earliest first; return those that were taken or have ended."""
     first = yield Read(next_waiting)
@@ -107,7 +113,7 @@ def take(
         keeps = keeps_place(extra_of(run))
         if not taking.take(run, job, running[run.job_id], job_for):
             continue
-        if not (yield from _write(run, attempt, WAITING)):
+        if not (yield from _write(run, attempt, WAITING, fenced=rules.taken)):
             continue  # R4: somebody else was faster
         changed.append(run)
         if job is not None:
@@ -121,30 +127,32 @@ def take(
     return changed
 
 
-def give_back(runs: Sequence[Run], now: int) -> Program:
-    """Make claimed runs wait; return those that were refused (R5)."""
+def give_back(runs: Sequence[Run], now: int, rules: Rules = ALL) -> Program:
+    """Make claimed runs wait; return those that were refused (R5), or that somebody has asked to stop."""
     yield from _locked({run.job_id for run in runs})
     refused: list[Run] = []
     free: Counter[str] = Counter()
     for run in runs:
         record = copy(run)  # the run itself changes after the commit
         given_back(record, extra_of(run).not_before or now)
-        if (yield from _write(record, run.attempt, CLAIMED, run.owner)):
+        if (yield from _write(record, run.attempt, CLAIMED, run.owner, unasked=rules.cancels)):
             if not keeps_place(extra_of(run)):
                 free[run.job_id] += 1
-        elif not (yield from _is_given_back(record)):
+            continue
+        row = yield Read(lambda view, run=run: view.runs.get((run.job_id, run.nominal)))  # type: ignore[misc]
+        there = None if row is None else run_of(row)
+        if is_asked(run, there) or not _is_given_back(record, there):
             refused.append(run)
     yield from release(free)
     yield COMMIT
     return refused
 
 
-def _is_given_back(run: Run) -> Part:
-    """Return whether a run waits as it was given back: the answer to the first try was lost."""
-    row = yield Read(lambda view: view.runs.get((run.job_id, run.nominal)))
-    if row is None or (row.status, row.attempt) != (WAITING, run.attempt):
+def _is_given_back(run: Run, record: Run | None) -> bool:
+    """Whether a run waits as it was given back: the answer to the first try was lost."""
+    if record is None or (record.status, record.attempt) != (WAITING, run.attempt):
         return False
-    return extra_of(row).not_before == extra_of(run).not_before
+    return extra_of(record).not_before == extra_of(run).not_before
 
 
 def cancel(job_id: str, nominal: int, reason: str, now: int) -> Program:
@@ -220,15 +228,28 @@ def _cancel_all(waiting: Sequence[Any], now: int) -> Part:
     return ended
 
 
-def _write(run: Run, attempt: int, status: str, owner: str | None = None) -> Part:
-    """Write a whole record in place of the one that has a fence; return whether there was one with that (R5)."""
+def _write(
+    run: Run,
+    attempt: int,
+    status: str,
+    owner: str | None = None,
+    unasked: bool = False,
+    fenced: bool = True,
+) -> Part:
+    """Write a whole record in place of the one that has a fence; return whether there was one with that (R5).
+
+    :param unasked: only if nobody has asked it to stop
+    :param fenced: whether the fence counts
+    """
 
     def is_found(row: Any) -> bool:
-        return (row.status, row.attempt) == (status, attempt) and (status != CLAIMED or row.owner == owner)
+        is_mine = (row.status, row.attempt) == (status, attempt) and (status != CLAIMED or row.owner == owner)
+        is_asked_to_stop = unasked and row.extra is not None and row.extra.cancel is not None
+        return not fenced or (is_mine and not is_asked_to_stop)
 
     new = row_of(run)
-    if run.ended:
-        new = new._replace(ended_by=(run.owner, run.attempt))
+    if run.ended or status == CLAIMED:
+        new = new._replace(ended_by=(owner if status == CLAIMED else run.owner, run.attempt))
     found = yield Change("runs", [(run.job_id, run.nominal)], is_found, lambda row: new)
     return bool(found)
 

@@ -84,6 +84,8 @@ WEIGHTS = {
     "set a clock": 2,
     "begin or end trouble": 3,
 }
+#: The same where runs have little time, and are asked to stop: nodes die with such runs.
+OFTEN = {"crash": 8, "start a node": 10, "pass time": 24, "change a job": 30}
 #: What a store that forgets everything with its process is not put through.
 DURABLE_ONLY = ("crash", "suspend", "block", "shut down", "start a node")
 
@@ -145,7 +147,8 @@ class World:
         ):  # a lease of the time before a jump cannot be told
             left_out.add("set a clock")
         happenings = list(WEIGHTS)
-        weights = [0 if what in left_out else weight for what, weight in WEIGHTS.items()]
+        often = OFTEN if self._users.governs else {}
+        weights = [0 if what in left_out else often.get(what, weight) for what, weight in WEIGHTS.items()]
         self._start_node()
         for _ in range(JOBS):
             self._change_job()

@@ -1,0 +1,55 @@
+"""What the audit of a simulation has seen of jobs, and what it sees in a decision about them.
+
+Pure: it compares what it is given.
+"""
+
+from __future__ import annotations
+
+from ...core.states import CANCELLED, FAILED, PAUSED, SUCCEEDED, TIMED_OUT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ...core.plan import Decision
+    from ...triggers.base import BaseTrigger
+
+
+class Snapshot:
+    """What the store says about a job at one moment."""
+
+    __slots__ = (
+        "max_instances",
+        "next_due",
+        "next_nominal",
+        "running",
+        "spare",
+        "state",
+        "trigger",
+        "version",
+    )
+
+    def __init__(self, job: Any) -> None:
+        self.version: int = job.version
+        self.state: str = job.state
+        self.next_nominal: int | None = job.next_nominal
+        self.next_due: int | None = job.next_due
+        self.running: int = job.running
+        self.trigger: BaseTrigger = job.trigger
+        self.max_instances: int = job.policy.limit
+        self.spare: int = job.policy.spare
+
+
+def is_beside_the_schedule(decision: Decision, before: dict[str, Snapshot | None]) -> bool:
+    """Whether a claim leaves its job's next time as it is, and at most records what was under way, or left out."""
+    seen = before[decision.job.id]
+    return (
+        not decision.runs
+        and all(
+            record.status in (SUCCEEDED, FAILED, CANCELLED, TIMED_OUT)
+            or (seen is not None and seen.state == PAUSED and record.reason == "paused")
+            for record in decision.records
+        )
+        and seen is not None
+        and seen.next_nominal == decision.next_nominal
+    )
