@@ -9,6 +9,7 @@ import os
 
 import pytest
 
+from rota.core.openings import Cut
 from rota.core.states import LOST
 from rota.jobstores.memory import MemoryJobStore
 from rota.jobstores.tree import TreeJobStore
@@ -104,6 +105,8 @@ def test_the_seeds_reach_everything_that_can_happen_to_a_run():
         "given back in vain",
         "refused",
         "killed within a call",
+        "backfilled",
+        "split",
         "renewed late",
         "kept after a late renewal",
         "given up after a late renewal",
@@ -145,6 +148,28 @@ def test_a_store_that_forgets_records_is_found_out(monkeypatch):
         return original(self, decisions, node, now)
 
     assert "is in no record" in first_failure(monkeypatch, MemoryJobStore, "claim", claim)
+
+
+def test_a_store_that_forgets_what_is_left_of_a_record_is_found_out(monkeypatch):
+    original = TreeJobStore.open_runs
+
+    def open_runs(self, runs, now, cuts=(), version=None):
+        for cut in cuts:
+            cut.left.clear()
+        return original(self, runs, now, cuts, version)
+
+    assert "is in no record" in first_failure(monkeypatch, TreeJobStore, "open_runs", open_runs)
+
+
+def test_a_store_that_opens_records_that_have_changed_is_found_out(monkeypatch):
+    monkeypatch.setattr(Cut, "is_same", lambda self, record: record is not None)
+    store = TreeJobStore
+    original = store.open_runs
+
+    def open_runs(self, runs, now, cuts=(), version=None):
+        return original(self, runs, now, cuts)
+
+    assert "was opened again as" in first_failure(monkeypatch, store, "open_runs", open_runs)
 
 
 def test_a_store_that_does_not_look_at_versions_is_found_out(monkeypatch):

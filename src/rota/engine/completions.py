@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .lease import Lease
     from .next_tries import GivenBack, NextTries
     from .outlet import Outlet
+    from .store_state import Asked
     from .timeouts import Timeouts
 
     class HearsOfEnd(Protocol):
@@ -92,6 +93,8 @@ class Completions:
         self.refusals = Refusals(store, lease)
         #: what jobs want to be told of their failed runs
         self.failures: Failures | None = None
+        #: what others ask of this node in the store; None: nobody has said
+        self.asked_here: Asked | None = None
         #: runs that somebody has asked for and still holds, who are told of their ends; None: there never was one
         self.asked: MutableMapping[tuple[str, int], HearsOfEnd] | None = None
         #: runs in hand that their executor could not start without permission; the passes hand them out again
@@ -274,6 +277,9 @@ class Completions:
         try:
             self._tell(ended_now, refused, lost, again)
         finally:
+            if self.asked_here is not None and self.asked_here.backfills:  # another run of one may start
+                self.asked_here.again_at = 0
+                waiting = True
             if waiting:
                 outlet.wake()
             if error is not None:

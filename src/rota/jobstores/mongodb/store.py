@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from ...core.durations import Durations
     from ...core.hours import HourCounts
     from ...core.nodes import Node
+    from ...core.openings import Cut
     from ...core.orders import Orders
     from ...core.plan import Decision
     from ...core.queries import Count, JobQuery, Part, RunQuery
@@ -508,10 +509,12 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
 
         return Waiting(self._server, self._format, self._filing, self._searching)
 
-    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
+    def open_runs(
+        self, runs: Sequence[Run], now: int, cuts: Sequence[Cut] = (), version: int | None = None
+    ) -> list[Run]:
         """Make runs wait that are asked for; see the port."""
         self._check_started()
-        return self._waiting.open_runs(runs, now)
+        return self._waiting.open_runs(runs, now, cuts, version)
 
     def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Make claimed runs wait, for any node; see the port."""
@@ -533,10 +536,12 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
         self._check_started()
         return self._waiting.next_waiting()
 
-    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+    def cancel_run(
+        self, job_id: str, nominal: int, reason: str, now: int, only_waiting: bool = False
+    ) -> Run | None:
         """Cancel a run; see the port."""
         self._check_started()
-        return self._waiting.cancel_run(job_id, nominal, reason, now)
+        return self._waiting.cancel_run(job_id, nominal, reason, now, only_waiting)
 
     def orders(self, node: str, now: int) -> Orders:
         """Return what others ask of a node."""

@@ -9,6 +9,7 @@ import json
 from copy import copy
 
 from ...core.extras import extra_of, keeps_place
+from ...core.openings import by_run
 from ...core.orphans import by_job
 from ...core.states import CLAIMED, LOST, WAITING
 from ...core.waiting import Taking, given_back, opened
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ...codec.jobs import JobFormat
+    from ...core.openings import Cut
     from ...core.run import Run
     from ...job.handle import Job
     from .forms import Doc
@@ -77,8 +79,17 @@ class Waiting:
 
     # -- opening -------------------------------------------------------------------------------------------------
 
-    def open(self, runs: Sequence[Run], now: int, is_soon: IsSoon) -> list[Run]:
+    def open(
+        self,
+        runs: Sequence[Run],
+        now: int,
+        is_soon: IsSoon,
+        cuts: Sequence[Cut] = (),
+        version: int | None = None,
+    ) -> list[Run]:
         """Make runs wait that are asked for; see the port."""
+        cut_of = by_run(cuts, runs) if cuts else {}
+        versions: dict[str, int] = {} if version is None else {run.job_id: version for run in runs}
         for run in runs:
             self._format.extra_text(run)
             self._format.sign(run)
@@ -88,14 +99,22 @@ class Waiting:
             before = len(pending) + 1
             while pending and len(pending) < before:  # those of one job that do not fit into one step
                 before = len(pending)
-                pending = self._open(pending, now, is_soon, found)
+                pending = self._open(pending, now, is_soon, found, cut_of, versions)
             if not pending:
                 return [found[id(run)] for run in runs if id(run) in found]
         raise StoreConflictError(
             f"{len(pending)} runs could not be opened: others changed their jobs each time"
         )
 
-    def _open(self, runs: Sequence[Run], now: int, is_soon: IsSoon, found: dict[int, Run]) -> list[Run]:
+    def _open(
+        self,
+        runs: Sequence[Run],
+        now: int,
+        is_soon: IsSoon,
+        found: dict[int, Run],
+        cut_of: Mapping[tuple[str, int], Cut],
+        versions: dict[str, int],
+    ) -> list[Run]:
         """Open what can be opened in one round; return the other runs."""
         docs = self._jobs.some(run.job_id for run in runs)
         asked = self._tree.read([asked_key(run.job_id, extra_of(run).key or "") for run in runs])
@@ -114,6 +133,7 @@ class Waiting:
         places = dict(
             zip(map(id, new), self._records([(run.job_id, run.nominal) for run in new]), strict=True)
         )
+        cuts = self._as_seen(new, cut_of)
         self._history.look_back([doc for doc in docs.values() if doc is not None])
         later: list[Run] = []
         steps = []
@@ -122,11 +142,19 @@ class Waiting:
             doc = docs[job_id]
             if doc is None or doc.unreadable is not None or doc.state == REMOVED:
                 continue  # there is no job
-            free = [run for run in group if _is_free(*places[id(run)])]
-            some = _distinct(free)[: (self._tree.max_changes - JOB) // EACH]
+            if doc.version != versions.get(job_id, doc.version):  # R1
+                continue
+            free = [run for run in group if _is_free(run, *places[id(run)], cut_of, cuts)]
+            some = _fitting(_distinct(free), (self._tree.max_changes - JOB) // EACH, cut_of)
             later += [run for run in free if run not in some]
             if some:
-                step = self._opening(doc, some, {id(run): places[id(run)] for run in some}, keys, now, found)
+                mine = {id(run): places[id(run)] for run in some}
+                of_some = {
+                    id(run): cuts[id(cut)]
+                    for run in some
+                    if (cut := cut_of.get((run.job_id, run.nominal))) is not None
+                }
+                step = self._opening(doc, some, mine, keys, now, found, of_some, versions)
                 steps.append(step)
                 first = min(extra_of(run).not_before or now for run in some)
                 earliest = first if earliest is None else min(earliest, first)
@@ -141,20 +169,32 @@ class Waiting:
         keys: Mapping[int, Entry],
         now: int,
         found: dict[int, Run],
+        cuts: Mapping[int, tuple[Cut, Entry]],
+        versions: dict[str, int],
     ) -> Step:
-        """Return the step that makes runs of a job wait."""
+        """Return the step that makes runs of a job wait.
+
+        :param cuts: for some of the runs the cut, and the entry of its record
+        :param versions: which version a job must have; it gets another one if a record is split (R1)
+        """
         new = doc.copy()
         new.waiting += len(runs)
         new.placed += (placed := sum(keeps_place(extra_of(run)) for run in runs))
         new.running += placed
+        new.version += bool(cuts)  # who has read the records before may have missed a piece (R1)
         # R4: a decision looks back from now on.
         new.recorded = max([doc.recorded or -(2**62), *(run.nominal for run in runs)])
         changes = changes_of(doc, new)
         written: list[tuple[Run, Run]] = []
+        for cut, entry in {id(cut): (cut, entry) for cut, entry in cuts.values()}.values():
+            first = cut.found.nominal
+            left = {piece.nominal: record_of(piece) for piece in cut.left}
+            changes.append(Change(ended_key(doc.id, first), left.pop(first, None), entry.rev))
+            changes += [Change(ended_key(doc.id, nominal), text) for nominal, text in left.items()]
         for run in runs:
             entry, record = places[id(run)]
             extra = extra_of(run)
-            if record is None:
+            if record is None or id(run) in cuts:
                 record = copy(run)
             else:
                 record.extra, record.signature = extra, run.signature
@@ -166,7 +206,26 @@ class Waiting:
                 asked = json.dumps([run.nominal, now])
                 changes.append(Change(asked_key(run.job_id, extra.key), asked, keys[id(run)].rev))
             written.append((run, record))
-        return Step(list(runs), changes, lambda: found.update({id(run): record for run, record in written}))
+
+        def done() -> None:
+            found.update({id(run): record for run, record in written})
+            if doc.id in versions:
+                versions[doc.id] = new.version
+
+        return Step(list(runs), changes, done)
+
+    def _as_seen(
+        self, runs: Sequence[Run], cut_of: Mapping[tuple[str, int], Cut]
+    ) -> dict[int, tuple[Cut, Entry]]:
+        """Return the cuts of some runs whose records are as they were looked at, each with the entry of the record."""
+        wanted = {id(cut): cut for run in runs if (cut := cut_of.get((run.job_id, run.nominal))) is not None}
+        keys = [(cut.found.job_id, cut.found.nominal) for cut in wanted.values()]
+        found = zip(wanted.values(), self._records(keys) if keys else (), strict=True)
+        return {
+            id(cut): (cut, entry)
+            for cut, (entry, record) in found
+            if record is not None and record.ended and cut.is_same(record)
+        }
 
     def _records(self, keys: Sequence[tuple[str, int]]) -> list[tuple[Entry, Run | None]]:
         """Return for each nominal time the entry of its record, and the record, None if it is damaged or not there."""
@@ -371,7 +430,15 @@ class Waiting:
 
     # -- cancelling ----------------------------------------------------------------------------------------------
 
-    def cancel(self, job_id: str, nominal: int, reason: str, now: int, is_soon: IsSoon) -> Run | None:
+    def cancel(
+        self,
+        job_id: str,
+        nominal: int,
+        reason: str,
+        now: int,
+        is_soon: IsSoon,
+        only_waiting: bool = False,
+    ) -> Run | None:
         """Cancel a run; see the port."""
         for _ in tries():
             ((entry, run),) = self._records([(job_id, nominal)])
@@ -382,7 +449,7 @@ class Waiting:
                 doc = self._jobs.some([job_id])[job_id]
                 whole = None if doc is None or doc.unreadable is not None else doc
                 changes = cancellation(whole, {run: entry}, reason, now)
-            elif extra.cancel is None:
+            elif extra.cancel is None and not only_waiting:
                 extra.cancel = reason
                 changes = [Change(active_key(job_id, nominal), record_of(run), entry.rev)]
                 if run.owner is not None:
@@ -405,9 +472,31 @@ def _given_back(runs: Sequence[Run], now: int, freed: list[Doc], doc: Doc | None
     return done
 
 
-def _is_free(entry: Entry, record: Run | None) -> bool:
-    """Whether a nominal time has no record, or one that has ended (R4)."""
-    return entry.value is None if record is None else record.ended
+def _is_free(
+    run: Run,
+    entry: Entry,
+    record: Run | None,
+    cut_of: Mapping[tuple[str, int], Cut],
+    cuts: Mapping[int, object],
+) -> bool:
+    """Whether a run may be opened: its time has no record, or one that has ended (R4); that of its cut is as it was looked at."""
+    cut = cut_of.get((run.job_id, run.nominal))
+    if cut is not None:
+        return id(cut) in cuts and (entry.value is None or run.nominal == cut.found.nominal)
+    return entry.value is None if record is None else record.ended and run.attempt > 0
+
+
+def _fitting(runs: Sequence[Run], most: int, cut_of: Mapping[tuple[str, int], Cut]) -> list[Run]:
+    """Return as many runs as fit into one step; those of one cut are opened together."""
+    groups: dict[object, list[Run]] = {}
+    for run in runs:
+        cut = cut_of.get((run.job_id, run.nominal))
+        groups.setdefault(run if cut is None else id(cut), []).append(run)
+    found: list[Run] = []
+    for group in groups.values():
+        if not found or len(found) + len(group) <= most:
+            found += group
+    return found
 
 
 def _distinct(runs: Sequence[Run]) -> list[Run]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from random import Random
     from typing import Any
 
+    from ...core.openings import Cut
     from ...core.plan import Decision
     from ...core.run import Run
     from ...jobstores.base import BaseJobStore
@@ -224,8 +225,15 @@ class Audit:
         found = sorted(nominal for id, nominal in (*self.waiting, *self.claimed) if id == job_id)
         return rng.choice(found) if found else None
 
-    def opened(self, runs: Iterable[Run]) -> None:
-        """Check runs that somebody has asked for."""
+    def opened(self, runs: Sequence[Run], cuts: Iterable[Cut] = ()) -> None:
+        """Check runs that somebody has asked for: new ones, and those of a backfill that take the places of records.
+
+        :param cuts: the records in place of which some of them were opened
+        """
+        taken = {(run.job_id, run.nominal) for run in runs}
+        for cut in cuts:
+            if any(cut.covers(run) for run in runs):
+                self._cut(cut, taken)
         for run in runs:
             key = (run.job_id, run.nominal)
             self.require(
@@ -233,8 +241,31 @@ class Audit:
                 f"{name(key)} was asked for beside another run",
             )
             self.waiting[key] = Waits(run.attempt, run.extra.not_before or 0, run.extra.waiting_for)
-            self.by_hand.add(key)
-            self.count("asked for")
+            if run.attempt == 0:
+                self.by_hand.add(key)
+                self.order.setdefault(key, len(self.order))
+            self.attempts.opened(run)
+            self.count("backfilled" if run.extra.backfill is not None else "asked for")
+
+    def _cut(self, cut: Cut, taken: Collection[Key]) -> None:
+        """Check that a record was as it was looked at, and take note of what is left of it."""
+        job_id, first = cut.found.job_id, cut.found.nominal
+        known = self.ended.pop((job_id, first), None)
+        status, attempt = cut.seen[:2]
+        self.require(
+            known is not None and known[1:3] == (attempt, status),
+            f"{name((job_id, first))} was opened again as {status}#{attempt}; it was {known}",
+        )
+        assert known is not None
+        pieces = [first] if cut.seen[2] == first else []
+        for piece in cut.left:
+            pieces += [piece.nominal]
+            self.ended[job_id, piece.nominal] = known
+        order = self.order[job_id, first]
+        for nominal in (*pieces, *(nominal for id, nominal in taken if id == job_id)):
+            self.order.setdefault((job_id, nominal), order)
+        if cut.splits:
+            self.count("split")
 
     def given_back(self, given: Iterable[Presented], refused: Collection[Run]) -> None:
         """Check runs that were given back until later, by their owners, and those that were refused."""
