@@ -23,7 +23,7 @@ from .refusals import Refusals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, MutableMapping, Sequence
+    from collections.abc import Callable, Container, Mapping, MutableMapping, Sequence
     from typing import Any, Protocol
 
     from ..core.plan import Decision
@@ -33,8 +33,13 @@ if TYPE_CHECKING:
     from .lease import Lease
     from .next_tries import GivenBack, NextTries
     from .outlet import Outlet
-    from .store_state import Asked
     from .timeouts import Timeouts
+
+    class KnowsBackfills(Protocol):
+        """What others ask of this node; see :class:`~rota.engine.store_state.Asked`."""
+
+        backfills: Mapping[str, str]
+        again_at: int
 
     class HearsOfEnd(Protocol):
         """Somebody who has asked for a run."""
@@ -94,7 +99,7 @@ class Completions:
         #: what jobs want to be told of their failed runs
         self.failures: Failures | None = None
         #: what others ask of this node in the store; None: nobody has said
-        self.asked_here: Asked | None = None
+        self.asked_here: KnowsBackfills | None = None
         #: runs that somebody has asked for and still holds, who are told of their ends; None: there never was one
         self.asked: MutableMapping[tuple[str, int], HearsOfEnd] | None = None
         #: runs in hand that their executor could not start without permission; the passes hand them out again

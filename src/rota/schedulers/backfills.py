@@ -5,6 +5,8 @@ It counts, keeps in the store what is to be done, and does the first step; the n
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from ..clock import moment
 from ..core.backfill import CANCELLED, MOST, Backfill, backfill_of, last_instant, times_from, wanted_among
 from ..engine.backfills import TriggerFailed, open_some, records_of, unfinished_of
@@ -107,7 +109,8 @@ def cancel_backfill(book: JobBook, job_id: str, jobstore: str | None) -> int:
         return 0
     if text is not None:
         # The job gets another version, so that no step that is under way on another node opens anything.
-        edit(book, job_id, alias, lambda draft: None, CANCELLED)
+        with suppress(JobLookupError):  # its schedule is over, and only what waits keeps it
+            edit(book, job_id, alias, lambda draft: None, CANCELLED)
     cancelled = _cancel_waiting(store, job_id)
     tell_of_ends(book.scheduler, book.engine, book.listening.mask, alias, cancelled, book.log)
     return len(cancelled)

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...job.handle import Job
     from .beside import Beside
+    from .orders import NodeOrders
     from .search import Searching
     from .waiting import Waiting
 
@@ -389,7 +390,7 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
         yield from self._beside.look_over(now, self.clock)
         yield from self._history.prune(now, self.clock, self._beside.delete)
         self._leases.prune(now)
-        self._waiting.forget(now)
+        self._orders.forget(now)
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
@@ -509,6 +510,12 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
 
         return Waiting(self._server, self._format, self._filing, self._searching)
 
+    @cached_property
+    def _orders(self) -> NodeOrders:
+        from .orders import NodeOrders  # import time
+
+        return NodeOrders(self._server)
+
     def open_runs(
         self, runs: Sequence[Run], now: int, cuts: Sequence[Cut] = (), version: int | None = None
     ) -> list[Run]:
@@ -546,12 +553,12 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
     def orders(self, node: str, now: int) -> Orders:
         """Return what others ask of a node."""
         self._check_started()
-        return self._waiting.orders(node, now)
+        return self._orders.of(node, now, self._waiting.next_waiting())
 
     @property
-    def _asked(self) -> Waiting:
+    def _asked(self) -> NodeOrders:
         self._check_started()
-        return self._waiting
+        return self._orders
 
     # -- helpers -------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Runs that wait in the MongoDB store, cancelling, and what nodes are asked.
+"""Runs that wait in the MongoDB store, and cancelling.
 
 Each step about a run is one conditional update of its job's document, as in the claim protocol. What may start is decided by
 :mod:`rota.core.waiting`; a key that a run was asked for with is taken before the run is opened.
@@ -13,18 +13,14 @@ from operator import itemgetter
 from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
-from ...clock import LAST_SHOWN
 from ...codec.damaged import DAMAGED, is_time, text_instead
-from ...core.details import cut
 from ...core.extras import extra_of, keeps_place
 from ...core.openings import by_run
-from ...core.orders import ANY_NODE, BACKFILL, LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request, backfill_id
 from ...core.states import CLAIMED, LOST, WAITING, end
 from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, opened
 from ...errors import DeserializationError, HeldRowsError
 from ...texts import storable
-from ...util import new_node_id
-from ..documents import mended_fields, run_of, whole
+from ..documents import mended_fields, run_of
 from .forms import (
     LISTS,
     NO_ARRAY,
@@ -38,7 +34,6 @@ from .forms import (
     time_of,
 )
 from .jobs import REMOVAL
-from .layout import SCHEMA_VERSION
 from .run_updates import fence_of
 
 TYPE_CHECKING = False
@@ -62,7 +57,7 @@ TRIES = 20
 
 
 class Waiting:
-    """Opens, takes, gives back and cancels runs of one store, and keeps what nodes are asked.
+    """Opens, takes, gives back and cancels runs of one store.
 
     :param server: where the documents are
     :param format: how arguments of runs are written
@@ -135,15 +130,12 @@ class Waiting:
             opened(run, now if extra.not_before is None else extra.not_before)
             self._format.extra_text(run)
             self._format.sign(run)
-        jobs, records = self._server.jobs, self._server.runs
         cut_of = by_run(cuts, runs) if cuts else {}
         keys = {run.nominal for run in runs} | {cut.found.nominal for cut in cut_of.values()}
         for _ in range(TRIES):
             with self._server.translated():
-                document = jobs.find_one({"_id": job_id})
-                if document is None or document.get("state") == REMOVED:
-                    return []
-                if document.get("state") in OVER and "not_before" not in document:
+                document = self._server.jobs.find_one({"_id": job_id})
+                if document is None or _is_gone(document):
                     return []
                 if version is not None and document.get("version") != version:  # R1
                     return []
@@ -157,30 +149,42 @@ class Waiting:
                     continue
                 filed = self._filed(job_id, keys)
                 free = [run for run in runs if _is_free(run, filed, unfinished, cut_of)]
-                if not free:
-                    return []
-                its_cuts = {id(cut): cut for run in free if (cut := _cut_of(cut_of, run)) is not None}
-                pieces = [piece for cut in its_cuts.values() for piece in cut.left]
-                # A record that is written after this look comes with a new version of its job.
-                condition = {"_id": job_id, "version": document.get("version")}
-                busy = bool(pieces) and document.get("busy") is not True
-                change = {
-                    "$push": {"pending": {"$each": [entry_of(run) for run in (*free, *pieces)]}},
-                    "$min": {"not_before": min(extra_of(run).not_before or now for run in free)},
-                    "$inc": {"version": 1},
-                    **({"$set": {"busy": True}} if busy or not document.get("busy") else {}),
-                }
-                if jobs.update_one(condition, change).matched_count:
-                    for run in free:  # it would be found beside the one that waits
-                        record = filed.get(run.nominal)
-                        if record is not None:
-                            key = key_of(job_id, run.nominal)
-                            records.delete_one({"_id": key, "attempt": record.get("attempt")})
-                    if pieces:
-                        self._filing.file([job_id])
-                    self._filing.settle([job_id])
+                if not free or self._push(document, free, cut_of, filed, now):
                     return free
         return []
+
+    def _push(
+        self,
+        document: Mapping[str, Any],
+        runs: Sequence[Run],
+        cut_of: Mapping[tuple[str, int], Cut],
+        filed: Mapping[Any, Mapping[str, Any]],
+        now: int,
+    ) -> bool:
+        """Put runs that wait into the document of their job, and what is left of their cuts; return False if others changed it."""
+        job_id = document["_id"]
+        its_cuts = {id(cut): cut for run in runs if (cut := _cut_of(cut_of, run)) is not None}
+        pieces = [piece for cut in its_cuts.values() for piece in cut.left]
+        # A record that is written after this look comes with a new version of its job.
+        condition = {"_id": job_id, "version": document.get("version")}
+        busy = bool(pieces) and document.get("busy") is not True
+        change = {
+            "$push": {"pending": {"$each": [entry_of(run) for run in (*runs, *pieces)]}},
+            "$min": {"not_before": min(extra_of(run).not_before or now for run in runs)},
+            "$inc": {"version": 1},
+            **({"$set": {"busy": True}} if busy or not document.get("busy") else {}),
+        }
+        if not self._server.jobs.update_one(condition, change).matched_count:
+            return False
+        for run in runs:  # it would be found beside the one that waits
+            record = filed.get(run.nominal)
+            if record is not None:
+                key = key_of(job_id, run.nominal)
+                self._server.runs.delete_one({"_id": key, "attempt": record.get("attempt")})
+        if pieces:
+            self._filing.file([job_id])
+        self._filing.settle([job_id])
+        return True
 
     def _filed(self, job_id: str, keys: Iterable[int]) -> dict[Any, Mapping[str, Any]]:
         """Return what is filed of some nominal times of a job."""
@@ -418,100 +422,11 @@ class Waiting:
                     return ended
         return None
 
-    # -- nodes ---------------------------------------------------------------------------------------------------
 
-    def orders(self, node: str, now: int) -> Orders:
-        """Return what others ask of a node; see the port."""
-        asked = {"$elemMatch": {"owner": node, "cancel": {"$type": "string"}}}
-        mine = {"node": node, "at": {"$gt": now - REQUESTS_KEPT}, "answer": {"$exists": False}}
-        unanswered = {"$or": [mine, {"node": ANY_NODE}]}
-        cancels, requests = [], []
-        backfills: dict[str, str] = {}
-        with self._server.translated():
-            lease = self._server.nodes.find_one({"_id": node}, {"draining": 1}) or {}
-            marks = self._server.meta.find_one({"_id": "schema"}, {"version": 1}) or {}
-            for document in self._server.jobs.find({"busy": True, "under_way": asked}, {"under_way": 1}):
-                for entry in entries_of(document, "under_way"):
-                    cancel = entry.get("cancel")
-                    if entry.get("owner") == node and type(cancel) is str and is_time(entry.get("nominal")):
-                        cancels.append((document["_id"], int(entry["nominal"]), cancel))
-            for document in self._server.requests.find(unanswered):
-                id, nominal = document.get("job_id"), document.get("nominal")
-                if document.get("node") == ANY_NODE:
-                    backfills |= _backfills([document])
-                    continue
-                about = (id, int(nominal)) if type(id) is str and is_time(nominal) else None
-                requests.append(Request(document["_id"], text_instead(document.get("kind")), about))
-        version = marks.get("version")
-        outdated = isinstance(version, int) and version > SCHEMA_VERSION
-        draining = is_time(lease.get("draining"))
-        return Orders(draining, cancels, requests, self.next_waiting(), outdated, backfills)
-
-    def backfills(self, now: int) -> dict[str, str]:
-        """Return what is left of backfills, by the ids of their jobs."""
-        with self._server.translated():
-            return _backfills(self._server.requests.find({"node": ANY_NODE}))
-
-    def keep_backfill(self, job_id: str, text: str | None, before: str | None, now: int) -> bool:
-        """Keep what is left of the backfill of a job, if that is still as it was looked at."""
-        requests, id = self._server.requests, backfill_id(job_id)
-        about = {"node": ANY_NODE, "kind": BACKFILL, "job_id": job_id, "at": LAST_SHOWN}
-        with self._server.translated():
-            if before is None:
-                if text is None:
-                    return requests.find_one({"_id": id}) is None
-                try:
-                    requests.insert_one({"_id": id, **about, "answer": text})
-                except DuplicateKeyError:
-                    return False
-                return True
-            same = {"_id": id, "answer": before}
-            if text is None:
-                return bool(requests.delete_one(same).deleted_count)
-            return bool(requests.update_one(same, {"$set": {"answer": text}}).matched_count)
-
-    def drain(self, node: str, draining: bool, now: int) -> bool:
-        """Have a node claim nothing more, or claim again; return False if there is no such node."""
-        change = {"$set": {"draining": now}} if draining else {"$unset": {"draining": ""}}
-        with self._server.translated():
-            return bool(self._server.nodes.update_one({"_id": node}, change).matched_count)
-
-    def request(self, node: str, kind: str, now: int, subject: tuple[str, int] | None) -> str:
-        """Keep a request; see the port."""
-        about = {} if subject is None else {"job_id": subject[0], "nominal": subject[1]}
-        id: str = new_node_id()
-        with self._server.translated():
-            self._server.requests.insert_one({"_id": id, "node": node, "kind": kind, "at": now, **about})
-        return id
-
-    def answer(self, id: str, text: str, now: int) -> None:
-        """Keep an answer; see the port."""
-        asked = {"_id": id, "at": {"$gt": now - REQUESTS_KEPT}}
-        with self._server.translated():
-            answer = whole(cut(text, LONGEST_ANSWER))
-            self._server.requests.update_one(asked, {"$set": {"answer": answer}})
-
-    def answer_to(self, id: str, now: int) -> str | None:
-        """Return an answer; see the port."""
-        with self._server.translated():
-            found = self._server.requests.find_one({"_id": id, "at": {"$gt": now - REQUESTS_KEPT}}) or {}
-        answer = found.get("answer")
-        return answer if type(answer) is str else None
-
-    def forget(self, now: int) -> None:
-        """Delete keys and requests that are of no use any more."""
-        with self._server.translated():
-            self._server.keys.delete_many({"at": {"$not": {"$gt": now - KEY_HOLDS}}})
-            self._server.requests.delete_many({"at": {"$not": {"$gt": now - REQUESTS_KEPT}}})
-
-
-def _backfills(documents: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for document in documents:
-        job_id, text = document.get("job_id"), document.get("answer")
-        if type(job_id) is str and type(text) is str:
-            found[job_id] = text
-    return found
+def _is_gone(document: Mapping[str, Any]) -> bool:
+    """Whether a job is not there any more, but for the ends of its runs."""
+    state = document.get("state")
+    return state == REMOVED or (state in OVER and "not_before" not in document)
 
 
 def _cut_of(cut_of: Mapping[tuple[str, int], Cut], run: Run) -> Cut | None:

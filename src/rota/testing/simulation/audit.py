@@ -6,9 +6,10 @@ It watches; it calls nothing but the observer's reading methods.
 from __future__ import annotations
 
 from ...clock import HELD
-from ...core.states import ACTIVE, CANCELLED, END_STATES, ENDED, FAILED, PAUSED, SKIPPED, SUCCEEDED
+from ...core.states import ACTIVE, CANCELLED, END_STATES, ENDED, SKIPPED
 from .attempts import Attempts, Waits, name
-from .balance import Balance, Segment
+from .balance import Balance, Segment, is_beside_the_schedule
+from .cuts import note_cut
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class Audit:
         self, before: dict[str, Snapshot | None], won: Sequence[Decision], node: str, now: int, running: bool
     ) -> None:
         """Check a claim that was stored."""
-        late = [decision for decision in won if _is_beside_the_schedule(decision, before)]
+        late = [decision for decision in won if is_beside_the_schedule(decision, before)]
         self.require(
             running or len(late) == len(won), f"{node} claimed while its scheduler was paused or stopped"
         )
@@ -233,7 +234,9 @@ class Audit:
         taken = {(run.job_id, run.nominal) for run in runs}
         for cut in cuts:
             if any(cut.covers(run) for run in runs):
-                self._cut(cut, taken)
+                note_cut(self.ended, self.order, self.require, cut, taken)
+                if cut.splits:
+                    self.count("split")
         for run in runs:
             key = (run.job_id, run.nominal)
             self.require(
@@ -246,26 +249,6 @@ class Audit:
                 self.order.setdefault(key, len(self.order))
             self.attempts.opened(run)
             self.count("backfilled" if run.extra.backfill is not None else "asked for")
-
-    def _cut(self, cut: Cut, taken: Collection[Key]) -> None:
-        """Check that a record was as it was looked at, and take note of what is left of it."""
-        job_id, first = cut.found.job_id, cut.found.nominal
-        known = self.ended.pop((job_id, first), None)
-        status, attempt = cut.seen[:2]
-        self.require(
-            known is not None and known[1:3] == (attempt, status),
-            f"{name((job_id, first))} was opened again as {status}#{attempt}; it was {known}",
-        )
-        assert known is not None
-        pieces = [first] if cut.seen[2] == first else []
-        for piece in cut.left:
-            pieces += [piece.nominal]
-            self.ended[job_id, piece.nominal] = known
-        order = self.order[job_id, first]
-        for nominal in (*pieces, *(nominal for id, nominal in taken if id == job_id)):
-            self.order.setdefault((job_id, nominal), order)
-        if cut.splits:
-            self.count("split")
 
     def given_back(self, given: Iterable[Presented], refused: Collection[Run]) -> None:
         """Check runs that were given back until later, by their owners, and those that were refused."""
@@ -514,18 +497,3 @@ class Audit:
             self.require(
                 not covered, f"{job_id} has records of times that it never had: {list(covered.values())[:3]}"
             )
-
-
-def _is_beside_the_schedule(decision: Decision, before: dict[str, Snapshot | None]) -> bool:
-    """Whether a claim leaves its job's next time as it is, and at most records what was under way, or left out."""
-    seen = before[decision.job.id]
-    return (
-        not decision.runs
-        and all(
-            record.status in (SUCCEEDED, FAILED, CANCELLED)
-            or (seen is not None and seen.state == PAUSED and record.reason == "paused")
-            for record in decision.records
-        )
-        and seen is not None
-        and seen.next_nominal == decision.next_nominal
-    )

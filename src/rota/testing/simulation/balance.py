@@ -5,12 +5,15 @@ It compares what it is given; it looks at no store.
 
 from __future__ import annotations
 
+from ...core.states import CANCELLED, FAILED, PAUSED, SUCCEEDED
 from .attempts import name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
+    from ...core.plan import Decision
     from ...core.run import Run
     from ...triggers.base import BaseTrigger
 
@@ -77,3 +80,18 @@ class Balance:
                 number == record.count, f"{record!r} stands for {number} times, but counts {record.count}"
             )
             nominal = segment.trigger.after(last, last)
+
+
+def is_beside_the_schedule(decision: Decision, before: Mapping[str, Any]) -> bool:
+    """Whether a claim leaves its job's next time as it is, and at most records what was under way, or left out."""
+    seen = before[decision.job.id]
+    return (
+        not decision.runs
+        and all(
+            record.status in (SUCCEEDED, FAILED, CANCELLED)
+            or (seen is not None and seen.state == PAUSED and record.reason == "paused")
+            for record in decision.records
+        )
+        and seen is not None
+        and seen.next_nominal == decision.next_nominal
+    )
