@@ -87,7 +87,7 @@ def test_a_database_file_serves_as_well_as_memory(tmp_path):
 
 def test_the_seeds_reach_everything_that_can_happen_to_a_run():
     # The node of a run that is tried again dies rarely, so those seeds are there in which it does.
-    counts = check("tree", [*range(11_000, 11_300), *range(3_020, 3_040)])
+    counts = check("tree", [*range(11_000, 11_300), *range(3_020, 3_040), 11_770])
     for what in (
         "succeeded",
         "failed",
@@ -106,6 +106,8 @@ def test_the_seeds_reach_everything_that_can_happen_to_a_run():
         "given back in vain",
         "refused",
         "killed within a call",
+        "backfilled",
+        "split",
         "renewed late",
         "kept after a late renewal",
         "given up after a late renewal",
@@ -155,6 +157,17 @@ def test_a_store_that_forgets_records_is_found_out(monkeypatch):
         return original(self, decisions, node, now)
 
     assert "is in no record" in first_failure(monkeypatch, MemoryJobStore, "claim", claim)
+
+
+def test_a_store_that_forgets_what_is_left_of_a_record_is_found_out(monkeypatch):
+    original = TreeJobStore.open_runs
+
+    def open_runs(self, runs, now, cuts=(), version=None):
+        for cut in cuts:
+            cut.left.clear()
+        return original(self, runs, now, cuts, version)
+
+    assert "is in no record" in first_failure(monkeypatch, TreeJobStore, "open_runs", open_runs)
 
 
 def test_a_store_that_does_not_look_at_versions_is_found_out(monkeypatch):

@@ -117,6 +117,42 @@ def _rerun(
     rerun(*place(jobstore, table), job, nominal, zone_of(timezone), json)
 
 
+@ledger.command("backfill", cls=Command)
+def _backfill(
+    job: JobId,
+    start: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[START]", help="The first time that may run: 2026-11-01, or 3d (three days ago)."
+        ),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Argument(metavar="[END]", help="The last time that may run (default: now).")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every time of the range, also those that have run.")
+    ] = False,
+    preview: Annotated[
+        bool, typer.Option("--dry-run", help="Only say how many times, and which are the first and the last.")
+    ] = False,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="End the job's backfill: what waits of it is cancelled.")
+    ] = False,
+    jobstore: Store = None,
+    table: Table = None,
+    timezone: Zone = None,
+    json: Json = False,
+) -> None:
+    """Have the missing times of a job run, by the running nodes."""
+    from .backfills import backfill, cancel_backfill  # import time
+
+    where, zone = place(jobstore, table), zone_of(timezone)
+    if cancel:
+        cancel_backfill(*where, job, json)
+    else:
+        backfill(*where, job, start, end, not every, preview, zone, json)
+
+
 @ledger.command("skip-next", cls=Command)
 def _skip_next(
     job: JobId, jobstore: Store = None, table: Table = None, timezone: Zone = None, json: Json = False

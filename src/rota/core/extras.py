@@ -40,11 +40,13 @@ class Extra:
     :ivar str | None parent: the run that has started it
     :ivar int | None asked_at: when somebody has opened its record again (instant)
     :ivar int | None succeeded_at: when an earlier execution of the same time has succeeded (instant)
+    :ivar int | None backfill: when the backfill was asked for that has opened it (instant)
     """
 
     __slots__ = (
         "args",
         "asked_at",
+        "backfill",
         "cancel",
         "key",
         "kwargs",
@@ -68,6 +70,7 @@ class Extra:
         self.parent: str | None = None
         self.asked_at: int | None = None
         self.succeeded_at: int | None = None
+        self.backfill: int | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Extra):
@@ -90,6 +93,7 @@ _TEXT: dict[str, type] = {
     "parent": str,
     "asked_at": int,
     "succeeded_at": int,
+    "backfill": int,
 }
 
 

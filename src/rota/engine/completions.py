@@ -23,7 +23,7 @@ from .refusals import Refusals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, MutableMapping, Sequence
+    from collections.abc import Callable, Container, Mapping, MutableMapping, Sequence
     from typing import Any, Protocol
 
     from ..core.plan import Decision
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     from .next_tries import GivenBack, NextTries
     from .outlet import Outlet
     from .timeouts import Timeouts
+
+    class KnowsBackfills(Protocol):
+        """What others ask of this node; see :class:`~rota.engine.store_state.Asked`."""
+
+        backfills: Mapping[str, str]
+        again_at: int
 
     class HearsOfEnd(Protocol):
         """Somebody who has asked for a run."""
@@ -92,6 +98,8 @@ class Completions:
         self.refusals = Refusals(store, lease)
         #: what jobs want to be told of their failed runs
         self.failures: Failures | None = None
+        #: what others ask of this node in the store; None: nobody has said
+        self.asked_here: KnowsBackfills | None = None
         #: runs that somebody has asked for and still holds, who are told of their ends; None: there never was one
         self.asked: MutableMapping[tuple[str, int], HearsOfEnd] | None = None
         #: runs in hand that their executor could not start without permission; the passes hand them out again
@@ -274,6 +282,9 @@ class Completions:
         try:
             self._tell(ended_now, refused, lost, again)
         finally:
+            if self.asked_here is not None and self.asked_here.backfills:  # another run of one may start
+                self.asked_here.again_at = 0
+                waiting = True
             if waiting:
                 outlet.wake()
             if error is not None:

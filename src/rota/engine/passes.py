@@ -111,12 +111,13 @@ class StorePass:
         self._watch_clock()
         lease = state.lease
         pause = None if lease is None else self._keep(lease, claims)
-        if state.asked.told or state.asked.next_waiting is not None:
+        asked = state.asked
+        if asked.told or asked.next_waiting is not None or asked.backfills:
             from .asked import attend  # import time: schedulers of one process are rarely asked anything
 
             node = self._node if lease is None else lease.node
             attend(outlet, state, node, self._room, claims and pause is None)
-        claims = claims and not state.asked.draining
+        claims = claims and not asked.draining
         if not claims:
             state.housekeeping.look_if_wanted(tuple(outlet.executors))
             return self._measure_in_time() if lease is None else lease.wait(False)
@@ -239,7 +240,7 @@ class StorePass:
             wait = 0.0
         if pause is not None:
             wait = pause if wait is None else min(wait, pause)
-        if state.asked.next_waiting is not None:
+        if state.asked.next_waiting is not None or state.asked.backfills:
             from .asked import sooner  # rare
 
             wait = sooner(self._outlet, state, wait)

@@ -543,6 +543,14 @@ class BaseJobStore(Searchable, TakesRequests, ABC):
         if not counted:
             ledger.running[job.id] = ledger.running.get(job.id, 0) + 1
 
+    def _is_opened(
+        self, job: Job, split: bool
+    ) -> None:  # a ledger of eight methods looks at what was claimed last
+        """Take note that a time of a job has a record that no claim has written.
+
+        :param split: whether it was taken out of a record
+        """
+
     def _waits_no_more(self, job: Job) -> None:  # a store of eight methods has no job whose schedule is over
         """Forget a job whose schedule is over and that was kept for its waiting runs, if that was the last of them."""
 

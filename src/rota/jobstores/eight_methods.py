@@ -52,6 +52,13 @@ class EightMethodsLedger(MemoryLedger):
         super().__init__(size)
         #: the pending nominal time of each job that waits for its runs to end
         self.held: dict[str, tuple[int | None, int]] = {}
+        #: when it began (instant); None: nobody has looked for due jobs yet
+        self.began: int | None = None
+
+    def lost_until(self) -> int | None:
+        """Return until when times may have run of which there is no record: the jobs may be older than this process."""
+        lost = super().lost_until()
+        return lost if self.began is None else max(lost or self.began, self.began)
 
     def save(self, store: Store, job: Job) -> bool:
         """Replace the stored job; there is no version to compare."""
@@ -62,6 +69,8 @@ class EightMethodsLedger(MemoryLedger):
     def due(self, store: Store, now: int, room: Mapping[str, int]) -> list[Job]:
         """Return due jobs, earliest first, at most as many for each executor as it has room for."""
         with self.lock:
+            if self.began is None:
+                self.began = now
             jobs = []
             left = dict(room)
             for job in store.get_due_jobs(moment(now)):

@@ -19,7 +19,7 @@ from ..triggers.base import AskedBy
 from ..util import new_node_id
 from .book import TRIES
 from .ends import tell_of_ends
-from .searches import in_zone, instant_of, store_of
+from .searches import in_zone, instant_of, standing_for, store_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +52,10 @@ def cancel(book: JobBook, job_id: str, nominal: Any, reason: str, jobstore: str 
     for _ in range(TRIES):
         now = store.now()
         run = store.cancel_run(job_id, key, shortened(reason, LONGEST_NOTE), now)
+        if run is None and (several := standing_for(book, store, job_id, key)) is not None:
+            raise JobValueError(
+                f"Run {several.id} of {several.count} times has ended already: {several.status}; rerun() takes one of them out"
+            )
         if run is None:
             run = _leave_out(book, alias, store, job_id, key)
             if run is None:  # it was claimed, or changed, meanwhile

@@ -319,6 +319,15 @@ class MemoryJobStore(BaseJobStore):
         if not counted:
             job.running += 1
 
+    def _is_opened(self, job: Job, split: bool) -> None:
+        with self._mutex:
+            self._recorded.add(job.id)
+            if split:  # who has read the records before may have missed a piece (R1)
+                self._push(job)
+                self._stale += 1
+                if self._stale > _MOST_STALE:
+                    self._tidy()
+
     def _waits_no_more(self, job: Job) -> None:
         if job.state == ENDED and not self._runs.waits(job.id):
             del self._by_id[job.id]

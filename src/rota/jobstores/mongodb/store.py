@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from ...core.durations import Durations
     from ...core.hours import HourCounts
     from ...core.nodes import Node
+    from ...core.openings import Cut
     from ...core.orders import Orders
     from ...core.plan import Decision
     from ...core.queries import Count, JobQuery, Part, RunQuery
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...job.handle import Job
     from .beside import Beside
+    from .orders import NodeOrders
     from .search import Searching
     from .waiting import Waiting
 
@@ -388,7 +390,7 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
         yield from self._beside.look_over(now, self.clock)
         yield from self._history.prune(now, self.clock, self._beside.delete)
         self._leases.prune(now)
-        self._waiting.forget(now)
+        self._orders.forget(now)
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
@@ -508,10 +510,18 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
 
         return Waiting(self._server, self._format, self._filing, self._searching)
 
-    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
+    @cached_property
+    def _orders(self) -> NodeOrders:
+        from .orders import NodeOrders  # import time
+
+        return NodeOrders(self._server)
+
+    def open_runs(
+        self, runs: Sequence[Run], now: int, cuts: Sequence[Cut] = (), version: int | None = None
+    ) -> list[Run]:
         """Make runs wait that are asked for; see the port."""
         self._check_started()
-        return self._waiting.open_runs(runs, now)
+        return self._waiting.open_runs(runs, now, cuts, version)
 
     def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Make claimed runs wait, for any node; see the port."""
@@ -533,20 +543,22 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
         self._check_started()
         return self._waiting.next_waiting()
 
-    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+    def cancel_run(
+        self, job_id: str, nominal: int, reason: str, now: int, only_waiting: bool = False
+    ) -> Run | None:
         """Cancel a run; see the port."""
         self._check_started()
-        return self._waiting.cancel_run(job_id, nominal, reason, now)
+        return self._waiting.cancel_run(job_id, nominal, reason, now, only_waiting)
 
     def orders(self, node: str, now: int) -> Orders:
         """Return what others ask of a node."""
         self._check_started()
-        return self._waiting.orders(node, now)
+        return self._orders.of(node, now, self._waiting.next_waiting())
 
     @property
-    def _asked(self) -> Waiting:
+    def _asked(self) -> NodeOrders:
         self._check_started()
-        return self._waiting
+        return self._orders
 
     # -- helpers -------------------------------------------------------------------------------------------------
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ...core.durations import Durations
     from ...core.hours import HourCounts
     from ...core.nodes import Node
+    from ...core.openings import Cut
     from ...core.orders import Orders
     from ...core.plan import Decision
     from ...core.queries import Count, JobQuery, Part, RunQuery
@@ -450,9 +451,11 @@ class RedisJobStore(AsksNodes, DurableJobStore):
 
     # -- what is asked of runs and nodes -------------------------------------------------------------------------
 
-    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
+    def open_runs(
+        self, runs: Sequence[Run], now: int, cuts: Sequence[Cut] = (), version: int | None = None
+    ) -> list[Run]:
         """Make runs wait that are asked for: new ones, and such as have ended; see the port."""
-        return self._waiting.open(runs, now)
+        return self._waiting.open(runs, now, cuts, version)
 
     def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Make claimed runs wait, for any node; return those that were refused (R5)."""
@@ -466,9 +469,11 @@ class RedisJobStore(AsksNodes, DurableJobStore):
         """Return the earliest time at which a waiting run may start, None if none waits."""
         return self._waiting.next()
 
-    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+    def cancel_run(
+        self, job_id: str, nominal: int, reason: str, now: int, only_waiting: bool = False
+    ) -> Run | None:
         """Cancel a run: one that waits ends at once, of one that is under way its node is told."""
-        return self._waiting.cancel(job_id, nominal, reason, now)
+        return self._waiting.cancel(job_id, nominal, reason, now, only_waiting)
 
     def orders(self, node: str, now: int) -> Orders:
         """Return what others ask of a node."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from copy import copy
 
 from ...core.extras import extra_of, keeps_place
+from ...core.openings import by_run
 from ...core.plan import GROUP_LIMIT
 from ...core.states import CLAIMED, WAITING
 from ...core.waiting import KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...codec.jobs import JobFormat
+    from ...core.openings import Cut
     from ...core.run import Run
     from ...job.handle import Job
 
@@ -53,9 +55,13 @@ class Waiting:
 
     # -- opening and giving back ---------------------------------------------------------------------------------
 
-    def open(self, runs: Sequence[Run], now: int) -> list[Run]:
+    def open(
+        self, runs: Sequence[Run], now: int, cuts: Sequence[Cut] = (), version: int | None = None
+    ) -> list[Run]:
         """Make runs wait that are asked for; return those that do, and those that were found by their keys."""
-        fields = [str(now), str(KEY_HOLDS)]
+        fields = [str(now), str(KEY_HOLDS), "" if version is None else str(version)]
+        cut_of = by_run(cuts, runs) if cuts else {}
+        numbers = {id(cut): str(number) for number, cut in enumerate(cuts, 1)}
         asked = [run for run in runs if is_id(run.job_id)]
         for run in asked:
             extra = extra_of(run)
@@ -64,10 +70,14 @@ class Waiting:
             self._format.sign(run)
             head = f'{{"status":"{WAITING}","attempt":{run.attempt}'
             key = storable(extra.key) or ""
-            fields += (run.job_id, padded(run.nominal), key, str(run.attempt), record_of(run)[len(head) :])
+            its_cut = cut_of.get((run.job_id, run.nominal))
+            number = "" if its_cut is None else numbers[id(its_cut)]
+            rest = record_of(run)[len(head) :]
+            fields += (run.job_id, padded(run.nominal), key, str(run.attempt), number, rest)
         if not asked:
             return []
-        answer = texts(self._run("open", *fields))
+        beside = [field for cut in cuts for field in _fields_of(cut)]
+        answer = texts(self._run("open", *fields, beside=beside))
         found = zip(asked, answer[::2], answer[1::2], strict=True)
         return [run_of_text(run.job_id, nominal, document) for run, nominal, document in found if nominal]
 
@@ -174,7 +184,9 @@ class Waiting:
 
     # -- cancelling ----------------------------------------------------------------------------------------------
 
-    def cancel(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+    def cancel(
+        self, job_id: str, nominal: int, reason: str, now: int, only_waiting: bool = False
+    ) -> Run | None:
         """Cancel a run; return its record as it is now, None if there is none."""
         said = storable(reason) or ""
         for _ in range(TRIES):
@@ -186,6 +198,8 @@ class Waiting:
             if run.status == WAITING:
                 cancelled(run, said, now)
                 after = record_of(run)
+            elif only_waiting:
+                return run
             document = self._run("cancel", job_id, padded(nominal), said, quoted(said), before, after)
             if document is None:
                 return None
@@ -194,6 +208,17 @@ class Waiting:
         raise StoreConflictError(
             f"The run of job {job_id!r} was changed by others {TRIES} times in a row; try again"
         )
+
+
+def _fields_of(cut: Cut) -> list[str]:
+    """Return a cut as the script open.lua takes it."""
+    status, attempt, last, count = cut.seen
+    fields = [cut.found.job_id, padded(cut.found.nominal), status, str(attempt), str(last), str(count)]
+    return [
+        *fields,
+        str(len(cut.left)),
+        *(part for piece in cut.left for part in (padded(piece.nominal), record_of(piece))),
+    ]
 
 
 def _run_or_lost(job_id: str, nominal: int, document: str, now: int) -> Run:

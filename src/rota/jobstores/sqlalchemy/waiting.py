@@ -13,6 +13,7 @@ from operator import attrgetter
 from sqlalchemy import and_, bindparam, func, or_, select
 
 from ...core.extras import extra_of, keeps_place
+from ...core.openings import by_run
 from ...core.states import CLAIMED, ENDED, WAITING
 from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
 from ...errors import JobLookupError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from ...codec.jobs import JobFormat
+    from ...core.openings import Cut
     from ...core.run import Run
     from ...job.handle import Job
     from .forms import Row
@@ -76,18 +78,56 @@ class Waiting:
 
     # -- opening -------------------------------------------------------------------------------------------------
 
-    def open(self, conn: Connection, runs: Sequence[Run], now: int) -> list[Run]:
+    def open(
+        self, conn: Connection, runs: Sequence[Run], now: int, cuts: Sequence[Cut], version: int | None
+    ) -> list[Run]:
         """Make runs wait that are asked for; see the port."""
-        known = {row.id for row in self._locked(conn, {run.job_id for run in runs})}
+        rows = self._locked(conn, {run.job_id for run in runs})
+        known = {row.id for row in rows if version is None or row.version == version}  # R1
+        cut_of = by_run(cuts, runs) if cuts else {}
+        of_cut: dict[int, list[Run]] = {}
         found: list[Run] = []
         for run in runs:
             if run.job_id not in known:
+                continue
+            its_cut = cut_of.get((run.job_id, run.nominal))
+            if its_cut is not None:
+                of_cut.setdefault(id(its_cut), []).append(run)
                 continue
             extra = extra_of(run)
             waiting = self._of_key(conn, run.job_id, extra.key, now) or self._opened(conn, run, now)
             if waiting is not None:
                 found.append(waiting)
+        split: set[str] = set()
+        for cut in cuts:
+            some = self._cut(conn, cut, of_cut.get(id(cut), ()), now)
+            split |= {run.job_id for run in some}
+            found += some
+        if split:  # who has read the records before may have missed a piece (R1)
+            jobs = self._tables.jobs
+            raised = jobs.update().where(jobs.c.id.in_(sorted(split)))
+            conn.execute(raised.values(version=jobs.c.version + 1))
         return found
+
+    def _cut(self, conn: Connection, cut: Cut, runs: Sequence[Run], now: int) -> list[Run]:
+        """Open runs in the place of a record, and write what is left of it; return them, none if it is not as it was."""
+        record = self._record(conn, cut.found.job_id, cut.found.nominal)
+        if not runs or record is None or not record.ended or not cut.is_same(record):
+            return []
+        opened_now = []
+        for run in runs:
+            twin = copy(run)  # the step may be repeated
+            twin.extra = copy(extra_of(run))
+            opened(twin, now if twin.extra.not_before is None else twin.extra.not_before)
+            self._format.extra_text(twin)
+            self._format.sign(twin)
+            opened_now.append(twin)
+        written = [*cut.left, *opened_now]
+        instead = next(each for each in written if each.nominal == record.nominal)
+        if not self._write(conn, self._again, instead, record.attempt, b_status=record.status):
+            return []  # it was forgotten at this moment
+        self._runs.insert(conn, [each for each in written if each is not instead])
+        return opened_now
 
     def _opened(self, conn: Connection, run: Run, now: int) -> Run | None:
         """Return a run that waits from now on, None if its time has a record that has not ended (R4)."""
@@ -99,14 +139,15 @@ class Waiting:
             self._format.extra_text(run)  # the arguments are texts from now on
             self._format.sign(run)
             self._runs.insert(conn, [run])
-        elif not record.ended:
+        elif not record.ended or run.attempt == 0:
             return None
         else:
             status, record.extra, run = record.status, extra, record
             opened(run, not_before)
             self._format.extra_text(run)
             self._format.sign(run)
-            self._write(conn, self._again, run, run.attempt, b_status=status)
+            if not self._write(conn, self._again, run, run.attempt, b_status=status):
+                return None  # it was forgotten at this moment
         if extra.key is not None:
             keys = self._tables.keys
             conn.execute(keys.delete().where(keys.c.job_id == run.job_id, keys.c.key == extra.key))
@@ -206,7 +247,9 @@ class Waiting:
 
     # -- cancelling ----------------------------------------------------------------------------------------------
 
-    def cancel(self, conn: Connection, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+    def cancel(
+        self, conn: Connection, job_id: str, nominal: int, reason: str, now: int, only_waiting: bool
+    ) -> Run | None:
         """Cancel a run; return its record, None if there is none.
 
         One that waits ends; of one that is under way the request is kept.
@@ -219,7 +262,7 @@ class Waiting:
         if run.status == WAITING:
             self._cancel(conn, run, reason, now)
             self._drop_ended(conn, [job_id])
-        elif extra.cancel is None:
+        elif extra.cancel is None and not only_waiting:
             c = self._table.c
             asked = self._table.update().where(
                 c.job_id == job_id, c.nominal == nominal, c.status == CLAIMED, c.cancel.is_(None)
@@ -271,9 +314,9 @@ class Waiting:
     # -- rows ----------------------------------------------------------------------------------------------------
 
     def _locked(self, conn: Connection, ids: set[str]) -> Sequence[Any]:
-        """Lock the rows of jobs, and return their ids and states."""
+        """Lock the rows of jobs, and return their ids, states and versions."""
         jobs = self._tables.jobs.c
-        rows = select(jobs.id, jobs.state).where(jobs.id.in_(sorted(ids))).order_by(jobs.id)
+        rows = select(jobs.id, jobs.state, jobs.version).where(jobs.id.in_(sorted(ids))).order_by(jobs.id)
         return conn.execute(rows.with_for_update()).all()
 
     def _record(self, conn: Connection, job_id: str, nominal: Any) -> Run | None:

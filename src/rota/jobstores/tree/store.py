@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ...core.details import RunParts
     from ...core.durations import Durations
     from ...core.nodes import Node
+    from ...core.openings import Cut
     from ...core.orders import Orders
     from ...core.plan import Decision
     from ...core.queries import JobQuery, Part, RunQuery
@@ -473,10 +474,12 @@ class TreeJobStore(AsksNodes, DurableJobStore):
 
     # -- what is asked for ---------------------------------------------------------------------------------------
 
-    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
+    def open_runs(
+        self, runs: Sequence[Run], now: int, cuts: Sequence[Cut] = (), version: int | None = None
+    ) -> list[Run]:
         """Make runs wait that are asked for; see the port."""
         self._check_started()
-        return self._waiting.open(runs, now, self._is_soon)
+        return self._waiting.open(runs, now, self._is_soon, cuts, version)
 
     def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Make claimed runs wait, for any node; return the refused ones; see the port."""
@@ -501,10 +504,12 @@ class TreeJobStore(AsksNodes, DurableJobStore):
         self._check_started()
         return self._waiting.next()
 
-    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+    def cancel_run(
+        self, job_id: str, nominal: int, reason: str, now: int, only_waiting: bool = False
+    ) -> Run | None:
         """Cancel a run, or have its node told; see the port."""
         self._check_started()
-        run = self._waiting.cancel(job_id, nominal, reason, now, self._is_soon)
+        run = self._waiting.cancel(job_id, nominal, reason, now, self._is_soon, only_waiting)
         if run is not None:
             self._labelled([run])
         return run

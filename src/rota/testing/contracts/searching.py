@@ -15,6 +15,7 @@ from ...core.queries import COUNTED, LOOKED_AT, JobQuery, RunQuery
 from ...core.run import fail
 from ...core.states import CLAIMED, FAILED, PAUSED, SKIPPED, SUCCEEDED, succeed
 from ...errors import QueryError
+from .backfills import BackfillContract
 from .beside import BesideContract
 from .crowds import CrowdContract
 from .overlaps import OverlapsContract
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from ...jobstores.base import BaseJobStore
 
 
-class SearchContract(BesideContract, CrowdContract, OverlapsContract, RetriesContract, WaitingContract):
+class SearchContract(
+    BesideContract, BackfillContract, CrowdContract, OverlapsContract, RetriesContract, WaitingContract
+):
     """What can be found in a store, and in which order, while jobs and records come and go; what is kept beside them, and waits."""
 
     # -- records -------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from ...core.plan import plan
 from ...core.states import CLAIMED, QUARANTINED
 from ...engine.damage import claim_singly
 from ...errors import ConflictingIdError, JobLookupError
+from .backfills import SharedBackfillContract
 from .beside import SharedBesideContract
 from .housekeeping import HousekeepingContract
 from .orphans import OrphanContract
@@ -44,7 +45,11 @@ if TYPE_CHECKING:
 
 
 class SharedJobStoreContract(
-    OrphanContract, SharedBesideContract, SharedWaitingContract, HousekeepingContract
+    OrphanContract,
+    SharedBackfillContract,
+    SharedBesideContract,
+    SharedWaitingContract,
+    HousekeepingContract,
 ):
     """What a durable store that several processes may use at once must do, too."""
 

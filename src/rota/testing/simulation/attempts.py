@@ -90,6 +90,11 @@ class Attempts:
             for run in runs:
                 self._groups[run.job_id, run.nominal] = run.job_id, runs[0].nominal
 
+    def opened(self, run: Run) -> None:
+        """Take note of a run whose tries begin anew."""
+        self._tries.pop((run.job_id, run.nominal), None)
+        self._groups.pop((run.job_id, run.nominal), None)
+
     def left(self, key: Key) -> None:
         """Take note of a run that a shutdown has kept from starting: it waits for none that failed before it, within the limit."""
         self._groups.pop(key, None)

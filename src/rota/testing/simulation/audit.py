@@ -6,15 +6,10 @@ It watches; it calls nothing but the observer's reading methods.
 from __future__ import annotations
 
 from ...clock import HELD
-from ...core.states import (
-    ACTIVE,
-    CANCELLED,
-    END_STATES,
-    ENDED,
-    SKIPPED,
-)
+from ...core.states import ACTIVE, CANCELLED, END_STATES, ENDED, SKIPPED
 from .attempts import Attempts, Waits, name
 from .balance import Balance, Segment
+from .cuts import note_cut
 from .seen import Snapshot, is_beside_the_schedule
 from .stopped import Stopped
 
@@ -23,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from random import Random
 
+    from ...core.openings import Cut
     from ...core.plan import Decision
     from ...core.run import Run
     from ...jobstores.base import BaseJobStore
@@ -207,8 +203,17 @@ class Audit:
         found = sorted(nominal for id, nominal in (*self.waiting, *self.claimed) if id == job_id)
         return rng.choice(found) if found else None
 
-    def opened(self, runs: Iterable[Run]) -> None:
-        """Check runs that somebody has asked for."""
+    def opened(self, runs: Sequence[Run], cuts: Iterable[Cut] = ()) -> None:
+        """Check runs that somebody has asked for: new ones, and those of a backfill that take the places of records.
+
+        :param cuts: the records in place of which some of them were opened
+        """
+        taken = {(run.job_id, run.nominal) for run in runs}
+        for cut in cuts:
+            if any(cut.covers(run) for run in runs):
+                note_cut(self.ended, self.order, self.require, cut, taken)
+                if cut.splits:
+                    self.count("split")
         for run in runs:
             key = (run.job_id, run.nominal)
             self.require(
@@ -216,8 +221,11 @@ class Audit:
                 f"{name(key)} was asked for beside another run",
             )
             self.waiting[key] = Waits(run.attempt, run.extra.not_before or 0, run.extra.waiting_for)
-            self.by_hand.add(key)
-            self.count("asked for")
+            if run.attempt == 0:
+                self.by_hand.add(key)
+                self.order.setdefault(key, len(self.order))
+            self.attempts.opened(run)
+            self.count("backfilled" if run.extra.backfill is not None else "asked for")
 
     def given_back(self, given: Iterable[Presented], refused: Collection[Run]) -> None:
         """Check runs that were given back until later, by their owners, and those that were refused."""

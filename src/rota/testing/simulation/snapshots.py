@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...core.details import RunParts
+    from ...core.openings import Cut
     from ...core.orders import Orders
     from ...core.plan import Decision
     from ...core.queries import Part, RunQuery
@@ -52,7 +53,7 @@ _FORMAT = JobFormat()
 class SharedDatabase(Database):
     """A database that threads may share, if nobody interrupts a transaction; and how often what happened in it."""
 
-    __slots__ = ("counts", "mutex", "parts")
+    __slots__ = ("backfills", "counts", "mutex", "parts")
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,6 +61,8 @@ class SharedDatabase(Database):
         #: what is kept beside records, by job id and nominal time
         self.parts: dict[tuple[str, int], dict[str, str]] = {}
         self.counts: dict[str, int] = {}
+        #: what is left of backfills, by the ids of their jobs: each change is one statement
+        self.backfills: dict[str, str] = {}
 
     def count(self, what: str) -> None:
         """Count something for the report."""
@@ -227,8 +230,10 @@ class SnapshotJobStore(BaseJobStore):
 
     # -- runs that wait ------------------------------------------------------------------------------------------
 
-    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
-        found: list[Run] = self._run(lambda: waiting.open_runs(runs, now)) if runs else []
+    def open_runs(
+        self, runs: Sequence[Run], now: int, cuts: Sequence[Cut] = (), version: int | None = None
+    ) -> list[Run]:
+        found: list[Run] = self._run(lambda: waiting.open_runs(runs, now, cuts, version)) if runs else []
         return found
 
     def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
@@ -247,9 +252,24 @@ class SnapshotJobStore(BaseJobStore):
         following: int | None = self._read(next_waiting)
         return following
 
-    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
-        run: Run | None = self._run(lambda: waiting.cancel(job_id, nominal, reason, now))
+    def cancel_run(
+        self, job_id: str, nominal: int, reason: str, now: int, only_waiting: bool = False
+    ) -> Run | None:
+        run: Run | None = self._run(lambda: waiting.cancel(job_id, nominal, reason, now, only_waiting))
         return run
+
+    def backfills(self) -> dict[str, str]:
+        with self._db.mutex:
+            return dict(self._db.backfills)
+
+    def keep_backfill(self, job_id: str, text: str | None, before: str | None) -> bool:
+        with self._db.mutex:
+            if self._db.backfills.get(job_id) != before:
+                return False
+            self._db.backfills.pop(job_id, None)
+            if text is not None:
+                self._db.backfills[job_id] = text
+            return True
 
     def orders(self, node: str, now: int) -> Orders:
         orders = super().orders(node, now)
@@ -259,6 +279,7 @@ class SnapshotJobStore(BaseJobStore):
             (row.job_id, row.nominal, row.extra.cancel) for row in mine if row.extra.cancel is not None
         ]
         orders.next_waiting = self.next_waiting()
+        orders.backfills = self.backfills()
         return orders
 
     # -- beside records ------------------------------------------------------------------------------------------

@@ -48,7 +48,15 @@ OF_SCHEDULES = (
     "replace",
 )
 #: All that they do.
-KINDS = (*OF_SCHEDULES, "ask for a run of", "ask for a run of", "cancel a run of")
+KINDS = (
+    *OF_SCHEDULES,
+    "ask for a run of",
+    "ask for a run of",
+    "cancel a run of",
+    "backfill",
+    "backfill",
+    "cancel the backfill of",
+)
 #: The same where they ask many runs to stop.
 OFTEN_CANCELLING = (*KINDS, *(6 * ("cancel a run of",)))
 
@@ -115,6 +123,12 @@ class Users:
             scheduler.modify_job(job_id, next_run_time=moment(when))
         elif kind == "set back":
             self._set_back(node, job_id)
+        else:
+            self._do_more(kind, node, number, job_id)
+
+    def _do_more(self, kind: str, node: Node, number: int, job_id: str) -> None:
+        if "backfill" in kind:
+            self._backfill(kind, node)
         elif kind.endswith("a run of"):
             self._govern(kind, node, job_id)
         else:
@@ -130,6 +144,20 @@ class Users:
             later = moment(node.now + rng.randint(1, 20) * SECOND)
             with _seeing_records(node):  # of the same instant, as no time passes here
                 node.scheduler.run_job(job_id, not_before=later if rng.random() < 0.5 else None)
+
+    def _backfill(self, kind: str, node: Node) -> None:
+        """Have some of the latest times of a job run, one whose schedule has times that no other one has; or end that."""
+        rng = self._rng
+        found = [node.store.lookup_job(f"{self._seed}.{number}") for number in range(JOBS)]
+        jobs = [job for job in found if job is not None and type(job.trigger) is IntervalTrigger]
+        if not jobs:
+            return
+        job_id = rng.choice(jobs).id
+        if kind == "backfill":
+            start, every = node.now - rng.randint(1, 60) * SECOND, rng.random() < 0.3
+            node.scheduler.backfill(job_id, moment(start), moment(node.now), only_missing=not every)
+        else:
+            node.scheduler.cancel_backfill(job_id)
 
     def _bring_back(self, kind: str, node: Node, number: int, job_id: str) -> None:
         trigger = self._latest_trigger(number)

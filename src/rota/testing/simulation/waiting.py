@@ -9,6 +9,7 @@ from collections import Counter
 from copy import copy
 
 from ...core.extras import extra_of, keeps_place
+from ...core.openings import by_run
 from ...core.states import CLAIMED, ENDED, WAITING
 from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
 from ...errors import JobLookupError, StoreError
@@ -23,27 +24,63 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
+    from ...core.openings import Cut
     from ...core.run import Run
     from .database import Program
     from .protocol import Part
     from .rules import Rules
 
 
-def open_runs(runs: Sequence[Run], now: int) -> Program:
+def open_runs(runs: Sequence[Run], now: int, cuts: Sequence[Cut] = (), version: int | None = None) -> Program:
     """Make runs wait; return those that do, and those that were found by their keys."""
     rows = yield from _locked({run.job_id for run in runs})
-    known = {row.id for row in rows}
+    known = {row.id for row in rows if version is None or row.version == version}  # R1
+    cut_of = by_run(cuts, runs)
+    of_cut: dict[int, list[Run]] = {}
     found: list[Run] = []
     for run in runs:
         if run.job_id not in known:
+            continue
+        its_cut = cut_of.get((run.job_id, run.nominal))
+        if its_cut is not None:
+            of_cut.setdefault(id(its_cut), []).append(run)
             continue
         waiting = yield from _of_key(run.job_id, extra_of(run).key, now)
         if waiting is None:
             waiting = yield from _opened(run, now)
         if waiting is not None:
             found.append(waiting)
+    split: set[str] = set()
+    for cut in cuts:
+        some = yield from _cut(cut, of_cut.get(id(cut), ()), now)
+        split |= {run.job_id for run in some}
+        found += some
+    if split:  # R1
+        yield Change(
+            "jobs", sorted(split), lambda row: True, lambda row: row._replace(version=row.version + 1)
+        )
     yield COMMIT
     return found
+
+
+def _cut(cut: Cut, runs: Sequence[Run], now: int) -> Part:
+    """Open runs in the place of a record, and write what is left of it; return them, none if it is not as it was."""
+    row = yield Read(lambda view: view.runs.get((cut.found.job_id, cut.found.nominal)))
+    record = None if row is None else run_of(row)
+    if not runs or record is None or not record.ended or not cut.is_same(record):
+        return []
+    opened_now = [copy(run) for run in runs]
+    for run in opened_now:
+        run.extra = copy(run.extra)
+        opened(run, now if run.extra.not_before is None else run.extra.not_before)
+    written = [*cut.left, *opened_now]
+    instead = next(each for each in written if each.nominal == record.nominal)
+    if not (yield from _write(instead, record.attempt, record.status)):
+        return []  # it was forgotten at this moment
+    others = {(each.job_id, each.nominal): row_of(each) for each in written if each is not instead}
+    if others:
+        yield Insert("runs", lambda view: others)
+    return opened_now
 
 
 def _of_key(job_id: str, key: str | None, now: int) -> Part:
@@ -68,7 +105,7 @@ def _opened(run: Run, now: int) -> Part:
         found = run
     else:
         found = run_of(row)
-        if not found.ended:
+        if not found.ended or run.attempt == 0:
             return None
         found.extra = extra
         opened(found, not_before)
@@ -155,7 +192,7 @@ def _is_given_back(run: Run, record: Run | None) -> bool:
     return extra_of(record).not_before == extra_of(run).not_before
 
 
-def cancel(job_id: str, nominal: int, reason: str, now: int) -> Program:
+def cancel(job_id: str, nominal: int, reason: str, now: int, only_waiting: bool = False) -> Program:
     """Cancel a run that waits, or keep the request for the node of one that is under way; return its record."""
     yield from _locked({job_id})
     row = yield Read(lambda view: view.runs.get((job_id, nominal)))
@@ -163,7 +200,7 @@ def cancel(job_id: str, nominal: int, reason: str, now: int) -> Program:
     if run is not None and run.status == WAITING:
         yield from _cancel(run, reason, now)
         yield from _drop_ended([job_id])
-    elif run is not None and not run.ended and extra_of(run).cancel is None:
+    elif run is not None and not run.ended and extra_of(run).cancel is None and not only_waiting:
         extra_of(run).cancel = reason
         asked = run.extra
         yield Change(

@@ -119,7 +119,8 @@ class Witnesses:
     def _look_at_waiting(self, method: str, args: tuple[Any, ...]) -> Note:
         audit = self._audit
         if method == "open_runs":
-            return audit.opened
+            cuts = args[2] if len(args) > 2 else ()
+            return lambda runs: audit.opened(runs, cuts)
         if method == "take_waiting":
             before = {job_id: audit.look(job_id) for job_id, _ in audit.waiting}
             return lambda runs: audit.taken(before, runs, args[0], args[1])

@@ -11,6 +11,7 @@ from copy import copy
 from functools import partial
 
 from ...clock import SECOND, moment
+from ...core.extras import BACKFILL
 from ...core.states import ACTIVE, PAUSED
 from ...schedulers.base import STATE_PAUSED, STATE_RUNNING
 from ..clock import VirtualClock
@@ -405,6 +406,7 @@ class World:
             if node.scheduler.state == STATE_PAUSED:
                 node.scheduler.resume()
         self._pass_time(4)  # nobody leaves the store alone for longer after an error
+        self._end_backfills()
         begin = self._places()
         self._rest_until(lambda: self._are_over(begin), "runs that were under way")
         # A node whose clock is ahead may have looked before another one let the job go.
@@ -420,6 +422,22 @@ class World:
         self._rest_until(self._is_at_rest, "the last runs")
         self.audit.balance()
 
+    def _end_backfills(self) -> None:
+        """Have the backfills come to their ends; those of jobs that start nothing, or are kept busy by retries, are cancelled."""
+        store, rounds = self.nodes[0].store, iter(range(10))
+
+        def are_over() -> bool:
+            is_late = next(rounds, None) is None
+            soon = min(node.now for node in self.nodes) + SOON
+            far = {key[0] for key, waits in self.audit.waiting.items() if waits.not_before > soon}
+            for job_id in store.backfills():
+                seen = self.audit.look(job_id)
+                if seen is not None and (seen.state != ACTIVE or job_id in far or is_late):
+                    self.nodes[0].scheduler.cancel_backfill(job_id)
+            return not store.backfills()
+
+        self._rest_until(are_over, "backfills")
+
     def _are_over(self, begin: set[tuple[str, int]]) -> bool:
         """Whether some runs neither are under way nor keep their places; those that nobody starts soon are cancelled."""
         soon = min(node.now for node in self.nodes) + SOON
@@ -430,7 +448,7 @@ class World:
 
     def _is_at_rest(self) -> bool:
         # Their jobs are paused, and start none of them.
-        cancels = self._cancel_waiting(lambda job_id, waits: waits.keeps_place)
+        cancels = self._cancel_waiting(lambda job_id, waits: waits.keeps_place or waits.why == BACKFILL)
         return not cancels and not self.audit.claimed and not self.audit.waiting
 
     def _places(self) -> set[tuple[str, int]]:
