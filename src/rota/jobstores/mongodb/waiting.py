@@ -175,7 +175,7 @@ class Waiting:
             else:
                 refused.append(run)
         ids = sorted({run.job_id for run in runs})
-        self._filing.file(ids)
+        self._filing.file(ids, ask=False)
         self._filing.settle(ids)
         return refused
 

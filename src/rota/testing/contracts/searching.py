@@ -16,6 +16,7 @@ from ...core.run import fail
 from ...core.states import CLAIMED, FAILED, PAUSED, SKIPPED, SUCCEEDED, succeed
 from ...errors import QueryError
 from .beside import BesideContract
+from .chains import ChainsContract
 from .crowds import CrowdContract
 from .retries import RetriesContract
 from .store_jobs import LEASE, NODE, OTHER, START, claim, finish, make_job, other_task
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from ...jobstores.base import BaseJobStore
 
 
-class SearchContract(BesideContract, CrowdContract, RetriesContract, WaitingContract):
+class SearchContract(BesideContract, ChainsContract, CrowdContract, RetriesContract, WaitingContract):
     """What can be found in a store, and in which order, while jobs and records come and go; what is kept beside them, and waits."""
 
     # -- records -------------------------------------------------------------------------------------------------

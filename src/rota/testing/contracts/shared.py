@@ -15,6 +15,7 @@ from ...core.states import CLAIMED, QUARANTINED
 from ...engine.damage import claim_singly
 from ...errors import ConflictingIdError, JobLookupError
 from .beside import SharedBesideContract
+from .chains import SharedChainsContract
 from .housekeeping import HousekeepingContract
 from .orphans import OrphanContract
 from .store_jobs import (
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class SharedJobStoreContract(
-    OrphanContract, SharedBesideContract, SharedWaitingContract, HousekeepingContract
+    OrphanContract, SharedBesideContract, SharedChainsContract, SharedWaitingContract, HousekeepingContract
 ):
     """What a durable store that several processes may use at once must do, too."""
 
