@@ -6,20 +6,18 @@ It watches; it calls nothing but the observer's reading methods.
 from __future__ import annotations
 
 from ...clock import HELD
-from ...core.states import ACTIVE, CANCELLED, END_STATES, ENDED, FAILED, PAUSED, SKIPPED, SUCCEEDED
+from ...core.states import ACTIVE, CANCELLED, END_STATES, ENDED, SKIPPED
 from .attempts import Attempts, Waits, name
-from .balance import Balance, Segment
+from .balance import Balance, Segment, Snapshot, is_beside_the_schedule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from random import Random
-    from typing import Any
 
     from ...core.plan import Decision
     from ...core.run import Run
     from ...jobstores.base import BaseJobStore
-    from ...triggers.base import BaseTrigger
     from .attempts import Presented
 
     #: job id, nominal instant
@@ -30,29 +28,6 @@ class Violation(AssertionError):
     """An invariant does not hold."""
 
 
-class Snapshot:
-    """What the store says about a job at one moment."""
-
-    __slots__ = (
-        "max_instances",
-        "next_due",
-        "next_nominal",
-        "running",
-        "state",
-        "trigger",
-        "version",
-    )
-
-    def __init__(self, job: Any) -> None:
-        self.version: int = job.version
-        self.state: str = job.state
-        self.next_nominal: int | None = job.next_nominal
-        self.next_due: int | None = job.next_due
-        self.running: int = job.running
-        self.trigger: BaseTrigger = job.trigger
-        self.max_instances: int = job.policy.max_instances
-
-
 class Audit:
     """The model, and the checks.
 
@@ -60,6 +35,7 @@ class Audit:
     """
 
     def __init__(self, observer: BaseJobStore) -> None:
+        self.observer = observer
         # Past what stands between a scheduler and its store, if this object serves one too.
         self.lookup = type(observer).lookup_job.__get__(observer)
         self.get_runs = type(observer).get_runs.__get__(observer)
@@ -84,6 +60,9 @@ class Audit:
         #: counts for the report
         self.counts: dict[str, int] = {}
         self.attempts = Attempts(self.require, self.count)
+        #: check what an end has left at the job after it, and in the end that there is nothing else; see :mod:`.chain`
+        self.followed: Callable[[Run], None] = lambda run: None
+        self.chain_adds_up: Callable[[], None] = lambda: None
 
     def require(self, condition: object, message: str) -> None:
         """Raise :class:`Violation` unless the condition holds; and remember it, because engines catch what stores raise."""
@@ -134,7 +113,7 @@ class Audit:
         self, before: dict[str, Snapshot | None], won: Sequence[Decision], node: str, now: int, running: bool
     ) -> None:
         """Check a claim that was stored."""
-        late = [decision for decision in won if _is_beside_the_schedule(decision, before)]
+        late = [decision for decision in won if is_beside_the_schedule(decision, before.get(decision.job.id))]
         self.require(
             running or len(late) == len(won), f"{node} claimed while its scheduler was paused or stopped"
         )
@@ -194,6 +173,7 @@ class Audit:
             )
             self.attempts.superseded(run, self.waiting.pop(key), decision)
             self.ended[key] = (run.owner, run.attempt, run.status, run.finished_at)
+            self.followed(run)
         return len(runs)
 
     def _record_late(self, decision: Decision) -> None:
@@ -267,6 +247,7 @@ class Audit:
             if run.ended:
                 self.ended[key] = (run.owner, run.attempt, run.status, run.finished_at)
                 self.count(run.status)
+                self.followed(run)
                 continue
             self.require(run.attempt == attempt + 1, f"{name(key)} has attempt {run.attempt} after {attempt}")
             self.require(run.owner == node, f"{name(key)} belongs to {run.owner}, not to {node}")
@@ -291,6 +272,7 @@ class Audit:
             )
             self.ended[key] = (run.owner, run.attempt, run.status, run.finished_at)
             self.count("cancelled while it waited")
+            self.followed(run)
 
     def finish(self, runs: Sequence[Run], refused: Collection[Run]) -> None:
         """Check outcomes that were stored, and those that were refused."""
@@ -308,6 +290,7 @@ class Audit:
                 self.ended[key] = outcome
                 self.attempts.ended(run)
                 self.count(run.status)
+                self.followed(run)
             elif self.ended.get(key) == outcome:
                 self.require(
                     id(run) not in stale,
@@ -377,6 +360,7 @@ class Audit:
                 del self.claimed[key]
                 self.ended[key] = (owner, attempt, run.status, run.finished_at)
                 self.count(run.status)
+                self.followed(run)
                 continue
             expected = attempt + 1 if dead else attempt
             self.require(run.attempt == expected, f"{name(key)} has attempt {run.attempt}, not {expected}")
@@ -462,6 +446,7 @@ class Audit:
 
     def balance(self) -> None:
         """Check that the ledger adds up, after all runs have ended and all jobs have been paused."""
+        self.chain_adds_up()
         balance = Balance(self.order, self.require, self.count)
         for job_id, segments in self.segments.items():
             job = self.look(job_id)
@@ -483,18 +468,3 @@ class Audit:
             self.require(
                 not covered, f"{job_id} has records of times that it never had: {list(covered.values())[:3]}"
             )
-
-
-def _is_beside_the_schedule(decision: Decision, before: dict[str, Snapshot | None]) -> bool:
-    """Whether a claim leaves its job's next time as it is, and at most records what was under way, or left out."""
-    seen = before[decision.job.id]
-    return (
-        not decision.runs
-        and all(
-            record.status in (SUCCEEDED, FAILED, CANCELLED)
-            or (seen is not None and seen.state == PAUSED and record.reason == "paused")
-            for record in decision.records
-        )
-        and seen is not None
-        and seen.next_nominal == decision.next_nominal
-    )

@@ -5,14 +5,40 @@ It compares what it is given; it looks at no store.
 
 from __future__ import annotations
 
+from ...core.states import CANCELLED, FAILED, PAUSED, SUCCEEDED
 from .attempts import name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
+    from ...core.plan import Decision
     from ...core.run import Run
     from ...triggers.base import BaseTrigger
+
+
+class Snapshot:
+    """What the store says about a job at one moment."""
+
+    __slots__ = (
+        "max_instances",
+        "next_due",
+        "next_nominal",
+        "running",
+        "state",
+        "trigger",
+        "version",
+    )
+
+    def __init__(self, job: Any) -> None:
+        self.version: int = job.version
+        self.state: str = job.state
+        self.next_nominal: int | None = job.next_nominal
+        self.next_due: int | None = job.next_due
+        self.running: int = job.running
+        self.trigger: BaseTrigger = job.trigger
+        self.max_instances: int = job.policy.max_instances
 
 
 class Segment:
@@ -77,3 +103,20 @@ class Balance:
                 number == record.count, f"{record!r} stands for {number} times, but counts {record.count}"
             )
             nominal = segment.trigger.after(last, last)
+
+
+def is_beside_the_schedule(decision: Decision, seen: Snapshot | None) -> bool:
+    """Whether a claim leaves its job's next time as it is, and at most records what was under way, or left out.
+
+    :param seen: the job as it was before
+    """
+    return (
+        not decision.runs
+        and all(
+            record.status in (SUCCEEDED, FAILED, CANCELLED)
+            or (seen is not None and seen.state == PAUSED and record.reason == "paused")
+            for record in decision.records
+        )
+        and seen is not None
+        and seen.next_nominal == decision.next_nominal
+    )
