@@ -191,20 +191,23 @@ class Governs:
 
         return governed.cancel(self._book, job_id, nominal, reason, jobstore)
 
-    def rerun(self, job_id: str, nominal: datetime, jobstore: str | None = None) -> Run:
+    def rerun(
+        self, job_id: str, nominal: datetime, jobstore: str | None = None, *, chain: bool = True
+    ) -> Run:
         """Have a run that has ended executed once more: its record is opened again, and any node takes it.
 
         The job is called as it is now, with the arguments of the run if it had its own; its tries begin anew. The attempts before
         stay in ``get_run(…).attempts``, and that an earlier one has succeeded stays known.
 
         :param nominal: the time that the run is kept by: ``run.scheduled_run_time``
+        :param chain: False: its end starts none of the jobs that come after this one
         :return: the run, with ``wait()``, ``result()`` and ``cancel()``, as of :meth:`run_job`
         :raises JobValueError: if there is no such record, it has not ended, or it stands for several times
         :raises JobLookupError: if the job was removed
         """
         from .reruns import rerun  # import time
 
-        return rerun(self._book, job_id, nominal, jobstore)
+        return rerun(self._book, job_id, nominal, jobstore, chain)
 
     def hold(
         self,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .book import JobBook
 
 
-def rerun(book: JobBook, job_id: str, nominal: datetime, jobstore: str | None) -> Run:
+def rerun(book: JobBook, job_id: str, nominal: datetime, jobstore: str | None, chain: bool = True) -> Run:
     """Have a run that has ended executed once more; return it as it was asked for."""
     book.require_started("a rerun")
     alias, store = store_of(book, jobstore)
@@ -38,6 +38,7 @@ def rerun(book: JobBook, job_id: str, nominal: datetime, jobstore: str | None) -
         job, _ = book.scheduler._lookup_job(job_id, alias)
         check_asked(book, job, alias)
         run = _opened_again(record, store.now(), job.executor)
+        run.extra.unchained = not chain
         if record.started_at is not None:
             name, text = part_of_attempt(before_another(last_attempt(record)))
             store.write_parts([(job_id, key, {name: text, **forgotten_with(record.attempt)})])
