@@ -150,7 +150,7 @@ def show_run(url: str | None, tablename: str, job_id: str, nominal: str, zone: t
         ("scheduled", iso(run.nominal, zone) or ""),
         ("status", run.status),
         ("reason", run.reason or ""),
-        ("origin", run.origin),
+        ("origin", run.origin if run.parent is None else f"{run.origin} {run.parent}"),
         ("outcome", outcome(run, zone, now)),
         ("node", run.owner or ""),
         ("executor", run.executor),

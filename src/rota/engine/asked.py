@@ -57,7 +57,6 @@ def look(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) 
     orders = store.orders(node, now)
     asked.next_waiting = orders.next_waiting
     _drain(outlet, state, orders)
-    store.look_for_parents()
     for job_id, nominal, reason in orders.cancels:
         run = (state.completions.in_hand or {}).get((job_id, nominal))
         if run is not None:
@@ -68,6 +67,7 @@ def look(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) 
         from .stacks import stack_of
 
         store.answer(request.id, cut(stack_of(request.subject), LONGEST_ANSWER), now)
+    store.look_for_parents()
 
 
 def wait(outlet: Outlet, state: StoreState) -> float | None:

@@ -5,6 +5,8 @@ Each method is one step inside a transaction of the caller. What an end starts i
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from sqlalchemy import bindparam, select
 from sqlalchemy.exc import IntegrityError
 
@@ -47,6 +49,7 @@ class Chains:
         job_of: Callable[[Row], Job],
     ) -> None:
         self._tables = tables
+        self._one_writer = tables.database.one_writer
         self._runs = runs
         self._format = format
         self._wakeups = wakeups
@@ -89,13 +92,12 @@ class Chains:
                 if not run.ended:
                     self._format.sign(run)
                 try:
-                    with conn.begin_nested():
+                    with nullcontext() if self._one_writer else conn.begin_nested():
                         self._runs.insert(conn, [run])
                     return
-                except (
-                    IntegrityError
-                ):  # somebody else's run of this microsecond, which was not to be seen yet
-                    pass
+                except IntegrityError:  # somebody else's, which was not to be seen yet
+                    if self._one_writer:
+                        raise
             moved_on(run)
         raise StoreConflictError(
             f"The times from {run.nominal - TRIES} on of job {run.job_id!r} have records; a run of it could not be written"

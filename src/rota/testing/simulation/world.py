@@ -168,7 +168,7 @@ class World:
     def _begin_chain(self) -> None:
         """In some seeds, have a job started by the ends of another one's runs; it chooses nothing, so others stay as they are."""
         observer = self.audit.observer
-        if self.seed % CHAINED or not observer.starts_chains:
+        if self.seed % CHAINED or not observer.starts_chains or not self.nodes:
             return
         parent, child = f"{self.seed}.0", f"{self.seed}.after"
         Chain(parent, child, observer, self.audit)
