@@ -150,7 +150,7 @@ def show_run(url: str | None, tablename: str, job_id: str, nominal: str, zone: t
         ("scheduled", iso(run.nominal, zone) or ""),
         ("status", run.status),
         ("reason", run.reason or ""),
-        ("origin", run.origin if run.parent is None else f"{run.origin} {run.parent}"),
+        ("origin", _origin_of(run)),
         ("outcome", outcome(run, zone, now)),
         ("node", run.owner or ""),
         ("executor", run.executor),
@@ -171,6 +171,10 @@ def show_run(url: str | None, tablename: str, job_id: str, nominal: str, zone: t
     for title, text in (("traceback", run.traceback), ("log", run.log)):
         if text:
             say(f"{title}:\n" + "\n".join(f"  {escaped(line)}" for line in text.rstrip().split("\n")))
+
+
+def _origin_of(run: Run) -> str:
+    return run.origin if run.parent is None else f"{run.origin} {run.parent}"
 
 
 def _beat_of(run: Run, zone: tzinfo) -> str | None:
