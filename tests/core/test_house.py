@@ -43,7 +43,8 @@ SHARED_ATTRIBUTES = {
     """,
     "where a job is from, which its makers set": "_home _kwargs _pending_alias _rare _timezone",
     "what a store in memory gives to the searching and waiting that it has by default": """
-        _is_opened _jobs_from _jobs_wanted _ledger _place _release_run _running_of _runs_from _take_run _waits_no_more
+        _follow _is_opened _jobs_from _jobs_wanted _ledger _place _release_run _running_of _runs_from _take_run
+        _waits_no_more
     """,
     "of the standard library and of SQLAlchemy": """
         _asdict _replace _bind_processors _current_frames _exit _get_running_loop _getframe _mapping

@@ -10,10 +10,11 @@ import os
 import pytest
 
 from rota.core import orphans
-from rota.core.states import LOST
+from rota.core.states import CANCELLED, LOST
 from rota.jobstores.memory import MemoryJobStore
 from rota.jobstores.tree import TreeJobStore
 from rota.jobstores.tree import runs as ledger
+from rota.jobstores.tree.chains import Chains
 from rota.testing.simulation import Violation, simulate, simulate_seeds
 from rota.testing.simulation.__main__ import main
 from rota.testing.simulation.arenas import memory, sql
@@ -101,6 +102,7 @@ def test_the_seeds_reach_everything_that_can_happen_to_a_run():
         "attempts exhausted",
         "retry deadline",
         "superseded",
+        "started by another job",
         "snoozed",
         "given back after a death",
         "given back in vain",
@@ -253,6 +255,25 @@ def test_a_store_that_forgets_a_request_to_stop_as_a_run_is_given_back_is_found_
 def test_a_store_that_never_rescues_is_found_out(monkeypatch):
     store = TreeJobStore
     assert "never ended" in first_failure(monkeypatch, store, "rescue", lambda *args: [])
+
+
+def test_a_store_whose_cancelled_runs_start_nothing_is_found_out(monkeypatch):
+    original = Chains.left_by
+
+    def forgetful(self, ended, now):
+        return original(self, [run for run in ended if run.status != CANCELLED], now)
+
+    assert "has left [] at" in first_failure(monkeypatch, Chains, "left_by", forgetful)
+
+
+def test_a_store_that_starts_jobs_twice_is_found_out(monkeypatch):
+    original = MemoryJobStore._follow
+
+    def generous(self, runs, now):
+        original(self, runs, now)
+        original(self, runs, now)
+
+    assert "has left [<Run" in first_failure(monkeypatch, MemoryJobStore, "_follow", generous)
 
 
 def test_a_failing_seed_says_which_it_was_and_what_happened(monkeypatch):

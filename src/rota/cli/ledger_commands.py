@@ -22,6 +22,7 @@ Executor = Annotated[
     str | None, typer.Option("--executor", metavar="ALIAS", help="The jobs of this executor.")
 ]
 All = Annotated[bool, typer.Option("--all", help="All jobs.")]
+Chain = Annotated[bool, typer.Option("--chain/--no-chain", help="Whether its end starts the jobs after it.")]
 Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Why, in words.")]
 
 
@@ -106,6 +107,7 @@ def _cancel(
 def _rerun(
     job: JobId,
     nominal: Nominal,
+    chain: Chain = True,
     jobstore: Store = None,
     table: Table = None,
     timezone: Zone = None,
@@ -114,7 +116,7 @@ def _rerun(
     """Have a run that has ended executed once more, by a running node."""
     from .ledger import rerun  # import time
 
-    rerun(*place(jobstore, table), job, nominal, zone_of(timezone), json)
+    rerun(*place(jobstore, table), job, nominal, chain, zone_of(timezone), json)
 
 
 @ledger.command("backfill", cls=Command)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: what says how many runs may be under way, and what a due time meets then
 _OF_ROOM = ("max_instances", "overlap")
 #: what is no policy, and stands among the options
-MARKS = ("tags", "metadata")
+MARKS = ("tags", "metadata", "chained")
 
 _policies: dict[str, Policy] = {}
 
@@ -43,13 +43,13 @@ def options_of(policy: Policy) -> dict[str, Any]:
 
 
 def is_marked(job: Job) -> bool:
-    """Whether a job has tags or metadata."""
+    """Whether a job has tags or metadata, or starts others."""
     rare = job._rare
-    return bool(rare.tags or rare.metadata)
+    return bool(rare.tags or rare.metadata or rare.chained)
 
 
 def marks_of(job: Job) -> dict[str, Any]:
-    """Return the tags and the metadata of a job, as far as there are any."""
+    """Return the tags and the metadata of a job, as far as there are any, and whether it starts others."""
     return {name: value for name in MARKS if (value := getattr(job, name))}
 
 
@@ -96,6 +96,7 @@ def set_options(job: Job, text: str) -> None:
 
             job.tags = checked_tags(marks.get("tags"))
             job.metadata = checked_metadata(marks.get("metadata"))
+            job.chained = marks.get("chained") is True
         else:
             if len(_policies) >= CACHE_SIZE:
                 _policies.clear()

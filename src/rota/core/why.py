@@ -5,7 +5,7 @@ Pure: the job, its record and the nodes are handed in.
 
 from __future__ import annotations
 
-from ..clock import HELD, moment
+from ..clock import HELD, NO_TIME, moment
 from ..interrupts import is_interrupt
 from .pauses import pause_of
 from .states import (
@@ -65,6 +65,8 @@ def why(
     if job.next_due == HELD or (pending is not None and pending <= now and job.running >= job.policy.limit):
         waits = f', overlap="{job.policy.overlap}"' if job.policy.waits_for_room else ""
         return f"It waits for room: {job.running} of its runs are under way (max_instances={job.max_instances}{waits})."
+    if pending == NO_TIME and job.trigger.starts_after is not None:
+        return f"No time starts it: it runs after {job.trigger.starts_after}, when a run of that ends ({job.trigger})."
     if pending is None:
         return "It has no time to come."
     if pending > now:

@@ -79,6 +79,7 @@ def look(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) 
         from .stacks import stack_of
 
         store.answer(request.id, cut(stack_of(request.subject), LONGEST_ANSWER), now)
+    store.look_for_parents()
 
 
 def wait(outlet: Outlet, state: StoreState) -> float | None:

@@ -12,6 +12,7 @@ from ..core.policy import Policy
 from ..core.queries import RunQuery
 from ..core.states import ACTIVE, QUARANTINED, WAITING
 from ..core.tries import superseded
+from ..triggers.base import BaseTrigger
 from .announcements import EVENT_OF_STATUS, announce, local
 
 TYPE_CHECKING = False
@@ -78,6 +79,8 @@ def tell_superseded(outlet: Outlet, state: StoreState, decision: Decision) -> No
         if outlet.wanted() & EVENT_OF_STATUS[run.status]:
             announce(outlet, state.alias, run, EVENT_OF_STATUS[run.status])
     state.completions.tell_askers(decision.superseded)
+    if BaseTrigger.some_chain:  # they may have left runs at other jobs
+        state.asked.tell()
     if Policy.some_tell:
         state.completions.note_failures(decision.superseded).tell()
 

@@ -17,6 +17,7 @@ from ..errors import HeldRowsError
 from ..events import EVENT_JOB_LOST, EVENT_JOB_REFUSED
 from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
+from ..triggers.base import BaseTrigger
 from .announcements import EVENT_OF_STATUS, event_of
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
 from .refusals import Refusals
@@ -307,6 +308,9 @@ class Completions:
         if Run.some_say and self.beats is not None:
             unkept = {id(run) for run in (*refused, *lost)}
             self.beats.end([run for run in ended if id(run) not in unkept])
+        if BaseTrigger.some_chain and self._store.starting(ended):
+            self.begin_at(self._store.now())  # the jobs after these have runs that wait
+            self._outlet.wake()
         try:
             if again is not None and again.waiting and self.next_tries is not None:
                 self.next_tries.tell(again.waiting, self.begin_at)

@@ -6,7 +6,7 @@ It carries out what :mod:`rota.core.plan` decides, and waits for no job.
 from __future__ import annotations
 
 from ..callables import ASKED
-from ..clock import SECOND
+from ..clock import NO_TIME, SECOND
 from ..core.plan import plan, quarantine
 from ..core.policy import Policy
 from ..core.room import admit
@@ -215,6 +215,8 @@ class StorePass:
         state = self._state
         store = state.store
         following = store.next_due(open_to) if open_to else None
+        if following is not None and following >= NO_TIME:  # a job that no time starts
+            following = None
         wait = None if following is None else max(following - store.now(), 0) / SECOND
         unmoved, state.unmoved = state.unmoved, 0
         if following is not None and wait == 0:

@@ -19,6 +19,7 @@ from ..errors import (
     TransientJobError,
 )
 from ..logs import GuardedLogger, LoggerAttribute, given_logger
+from .chaining import StartsChains
 from .requests import TakesRequests
 from .searchable import Searchable
 
@@ -54,7 +55,7 @@ def __getattr__(name: str) -> Any:
     return of_module(__name__, name)
 
 
-class BaseJobStore(Searchable, TakesRequests, ABC):
+class BaseJobStore(Searchable, TakesRequests, StartsChains, ABC):
     """Base class of all job stores.
 
     A third-party store implements the eight abstract methods, as in APScheduler 3. It then runs on one node, and its ledger is

@@ -161,6 +161,7 @@ def take_waiting(store: Any, node: str, now: int, room: Mapping[str, int] | None
                     ledger.extend([run])
                     if keeps:
                         store._release_run(run)
+                    store._follow([run], now)
                 if (
                     not ledger.waits(run.job_id)
                     and ledger.beside.ended_jobs.pop(run.job_id, None) is not None
@@ -209,6 +210,7 @@ def cancel_run(
                 store._release_run(run)
             cancelled(run, reason, now)
             ledger.extend([run])
+            store._follow([run], now)
             if not ledger.waits(job_id):
                 ledger.beside.ended_jobs.pop(job_id, None)
             if job is not None:

@@ -194,7 +194,9 @@ class Governs:
 
         return governed.cancel(self._book, job_id, nominal, reason, jobstore)
 
-    def rerun(self, job_id: str, nominal: datetime, jobstore: str | None = None) -> Run:
+    def rerun(
+        self, job_id: str, nominal: datetime, jobstore: str | None = None, *, chain: bool = True
+    ) -> Run:
         """Have a run that has ended executed once more: its record is opened again, and any node takes it.
 
         The job is called as it is now, with the arguments of the run if it had its own; its tries begin anew. The attempts before
@@ -202,13 +204,14 @@ class Governs:
         several is taken out of it, in the same step, and has a record of its own from then on.
 
         :param nominal: the time that the run is kept by: ``run.scheduled_run_time``; or one of several for which a record stands
+        :param chain: False: its end starts none of the jobs that come after this one
         :return: the run, with ``wait()``, ``result()`` and ``cancel()``, as of :meth:`run_job`
         :raises JobValueError: if there is no such record, or it has not ended
         :raises JobLookupError: if the job was removed
         """
         from .reruns import rerun  # import time
 
-        return rerun(self._book, job_id, nominal, jobstore)
+        return rerun(self._book, job_id, nominal, jobstore, chain)
 
     def backfill(
         self,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from ..core.chains import SKIPPED_AHEAD
 from ..core.changes import Change
 from ..core.pauses import LONGEST_NOTE, Pause, left_out, pause_of, text_of
 from ..core.plan import Decision, due_time, is_time_of, record_of
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from ..jobstores.base import BaseJobStore
     from .book import JobBook
 
-#: What is said of a time that somebody has cancelled before it was due.
-SKIPPED_AHEAD = "skipped ahead"
 #: How long writing a record without a job's turn may take before others may take it over (microseconds).
 LEASE = 15_000_000
 

@@ -342,6 +342,7 @@ def keep_schedule(job: Job, existing: Job, only: Collection[str] | None = None) 
 
     :param only: the ids of the jobs that were planned just now; None: it was
     """
+    job.chained = job.chained or existing.chained
     if only is not None and job.id not in only:
         return
     if existing.error is None and job.trigger.same_schedule(existing.trigger):

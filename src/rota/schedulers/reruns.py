@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .book import JobBook
 
 
-def rerun(book: JobBook, job_id: str, nominal: datetime, jobstore: str | None) -> Run:
+def rerun(book: JobBook, job_id: str, nominal: datetime, jobstore: str | None, chain: bool = True) -> Run:
     """Have a run that has ended executed once more; return it as it was asked for.
 
     One time of a record of several is taken out of it: it has a record of its own from then on.
@@ -45,6 +45,7 @@ def rerun(book: JobBook, job_id: str, nominal: datetime, jobstore: str | None) -
                 raise _no_such(job_id, key)
             cut = cut_of(job, record, [key]) if record.last != record.nominal else Cut(record)
             run = opened_again(job, record, key, store.now())
+        run.extra.unchained = not chain
         if not cut.splits:
             keep_attempts(store, [record])
         mine = asked(book, engine.stores[alias], run, is_new=True)  # before anybody may end it

@@ -11,18 +11,20 @@ from operator import itemgetter
 
 from ...clock import HELD, instant, moment
 from ...compat.absent import refuse
+from ...core.chains import ends_among, followers, parent_of
 from ...core.plan import is_by_hand
 from ...core.policy import Policy
 from ...core.states import ACTIVE, ENDED, set_job_state
 from ...core.transitions import is_allowed, released
 from ...errors import ConflictingIdError, JobLookupError
+from ...triggers.base import BaseTrigger
 from ..base import ALIASES, COUNTED, BaseJobStore
 from ..memory_ledger import MemoryLedger
 from .due_queue import DueQueue
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -47,6 +49,7 @@ class MemoryJobStore(BaseJobStore):
     """
 
     does_io = False
+    starts_chains = True
 
     def __init__(self) -> None:
         self._by_id: dict[str, Job] = {}
@@ -60,6 +63,8 @@ class MemoryJobStore(BaseJobStore):
         self._runs = MemoryLedger()
         self._mutex = self._runs.lock
         self._is_held = False
+        #: for the ids of jobs the ids of those that their ends start; some of these may be gone, or start otherwise
+        self._children: dict[str, set[str]] = {}
 
     def before_fork(self) -> None:
         """Wait until no other thread changes the jobs, for five seconds at most."""
@@ -125,6 +130,8 @@ class MemoryJobStore(BaseJobStore):
                 self._look_back(job, nominal)
             job.version = abs(job.version) + 1  # _push(), without the call
             self._queue(job)
+            if BaseTrigger.some_chain:
+                self._note(job)
 
     def update_job(self, job: Job) -> None:
         """Copy the attributes of ``job`` into the stored job of that id.
@@ -152,6 +159,7 @@ class MemoryJobStore(BaseJobStore):
             self._leave(job)
             if self._runs.waits(job_id):
                 ended = self._runs.cancel_waiting(job_id, self.now())
+                self._follow(ended, self.now())
             self._stale += 1
             if self._stale > _MOST_STALE:
                 self._tidy()
@@ -279,6 +287,7 @@ class MemoryJobStore(BaseJobStore):
     def _record(self, decision: Decision, node: str, now: int) -> None:
         """Keep the records of a decision, which may be about times to come."""
         self._runs.record(decision.records, node)
+        self._follow(ends_among((decision,)), now)
         latest = max(record.last for record in decision.records)
         if latest > now:
             self._runs.claimed_until = max(self._runs.claimed_until, latest)
@@ -290,6 +299,8 @@ class MemoryJobStore(BaseJobStore):
             return bool(decision.runs) or is_allowed(decision, decision.job.running)
         ended = self._runs.supersede(decision, decision.job.running, now)
         decision.job.running -= ended or 0
+        if ended and BaseTrigger.some_chain:
+            self._follow(decision.superseded, now)
         return ended is not None
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
@@ -309,6 +320,8 @@ class MemoryJobStore(BaseJobStore):
                 if job.next_due == HELD:
                     self._let_go_on(job)
             self._runs.extend(runs)
+            if BaseTrigger.some_chain:
+                self._follow(runs, now)
         return []
 
     def _running_of(self, job: Job) -> int:
@@ -365,6 +378,40 @@ class MemoryJobStore(BaseJobStore):
     def _ledger(self) -> MemoryLedger:  # type: ignore[override]  # the port's is for stores of eight methods
         return self._runs
 
+    # -- chains --------------------------------------------------------------------------------------------------
+
+    def children(self, parents: Collection[str]) -> Sequence[Job]:
+        """Return the live jobs that the ends of some jobs start."""
+        with self._mutex:
+            found = (
+                self._by_id.get(id) for parent in parents for id in sorted(self._children.get(parent, ()))
+            )
+            return [job for job in found if job is not None and parent_of(job) in parents]
+
+    def parents(self) -> Collection[str]:
+        """Return the ids of the jobs that start others, and of some that did."""
+        return frozenset(self._children)
+
+    def _note(self, job: Job) -> None:
+        parent = parent_of(job)
+        if parent is not None:
+            self._children.setdefault(parent, set()).add(job.id)
+            self._parents = frozenset(self._children)
+
+    def _follow(self, runs: Sequence[Run], now: int) -> None:
+        """Leave runs at the jobs that the ends of some start, in the step that keeps these ends."""
+        ledger = self._runs
+        for run in self.starting(runs):
+            for started in followers(run, self.children((run.job_id,)), now, self._is_taken):
+                if started.ended:
+                    ledger.extend([started])
+                    ledger.claimed_until = max(ledger.claimed_until, started.nominal)
+                else:
+                    ledger.wait(started)
+
+    def _is_taken(self, job_id: str, instant: int) -> bool:
+        return any(first <= instant <= last for first, last, _ in self._runs.recorded(job_id, instant))
+
     # -- under the lock ------------------------------------------------------------------------------------------
 
     def _look_back(self, job: Job, nominal: int) -> None:
@@ -395,6 +442,8 @@ class MemoryJobStore(BaseJobStore):
             self._look_back(stored, nominal)
         stored.version = abs(stored.version) + 1  # _push(), without the call
         self._queue(stored)
+        if BaseTrigger.some_chain:
+            self._note(stored)
         self._stale += 1
         if self._stale > _MOST_STALE:
             self._tidy()

@@ -327,6 +327,6 @@ class Jobs:
 
 
 #: What a job that takes the place of one that is over does not have of it.
-_HISTORY = ("durations", "failures", "horizon", "parent")
+_HISTORY = ("durations", "failures", "horizon")
 #: The change that makes a job one that was removed, and has unfinished runs.
 REMOVAL: dict[str, Any] = {"$set": {"state": REMOVED, "next_due": None}, "$inc": {"version": 1}}

@@ -119,7 +119,7 @@ class Runs:
             if decision.records or decision.state == ENDED or hasattr(decision, "superseded")
         ]
         if filed:
-            self._filing.file(filed)
+            self._filing.file(filed, ask=False)
         return won
 
     def _write(self, decisions: Sequence[Decision], token: str, now: int) -> int:
@@ -266,7 +266,7 @@ class Runs:
             with self._server.translated():
                 # Of these some may be refused: that is found out when they are tried again.
                 left = self._refused(runs, ends, ids)
-            self._filing.file(ids)
+            self._filing.file(ids, ask=False)
             if not left:
                 return []
             raise HeldRowsError(str(exc), left) from exc
@@ -276,7 +276,7 @@ class Runs:
             return self._finish(ended)
         with self._server.translated():
             refused = [] if matched == len(runs) else self._refused(runs, ends, ids)
-        self._filing.file(ids)
+        self._filing.file(ids, ask=False)
         return refused
 
     def _refused(

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...job.handle import Job
     from .beside import Beside
+    from .chains import Chains
     from .orders import NodeOrders
     from .search import Searching
     from .waiting import Waiting
@@ -88,6 +89,7 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
     """
 
     has_clock = True
+    starts_chains = True
     waits_for_sockets = True
     poll_interval = POLL_INTERVAL
 
@@ -114,7 +116,7 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
         self._jobs = Jobs(self._server, self._format, self._damage.quarantine)
         self._history = History(self._server, self._bounds)
         self._leases = Leases(self._server, self._identity)
-        self._filing = Filing(self._server)
+        self._filing = Filing(self._server, lambda: self._chains, self.may_start_others)
         self._runs = Runs(
             self._server, self._jobs, self._leases, self._damage, self._filing, self._history, self._bounds
         )
@@ -405,6 +407,24 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
     def measure_clock(self) -> int:
         """Ask the server for its time, which it tells in milliseconds; see the port."""
         return self._measure(self._server.time)
+
+    # -- chains --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _chains(self) -> Chains:
+        from .chains import Chains  # import time
+
+        return Chains(self._server, self._format, self._job_of)
+
+    def children(self, parents: Collection[str]) -> Sequence[Job]:
+        """Return the jobs that the ends of some jobs start, as they are stored."""
+        self._check_started()
+        return self._chains.children(parents)
+
+    def parents(self) -> Collection[str]:
+        """Return the ids of the jobs that start others."""
+        self._check_started()
+        return self._chains.parents()
 
     # -- searching, and what is kept beside ----------------------------------------------------------------------
 

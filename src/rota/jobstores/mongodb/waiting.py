@@ -208,7 +208,7 @@ class Waiting:
                 is_asked(run, self._searching.get_run(run.job_id, run.nominal))
                 refused.append(run)
         ids = sorted({run.job_id for run in runs})
-        self._filing.file(ids)
+        self._filing.file(ids, ask=False)
         self._filing.settle(ids)
         return refused
 

@@ -5,15 +5,18 @@ It decides nothing; the steps, which are atomic, are in ``scripts/``: claim.lua,
 
 from __future__ import annotations
 
+from functools import partial
 from operator import attrgetter
 from os import urandom
 
+from ...core.chains import ends_among
 from ...core.orphans import by_job
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.states import CLAIMED, WAITING
 from ...core.transitions import marked, moved
 from ...core.tries import end_superseded, ended_copies
 from ...errors import DeserializationError, StoreConflictError, StoreError
+from ...triggers.base import BaseTrigger
 from ..documents import check_times
 from ..identity import RESTORED, Changed
 from .forms import fence, fence_of, lost_run, padded, record_of, run_of_text, state_of, time_of, triples
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from ...job.handle import Job
     from ..identity import Identity
     from ..retention import Retention
+    from .chains import Chains
     from .history import History
 
 #: How often a claim or a rescue is tried against others' changes.
@@ -89,15 +93,25 @@ class Runs:
     :param history: reads records
     :param bounds: counts records
     :param identity: what is known of the store that is open
+    :param chains: returns what tells what ends leave at other jobs
     """
 
     def __init__(
-        self, run: Callable[..., Any], history: History, bounds: Retention, identity: Identity
+        self,
+        run: Callable[..., Any],
+        history: History,
+        bounds: Retention,
+        identity: Identity,
+        chains: Callable[[], Chains],
     ) -> None:
         self._run = run
         self._history = history
         self._bounds = bounds
         self._identity = identity
+        self._chains = chains
+
+    def _sent(self, script: str, fields: Sequence[str], beside: Sequence[str]) -> Any:
+        return self._run(script, *fields, beside=beside)
 
     # -- claim ---------------------------------------------------------------------------------------------------
 
@@ -115,7 +129,8 @@ class Runs:
             # Ranges are looked at once: a run by hand, which is no time of the schedule, may stay inside one.
             ranges = _ranges_of(decisions) if not tried else ["0"]
             known = str(identity.renewals(node)), str(identity.until(node))
-            answer = self._run("claim", node, str(now), token(), *known, *ranges, *_claim_of(decisions, now))
+            fields = node, str(now), token(), *known, *ranges, *_claim_of(decisions, now)
+            answer = self._chains().send(_given_up(decisions, now), now, partial(self._sent, "claim", fields))
             if not answer.startswith("="):  # nothing, if there was nothing to decide
                 break
             self._leave_out_recorded(decisions, {int(place) for place in answer[1:].split(",")})
@@ -149,15 +164,17 @@ class Runs:
 
     # -- finish --------------------------------------------------------------------------------------------------
 
-    def finish(self, runs: Sequence[Run]) -> list[Run]:
+    def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Write how runs ended; return those whose end is refused (R5)."""
         refused: list[Run] = []
+        chains = self._chains()
         for first in range(0, len(runs), AT_ONCE):
             part = runs[first : first + AT_ONCE]
             fields: list[str] = []
             for run in part:
                 fields += (run.job_id, padded(run.nominal), run.status, fence_of(run), record_of(run))
-            answer = self._run("finish", *fields)
+            starting = chains.starting(part) if BaseTrigger.some_chain else ()
+            answer = chains.send(starting, now, partial(self._sent, "finish", fields))
             refused += [run for run, bit in zip(part, answer, strict=True) if bit == "0"]
         return refused
 
@@ -209,7 +226,9 @@ class Runs:
         """
         of_job = by_job(changed)
         fields = [field for job_id, runs in of_job.items() for field in orphans.expected(job_id, runs)]
-        answer = self._run("take", node, token(), str(now), *fields)
+        sent = node, token(), str(now), *fields
+        ended = [run for run in changed if run.ended]
+        answer = self._chains().send(ended, now, partial(self._sent, "take", sent))
         return [run for runs, bit in zip(of_job.values(), answer, strict=True) if bit == "1" for run in runs]
 
 
@@ -252,6 +271,14 @@ def _claim_of(decisions: Sequence[Decision], now: int) -> list[str]:
                 record_of(run),
             )
     return fields
+
+
+def _given_up(decisions: Sequence[Decision], now: int) -> list[Run]:
+    """Return the ends that decisions write: of retries that they supersede, and of what the store had forgotten."""
+    if not BaseTrigger.some_chain:
+        return []
+    superseded = [run for each in decisions for run in ended_copies(getattr(each, "superseded", ()), now)]
+    return superseded + ends_among(decisions)
 
 
 def token() -> str:

@@ -13,6 +13,7 @@ from ...codec.jobs import JobFormat
 from ...codec.unrestored import can_run
 from ...compat.absent import only_read
 from ...core.orphans import Search
+from ...core.states import WAITING
 from ...errors import MissingExtraError, StoreError
 from ...util import maybe_ref
 from ..asked_nodes import AsksNodes
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...job.handle import Job
     from .beside import Beside
+    from .chains import Chains
     from .orders import OrderBook
     from .search import Searches
     from .waiting import Waiting
@@ -88,6 +90,7 @@ class RedisJobStore(AsksNodes, DurableJobStore):
 
     has_clock = True
     waits_for_sockets = True
+    starts_chains = True
 
     def __init__(
         self,
@@ -112,7 +115,7 @@ class RedisJobStore(AsksNodes, DurableJobStore):
         self._keys = Keys(jobs_key, run_times_key, self._server.db)
         self._jobs = Jobs(self._run, self._format, lambda: (self._scheduler, self._alias))
         self._history = History(self._run, self._bounds, lambda: self._beside)
-        self._runs = Runs(self._run, self._history, self._bounds, self._identity)
+        self._runs = Runs(self._run, self._history, self._bounds, self._identity, lambda: self._chains)
         self._leases = Leases(self._run, self._identity)
         self._damage = Damage(self._run, self._runs)
         #: the executors whose jobs were asked for last
@@ -161,7 +164,7 @@ class RedisJobStore(AsksNodes, DurableJobStore):
 
     def before_fork(self) -> None:
         """Import what calls import late: a child would wait for ever for a thread of its parent that does so."""
-        from . import beside, orders, search, waiting  # noqa: F401  # import time
+        from . import beside, chains, orders, search, waiting  # noqa: F401  # import time
 
     def forked(self) -> None:
         """Forget the parent's thread; redis-py opens connections of its own in a child."""
@@ -246,7 +249,17 @@ class RedisJobStore(AsksNodes, DurableJobStore):
 
         :raises JobLookupError: if there is none
         """
-        return self._jobs.remove(job_id, self.now)
+
+        def send(now: int, step: Callable[[Sequence[str]], Any]) -> Any:
+            from ...core.queries import RunQuery  # import time
+            from ...core.waiting import JOB_REMOVED, cancelled
+
+            waiting = self.find_runs(RunQuery(job_ids=job_id, statuses=WAITING), 1000).items
+            for run in waiting:
+                cancelled(run, JOB_REMOVED, now)
+            return self._chains.send(waiting, now, step)
+
+        return self._jobs.remove(job_id, self.now, send)
 
     def remove_all_jobs(self) -> Sequence[Run] | None:
         """Delete all jobs; return their waiting runs, which are cancelled. Their records stay."""
@@ -278,7 +291,7 @@ class RedisJobStore(AsksNodes, DurableJobStore):
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Record ended runs in one step; return those whose fence is not the store's any more."""
-        return self._runs.finish(runs)
+        return self._runs.finish(runs, now)
 
     def get_runs(
         self,
@@ -377,7 +390,13 @@ class RedisJobStore(AsksNodes, DurableJobStore):
     def _waiting(self) -> Waiting:
         from .waiting import Waiting  # import time
 
-        return Waiting(self._run, self._jobs.of, self._format)
+        return Waiting(self._run, self._jobs.of, self._format, lambda: self._chains)
+
+    @cached_property
+    def _chains(self) -> Chains:
+        from .chains import Chains  # import time
+
+        return Chains(self._run, self._jobs.of, self._format, self.starting)
 
     @cached_property
     def _orders(self) -> OrderBook:
@@ -474,6 +493,14 @@ class RedisJobStore(AsksNodes, DurableJobStore):
     ) -> Run | None:
         """Cancel a run: one that waits ends at once, of one that is under way its node is told."""
         return self._waiting.cancel(job_id, nominal, reason, now, only_waiting)
+
+    def children(self, parents: Collection[str]) -> Sequence[Job]:
+        """Return the jobs that the ends of some jobs start, as they are stored."""
+        return self._chains.children(parents)
+
+    def parents(self) -> Collection[str]:
+        """Return the ids of the jobs that start others, and of some that did."""
+        return self._chains.parents()
 
     def orders(self, node: str, now: int) -> Orders:
         """Return what others ask of a node."""

@@ -7,6 +7,7 @@ waiting.lua, start.lua, cancel.lua.
 from __future__ import annotations
 
 from copy import copy
+from functools import partial
 
 from ...core.extras import extra_of, keeps_place
 from ...core.openings import by_run
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ...core.openings import Cut
     from ...core.run import Run
     from ...job.handle import Job
+    from .chains import Chains
 
     #: document, class and time of a waiting run as they were found
     Found = tuple[str, str, str]
@@ -44,14 +46,23 @@ class Waiting:
     :param run: carries out a script with some fields
     :param jobs_of: makes jobs of an answer
     :param format: how the arguments of a run are written, and whether it is trusted
+    :param chains: returns what tells what ends leave at other jobs
     """
 
     def __init__(
-        self, run: Callable[..., Any], jobs_of: Callable[[str], list[Job]], format: JobFormat
+        self,
+        run: Callable[..., Any],
+        jobs_of: Callable[[str], list[Job]],
+        format: JobFormat,
+        chains: Callable[[], Chains],
     ) -> None:
         self._run = run
         self._jobs_of = jobs_of
         self._format = format
+        self._chains = chains
+
+    def _sent(self, script: str, fields: Sequence[str], beside: Sequence[str]) -> Any:
+        return self._run(script, *fields, beside=beside)
 
     # -- opening and giving back ---------------------------------------------------------------------------------
 
@@ -148,11 +159,12 @@ class Waiting:
         if not of_job:
             return []
         fields = [node, token(), str(now)]
+        ended = [run for some in of_job.values() for run, _, _ in some if run.ended]
         for job_id, some in of_job.items():
             fields += (job_id, states.get(job_id, ""), str(len(some)))
             for run, as_found, record in some:
                 fields += (padded(run.nominal), *as_found, run.status, record)
-        answer = self._run("start", *fields)
+        answer = self._chains().send(ended, now, partial(self._sent, "start", fields))
         changed: list[Run] = []
         for some, bit in zip(of_job.values(), answer, strict=True):
             for run, _, _ in some:
@@ -200,7 +212,9 @@ class Waiting:
                 after = record_of(run)
             elif only_waiting:
                 return run
-            document = self._run("cancel", job_id, padded(nominal), said, quoted(said), before, after)
+            fields = job_id, padded(nominal), said, quoted(said), before, after
+            ended = (run,) if after else ()
+            document = self._chains().send(ended, now, partial(self._sent, "cancel", fields))
             if document is None:
                 return None
             if document != "changed":

@@ -12,11 +12,12 @@ from sqlalchemy.exc import IntegrityError
 from ...core.extras import extra_of
 from ...core.waiting import given_back
 from ...errors import HeldRowsError
+from ..chaining import StartsChains
 from ..requests import TakesRequests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Any
 
     from sqlalchemy import Connection
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...job.handle import Job
     from ..identity import Identity
+    from .chains import Chains
     from .jobs import Jobs
     from .layout import Tables
     from .leases import Nodes
@@ -37,8 +39,10 @@ if TYPE_CHECKING:
     from .wakeups import Wakeups
 
 
-class AskedTables(TakesRequests):
+class AskedTables(TakesRequests, StartsChains):
     """The tables of one store as somebody may ask something of them."""
+
+    starts_chains = True
 
     _identity: Identity
     _transactions: Transactions
@@ -50,6 +54,17 @@ class AskedTables(TakesRequests):
     _job_of: Callable[[Any], Job]
     _wakeups: Wakeups
     now: Callable[[], int]
+
+    @cached_property
+    def _chains(self) -> Chains:
+        from .chains import Chains  # import time
+
+        return Chains(self._tables, self._jobs, self._runs, self._format, self._wakeups, self._job_of)
+
+    def _follow_in(self, conn: Connection, runs: Sequence[Run], now: int) -> None:
+        """Write what the ends of runs leave at other jobs, in the transaction that writes these."""
+        if runs:
+            self._chains.follow(conn, runs, now)
 
     @cached_property
     def _waiting(self) -> Waiting:
@@ -158,6 +173,16 @@ class AskedTables(TakesRequests):
             return False
         self._wakeups.wake()
         return kept
+
+    # -- chains --------------------------------------------------------------------------------------------------
+
+    def children(self, parents: Collection[str]) -> Sequence[Job]:
+        """Return the jobs that the ends of some jobs start, as they are stored."""
+        return self._transactions.read(partial(self._chains.children, parents=parents))
+
+    def parents(self) -> Collection[str]:
+        """Return the ids of the jobs that start others."""
+        return self._transactions.read(self._chains.parents)
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 

@@ -105,6 +105,7 @@ class Orphans:
         changed += damaged
         found = [run for run in changed if self._settle(conn, run, fences[id(run)])]
         self._runs.release(conn, Counter(run.job_id for run in found if run.ended), now)
+        self._runs.follow(conn, [run for run in found if run.ended], now)
         linked(found)
         return found
 

@@ -13,11 +13,13 @@ from sqlalchemy import select
 from ...clock import HELD
 from ...codec.damaged import MOST, count_of, is_damaged, version_of
 from ...codec.options import spare_in
+from ...core.chains import ends_among
 from ...core.policy import Policy
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, END_STATES, ENDED
 from ...core.transitions import is_allowed, marked
 from ...texts import storable
+from ...triggers.base import BaseTrigger
 from .databases.base import BATCH
 from .forms import (
     ENDS,
@@ -35,7 +37,7 @@ from .run_statements import RunStatements
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Any
 
     from sqlalchemy import ColumnElement, Connection, Dialect
@@ -62,6 +64,9 @@ class Runs:
         self._database = tables.database
         self._jobs = jobs
         self.sql = tables.once(RunStatements)
+        #: writes what the ends of runs leave at other jobs, and tells which of these may leave something
+        self.follow: Callable[[Connection, Sequence[Run], int], None]
+        self.starting: Callable[[Sequence[Run]], list[Run]]
 
     def warm_up(self, dialect: Dialect) -> None:
         """Compile the statements that every run needs, so that the first runs do not wait for it."""
@@ -91,6 +96,7 @@ class Runs:
             return []
         if not careful and not _supersede(decisions) and self._move_all(conn, decisions, now):
             self.insert(conn, [run for decision in decisions for run in marked(decision, node, now)])
+            self._follow_recorded(conn, decisions, now)
             return [(decision, decision.job.running + len(decision.runs)) for decision in decisions]
         won = []
         moves: list[tuple[Any, ...]] = []
@@ -114,7 +120,14 @@ class Runs:
         if drops and self.sql.drop.run(conn, drops) != len(drops):
             self.sql.move.run(conn, ended)  # those stay of which runs wait
         self.insert(conn, records)
+        self._follow_recorded(conn, [decision for decision, _ in won], now)
         return won
+
+    def _follow_recorded(self, conn: Connection, decisions: Sequence[Decision], now: int) -> None:
+        """Write what ends among the records of claims leave at other jobs."""
+        ended = ends_among(decisions)
+        if ended:
+            self.follow(conn, ended, now)
 
     def _move_all(self, conn: Connection, decisions: Sequence[Decision], now: int) -> bool:
         """Move all jobs without reading them first (R1, R2 and R3 in one statement), which is right most of the time.
@@ -193,6 +206,8 @@ class Runs:
         end_superseded(runs, now)
         rows = [(run.status, run.reason, now, job_id, run.nominal, run.attempt) for run in runs]
         self.sql.supersede.run(conn, rows)
+        if BaseTrigger.some_chain:
+            self.follow(conn, runs, now)
         return True
 
     def _ids_of(self, conn: Connection, decisions: Sequence[Decision]) -> list[Any]:
@@ -249,16 +264,19 @@ class Runs:
         :raises OptimisticWriteFailed: if that has to be expected
         """
         refused: list[Run] = []
+        written: Sequence[Run] = runs
         if not careful:
             self._finish_all(conn, runs)
-            ended = Counter([run.job_id for run in runs])
         else:
-            ended = Counter()
+            written = []
             for run in runs:
                 if self.sql.finish.run(conn, [end_of(run)]) or self._finish_damaged(conn, run):
-                    ended[run.job_id] += 1
+                    written.append(run)
                 elif not self._is_recorded(conn, run):
                     refused.append(run)
+        if BaseTrigger.some_chain and (starting := self.starting(written)):
+            self.follow(conn, starting, now)
+        ended = Counter([run.job_id for run in written])
         over = all(run.job is not None and run.job.state == ENDED for run in runs)
         return refused, self.release(conn, ended, now, over)
 

@@ -180,7 +180,7 @@ class Waiting:
         after = _FIRST
         for _ in range(PORTIONS):
             rows = self._due(conn, after, now, taking.busy)
-            changed += self._take_some(conn, rows, taking)
+            changed += self._take_some(conn, rows, taking, now)
             if len(rows) < PORTION or taking.full:
                 break
             after = (rows[-1].not_before, rows[-1].job_id, rows[-1].nominal)
@@ -199,7 +199,7 @@ class Waiting:
             due = due.where(c.job_id.not_in(sorted(busy)[:BATCH]))
         return conn.execute(due.order_by(c.not_before, c.job_id, c.nominal).limit(PORTION)).all()
 
-    def _take_some(self, conn: Connection, rows: Sequence[Row], taking: Taking) -> list[Run]:
+    def _take_some(self, conn: Connection, rows: Sequence[Row], taking: Taking, now: int) -> list[Run]:
         ids = {row.job_id for row in rows if type(row.job_id) is str}
         held = self._runs.held(conn, ids)
         stored = {row.id: row for row in self._jobs.some(conn, ids - held)}
@@ -220,6 +220,7 @@ class Waiting:
             changed.append(run)
             if job is not None:
                 running[run.job_id] += (run.status == CLAIMED) - keeps
+        self._runs.follow(conn, [run for run in changed if run.ended], now)
         for id, job in jobs.items():
             self._count(conn, id, running[id] - job.running)
         self._drop_ended(conn, [id for id, job in jobs.items() if job.state == ENDED])
@@ -274,7 +275,10 @@ class Waiting:
     def _cancel(self, conn: Connection, run: Run, reason: str, now: int) -> None:
         keeps = keeps_place(extra_of(run))
         cancelled(run, reason, now)
-        if self._write(conn, self._from_waiting, run, run.attempt) and keeps:
+        if not self._write(conn, self._from_waiting, run, run.attempt):
+            return
+        self._runs.follow(conn, [run], now)
+        if keeps:
             self._runs.release(conn, {run.job_id: 1}, now)
 
     def remove_job(self, conn: Connection, job_id: str, now: int) -> list[Run]:
@@ -288,6 +292,7 @@ class Waiting:
         ended = self._cancel_all(conn, self._of_job(conn, job_id), now)
         jobs = self._tables.jobs
         conn.execute(jobs.delete().where(jobs.c.id == job_id))
+        self._runs.follow(conn, ended, now)
         return ended
 
     def cancel_all(self, conn: Connection, now: int) -> list[Run]:

@@ -16,6 +16,7 @@ from ..asked_nodes import AsksNodes
 from ..documents import label_all
 from ..durable import DurableJobStore
 from .beside import Beside
+from .chains import Chains
 from .counts import Counts
 from .damage import Damage
 from .forms import parts_of
@@ -63,6 +64,7 @@ class TreeJobStore(AsksNodes, DurableJobStore):
     """
 
     has_clock = True
+    starts_chains = True
     longest_log = 8 * 1024
     writes_beats_rarely = True
     waits_for_sockets = True
@@ -83,11 +85,12 @@ class TreeJobStore(AsksNodes, DurableJobStore):
         self._counts = Counts(server)
         self._history = History(server, self._bounds, self._counts)
         self._leases = Leases(server, self._identity)
-        self._runs = Runs(server, self._jobs, self._history, self._bounds)
-        self._damage = Damage(server, self._jobs)
+        self._chains = Chains(server, self._jobs, self._history, format, self._job_of, self._is_soon)
+        self._runs = Runs(server, self._jobs, self._history, self._bounds, self._chains, self.starting)
+        self._damage = Damage(server, self._jobs, self._chains)
         self._search = Searching(server, self._jobs)
         self._beside = Beside(server, self._jobs, self._leases)
-        self._waiting = Waiting(server, self._jobs, self._history, format)
+        self._waiting = Waiting(server, self._jobs, self._history, format, self._chains)
         self._orders = NodeOrders(server)
         #: the documents of what was due lately
         self._seen: dict[str, Doc] = {}
@@ -225,7 +228,7 @@ class TreeJobStore(AsksNodes, DurableJobStore):
         :raises JobLookupError: if there is none
         """
         self._check_started()
-        return self._jobs.remove(job_id, self.now())
+        return self._jobs.remove(job_id, self.now(), self._chains.has_children, self._chains.left_by)
 
     def remove_all_jobs(self) -> Sequence[Run] | None:
         """Delete all jobs; return their waiting runs, which are cancelled. Their records stay."""
@@ -268,7 +271,7 @@ class TreeJobStore(AsksNodes, DurableJobStore):
         Each record is written in one step with its job's counter; those of many jobs share a transaction.
         """
         self._check_started()
-        refused, freed = self._runs.finish(runs, self._is_soon)
+        refused, freed = self._runs.finish(runs, now, self._is_soon)
         if freed and self._wake is not None:
             self._wake()
         return refused
@@ -513,6 +516,16 @@ class TreeJobStore(AsksNodes, DurableJobStore):
         if run is not None:
             self._labelled([run])
         return run
+
+    def children(self, parents: Collection[str]) -> Sequence[Job]:
+        """Return the jobs that the ends of some jobs start, as they are stored."""
+        self._check_started()
+        return self._chains.children(parents)
+
+    def parents(self) -> Collection[str]:
+        """Return the ids of the jobs that start others."""
+        self._check_started()
+        return self._chains.parents()
 
     def orders(self, node: str, now: int) -> Orders:
         """Return what others ask of a node; see the port."""

@@ -14,6 +14,7 @@ from ...core.states import CLAIMED, LOST, WAITING
 from ...core.waiting import Taking, given_back, is_asked
 from ...errors import StoreConflictError
 from ...texts import storable
+from ...triggers.base import BaseTrigger
 from .damage import damaged_record, lost
 from .forms import (
     REMOVED,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from ...core.openings import Cut
     from ...core.run import Run
     from ...job.handle import Job
+    from .chains import Chains
     from .forms import Doc
     from .history import History
     from .jobs import Jobs
@@ -65,14 +67,16 @@ class Waiting:
     :param jobs: reads the documents of jobs
     :param history: reads records
     :param format: reads and writes the arguments of runs
+    :param chains: writes what ends leave at other jobs
     """
 
-    def __init__(self, tree: Tree, jobs: Jobs, history: History, format: JobFormat) -> None:
+    def __init__(self, tree: Tree, jobs: Jobs, history: History, format: JobFormat, chains: Chains) -> None:
         self._tree = tree
         self._jobs = jobs
         self._history = history
         self._format = format
         self._opening = Opening(tree, jobs, history, format)
+        self._chains = chains
 
     # -- opening -------------------------------------------------------------------------------------------------
 
@@ -224,11 +228,15 @@ class Waiting:
                 running[job_id] = running.get(job_id, 0) + (run.status == CLAIMED and not keeps)
             if taking.full:
                 break
-        steps = [
-            self._taking(docs[job_id], group[: (self._tree.max_changes - JOB) // EACH], found, left)
-            for job_id, group in groups.items()
-        ]
-        return carry_out(steps, self._tree)
+        steps, cut = [], []
+        for job_id, group in groups.items():
+            some = group[: (self._tree.max_changes - JOB) // EACH]
+            if BaseTrigger.some_chain:  # an end may leave much at other jobs
+                ends = [place for place, (_, _, run, _) in enumerate(some) if run.ended]
+                some = some[: ends[1]] if len(ends) > 1 else some
+                cut += [Step(group, [])] if len(some) < len(group) else []
+            steps.append(self._taking(docs[job_id], some, found, left))
+        return self._chains.carry_out(steps, now) + cut
 
     def _taking(
         self,
@@ -268,7 +276,7 @@ class Waiting:
                 if left is not None and run.status == CLAIMED:
                     left[run.executor] -= 1
 
-        return Step(group, changes, done)
+        return Step(group, changes, done, [run for _, _, run, _ in group if run.ended])
 
     def next(self) -> int | None:
         """Return the earliest time at which a waiting run may start; see the port."""
@@ -300,6 +308,7 @@ class Waiting:
                 doc = self._jobs.some([job_id])[job_id]
                 whole = None if doc is None or doc.unreadable is not None else doc
                 changes = cancellation(whole, {run: entry}, reason, now)
+                changes += self._chains.left_by([run], now)[0]
             elif extra.cancel is None and not only_waiting:
                 extra.cancel = reason
                 changes = [Change(active_key(job_id, nominal), record_of(run), entry.rev)]

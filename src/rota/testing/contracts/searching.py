@@ -17,6 +17,7 @@ from ...core.states import CLAIMED, FAILED, PAUSED, SKIPPED, SUCCEEDED, succeed
 from ...errors import QueryError
 from .backfills import BackfillContract
 from .beside import BesideContract
+from .chains import ChainsContract
 from .crowds import CrowdContract
 from .overlaps import OverlapsContract
 from .retries import RetriesContract
@@ -34,7 +35,13 @@ if TYPE_CHECKING:
 
 
 class SearchContract(
-    BesideContract, BackfillContract, CrowdContract, OverlapsContract, RetriesContract, WaitingContract
+    BesideContract,
+    BackfillContract,
+    ChainsContract,
+    CrowdContract,
+    OverlapsContract,
+    RetriesContract,
+    WaitingContract,
 ):
     """What can be found in a store, and in which order, while jobs and records come and go; what is kept beside them, and waits."""
 

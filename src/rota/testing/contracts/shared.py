@@ -16,6 +16,7 @@ from ...engine.damage import claim_singly
 from ...errors import ConflictingIdError, JobLookupError
 from .backfills import SharedBackfillContract
 from .beside import SharedBesideContract
+from .chains import SharedChainsContract
 from .housekeeping import HousekeepingContract
 from .orphans import OrphanContract
 from .store_jobs import (
@@ -48,6 +49,7 @@ class SharedJobStoreContract(
     OrphanContract,
     SharedBackfillContract,
     SharedBesideContract,
+    SharedChainsContract,
     SharedWaitingContract,
     HousekeepingContract,
 ):

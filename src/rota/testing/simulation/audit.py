@@ -36,6 +36,7 @@ class Audit:
     """
 
     def __init__(self, observer: BaseJobStore) -> None:
+        self.observer = observer
         # Past what stands between a scheduler and its store, if this object serves one too.
         self.lookup = type(observer).lookup_job.__get__(observer)
         self.get_runs = type(observer).get_runs.__get__(observer)
@@ -63,6 +64,9 @@ class Audit:
         self.stopped = Stopped(
             self.claimed, type(observer).parts_of.__get__(observer), self.require, self.count
         )
+        #: check what an end has left at the job after it, and in the end that there is nothing else; see :mod:`.chain`
+        self.followed: Callable[[Run], None] = lambda run: None
+        self.chain_adds_up: Callable[[], None] = lambda: None
 
     def require(self, condition: object, message: str) -> None:
         """Raise :class:`Violation` unless the condition holds; and remember it, because engines catch what stores raise."""
@@ -113,7 +117,7 @@ class Audit:
         self, before: dict[str, Snapshot | None], won: Sequence[Decision], node: str, now: int, running: bool
     ) -> None:
         """Check a claim that was stored."""
-        late = [decision for decision in won if is_beside_the_schedule(decision, before)]
+        late = [decision for decision in won if is_beside_the_schedule(decision, before.get(decision.job.id))]
         self.require(
             running or len(late) == len(won), f"{node} claimed while its scheduler was paused or stopped"
         )
@@ -173,6 +177,7 @@ class Audit:
             )
             self.attempts.superseded(run, self.waiting.pop(key), decision)
             self.ended[key] = (run.owner, run.attempt, run.status, run.finished_at)
+            self.followed(run)
         return len(runs)
 
     def _record_late(self, decision: Decision) -> None:
@@ -261,6 +266,7 @@ class Audit:
             if run.ended:
                 self.ended[key] = (run.owner, run.attempt, run.status, run.finished_at)
                 self.count(run.status)
+                self.followed(run)
                 continue
             self.require(run.attempt == attempt + 1, f"{name(key)} has attempt {run.attempt} after {attempt}")
             self.require(run.owner == node, f"{name(key)} belongs to {run.owner}, not to {node}")
@@ -285,6 +291,7 @@ class Audit:
             )
             self.ended[key] = (run.owner, run.attempt, run.status, run.finished_at)
             self.count("cancelled while it waited")
+            self.followed(run)
 
     def finish(self, runs: Sequence[Run], refused: Collection[Run]) -> None:
         """Check outcomes that were stored, and those that were refused."""
@@ -304,6 +311,7 @@ class Audit:
                 self.ended[key] = outcome
                 self.attempts.ended(run)
                 self.count(run.status)
+                self.followed(run)
             elif self.ended.get(key) == outcome:
                 self.require(
                     id(run) not in stale,
@@ -383,6 +391,7 @@ class Audit:
                 del self.claimed[key]
                 self.ended[key] = (owner, attempt, run.status, run.finished_at)
                 self.count(run.status)
+                self.followed(run)
                 continue
             self.stopped.rescued(key, run.job, dead, marked)
             expected = attempt + 1 if dead else attempt
@@ -471,6 +480,7 @@ class Audit:
 
     def balance(self) -> None:
         """Check that the ledger adds up, after all runs have ended and all jobs have been paused."""
+        self.chain_adds_up()
         balance = Balance(self.order, self.require, self.count)
         for job_id, segments in self.segments.items():
             job = self.look(job_id)

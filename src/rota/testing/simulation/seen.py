@@ -40,9 +40,11 @@ class Snapshot:
         self.spare: int = job.policy.spare
 
 
-def is_beside_the_schedule(decision: Decision, before: dict[str, Snapshot | None]) -> bool:
-    """Whether a claim leaves its job's next time as it is, and at most records what was under way, or left out."""
-    seen = before[decision.job.id]
+def is_beside_the_schedule(decision: Decision, seen: Snapshot | None) -> bool:
+    """Whether a claim leaves its job's next time as it is, and at most records what was under way, or left out.
+
+    :param seen: the job as it was before
+    """
     return (
         not decision.runs
         and all(

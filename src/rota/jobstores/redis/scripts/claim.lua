@@ -11,12 +11,14 @@
 --          executor, due time, number of runs and records, number of retries that it supersedes; for each run and record nominal
 --          time, status, document; for each such retry nominal time, how the document of the waiting run begins, document of its
 --          end
+-- ARGV[3]  what the ends of superseded retries leave at other jobs; see _follow.lua
 -- Returns  "1" or "0" for each decision; or
 --          "?" for a node without a lease; "-" if its lease is over; "!" and the identity of the store if its lease is not
 --          as it was;
---          "=" and the places of the records whose nominal time has a record already
+--          "=" and the places of the records whose nominal time has a record already;
+--          "+" and places: as in _follow.lua, nothing is done
 
--- include _waiting
+-- include _follow
 
 local f, n = fields(ARGV[1])
 local node, now, token = f[1], tonumber(f[2]), f[3]
@@ -125,9 +127,18 @@ for r = 1, #keys do
   if over[r] or under_way[r] then taken[#taken + 1] = places[r] end
 end
 if #taken > 0 then return '=' .. table.concat(taken, ',') end
+local followed, given_up = followers(), {}
+for _, retry in ipairs(superseded) do given_up[retry[1]] = true end
+if #followed > 0 then
+  for _, key in ipairs(ended) do given_up[key] = true end
+end
+local function is_written(key) return given_up[key] end
+local places_met = met(followed, is_written)
+if places_met then return places_met end
 -- A command is refused if its key is of another kind. The first ones may be done again; what the decisions depend on comes last.
 write(ended, documents, of_status)
 for _, retry in ipairs(superseded) do end_waiting(retry[1], retry[2], 'failed', retry[3]) end
+follow(followed, is_written)
 each('SADD', QUARANTINED, broken)
 for executor, values in pairs(due) do each('ZADD', TIMES .. executor, values) end
 for executor, values in pairs(done) do each('ZREM', TIMES .. executor, values) end
