@@ -415,3 +415,21 @@ def test_damaged_options_let_a_job_wait_for_all_of_its_runs(text):
     from rota.codec.options import spare_in
 
     assert spare_in(text) == 0
+
+
+# -------------------------------------------------------------------------------------------------------------- backfills
+
+
+@pytest.mark.parametrize("options", [{}, {"misfire_grace_time": 5}, {"overlap": "buffer_all"}], ids=str)
+def test_a_scheduled_time_waits_for_a_backfilled_run_and_is_never_skipped_for_it(scheduler, options):
+    job = scheduler.add_job(
+        last, "interval", minutes=1, args=[50], id="j", start_date=at(scheduler, -90), **options
+    )
+    first = job.next_run_time
+    assert scheduler.backfill("j", at(scheduler, -95), at(scheduler, -85)) == 1
+    scheduler.advance(seconds=40)  # its run began 30 s before the first scheduled time, and takes 50
+    assert [(run.origin, run.status) for run in scheduler.get_runs("j")] == [("backfill", CLAIMED)]
+    scheduler.advance(seconds=20)
+    later, backfilled = scheduler.get_runs("j")
+    assert (backfilled.origin, backfilled.status) == ("backfill", SUCCEEDED)
+    assert (later.origin, later.status, later.scheduled_run_time) == ("schedule", CLAIMED, first)

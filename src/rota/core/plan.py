@@ -75,6 +75,7 @@ def plan(
     walks: Walks | None = None,
     retries: Sequence[Run] = (),
     room_came: int | None = None,
+    waits: bool = False,
 ) -> Decision:
     """Decide what is to become of a due job; retries that wait end with the claim of a later time, and their places are free.
 
@@ -83,18 +84,19 @@ def plan(
     :param walks: what takes walks over the job's times in parts; None: they are taken as a whole
     :param retries: the waiting runs of the job that the claim of its next time ends
     :param room_came: when a place came free for which the job has waited; None: it has not waited for one
+    :param waits: whether a time waits for room whatever the job's policy is
     :raises NotYet: if a walk goes on in a later pass
     :raises Exception: whatever the job's trigger raises; see :func:`quarantine`
     """
     if retries:
-        decision = _plan(job, now, walks, len(retries), room_came)
+        decision = _plan(job, now, walks, len(retries), room_came, waits)
         if decision.runs:
             decision.superseded = list(retries)
         return decision
-    return _plan(job, now, walks, 0, room_came)
+    return _plan(job, now, walks, 0, room_came, waits)
 
 
-def _plan(job: Job, now: int, walks: Walks | None, free: int, room_came: int | None) -> Decision:
+def _plan(job: Job, now: int, walks: Walks | None, free: int, room_came: int | None, waits: bool) -> Decision:
     """Decide what is to become of a due job.
 
     :param free: how many of the runs that count as under way end with the claim
@@ -114,7 +116,7 @@ def _plan(job: Job, now: int, walks: Walks | None, free: int, room_came: int | N
     following = trigger.after(nominal, nominal)
     regular = trigger.regular
     busy = job.running - free >= policy.limit
-    if busy and policy.waits_for_room:
+    if busy and (waits or policy.waits_for_room):
         decision.next_nominal, decision.next_due = nominal, HELD
         decision.waits_for_room = True
         return decision

@@ -26,7 +26,7 @@ from .submission import hand_over, start_withheld, submit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from ..core.plan import Decision
     from ..core.run import Permission, Run
@@ -265,17 +265,20 @@ class StorePass:
 
             retries = look_at_busy(state, busy)
         rooms: Mapping[str, int] = {}
-        if Policy.some_wait:
-            from .rooms import rooms_came  # import time
+        wait: Container[str] = ()
+        if Policy.some_wait or state.asked.backfills:
+            from .rooms import meet_backfills, rooms_came  # import time
 
-            rooms = rooms_came(state.store, jobs, now)
+            backfills = state.asked.backfills
+            rooms = rooms_came(state.store, jobs, backfills, now)
+            wait = meet_backfills(state.store, jobs, backfills) if backfills else ()
         planning = self._watch.begin(state, jobs)
         decisions, goes_on = planning.decisions, False
         walks, late = state.walks, state.unclaimed.late
         walks.now, state.walks_until = now, self._outlet.clock.monotonic() + TURN
         try:
             is_plain = (
-                not late and not walks and not retries and not rooms
+                not late and not walks and not retries and not rooms and not wait
             )  # as nearly always; asked once, not for each job
             for job in jobs:
                 if is_plain:
@@ -283,7 +286,8 @@ class StorePass:
                 else:
                     decision = late.pop((job.id, job.version), None)
                     at, waiting = walks.time_of(job) if walks else now, retries.get(job.id, ())
-                    decisions.append(decision or _decide(job, at, walks, waiting, rooms.get(job.id)))
+                    room = rooms.get(job.id)
+                    decisions.append(decision or _decide(job, at, walks, waiting, room, job.id in wait))
                 if planning.left_behind is not None:
                     if decisions[-1] is None:  # this thread holds up nobody any more
                         decisions[-1] = _decide(job, now, None)
@@ -477,13 +481,18 @@ class StorePass:
 
 
 def _decide(
-    job: Job, now: int, walks: Walks | None, retries: Sequence[Run] = (), room_came: int | None = None
+    job: Job,
+    now: int,
+    walks: Walks | None,
+    retries: Sequence[Run] = (),
+    room_came: int | None = None,
+    waits: bool = False,
 ) -> Decision | None:
     """Plan one job; whatever is wrong with it costs itself and never its neighbours. None: that goes on in a later pass."""
     if job.state == QUARANTINED:
         return quarantine(job, job.error or "it could not be restored")
     try:
-        return plan(job, now, walks, retries, room_came)
+        return plan(job, now, walks, retries, room_came, waits)
     except BaseException as exc:  # a trigger may raise anything
         if is_interrupt(exc):
             raise

@@ -5,6 +5,7 @@ It reads the store, and asks runs to stop; what becomes of the times is planned 
 
 from __future__ import annotations
 
+from ..core.backfill import meets_backfill
 from ..core.extras import extra_of, keeps_place
 from ..core.overlaps import BUFFER_ALL, REPLACED, REPLACING, oldest, room_came
 from ..core.plan import AFTER_RUN, GROUP_LIMIT
@@ -15,7 +16,7 @@ from .asked import stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from ..core.plan import Decision
     from ..core.run import Run
@@ -28,9 +29,18 @@ if TYPE_CHECKING:
 RUNS = 1000
 
 
-def rooms_came(store: BaseJobStore, jobs: Sequence[Job], now: int) -> dict[str, int]:
-    """Return by id when a place came free for due jobs that have waited for one, as far as it makes a difference (instants)."""
-    waited = {job.id: job for job in jobs if _makes_a_difference(job, now)}
+def rooms_came(
+    store: BaseJobStore, jobs: Sequence[Job], backfilled: Container[str], now: int
+) -> dict[str, int]:
+    """Return by id when a place came free for due jobs that have waited for one, as far as it makes a difference (instants).
+
+    :param backfilled: the ids of jobs that have a backfill, whose times wait for its runs whatever their policy is
+    """
+    waited = {
+        job.id: job
+        for job in jobs
+        if (job.policy.waits_for_room or job.id in backfilled) and _makes_a_difference(job, now)
+    }
     if not waited:
         return {}
     found: dict[str, int] = {}
@@ -44,10 +54,24 @@ def rooms_came(store: BaseJobStore, jobs: Sequence[Job], now: int) -> dict[str, 
 
 def _makes_a_difference(job: Job, now: int) -> bool:
     policy, due = job.policy, job.next_due
-    if not policy.waits_for_room or job.state != ACTIVE or due is None or job.next_nominal == AFTER_RUN:
+    if job.state != ACTIVE or due is None or job.next_nominal == AFTER_RUN:
         return False
     is_late = policy.misfire_grace is not None and now - due > policy.misfire_grace
     return is_late or (not policy.coalesce and policy.overlap != BUFFER_ALL and now > due)
+
+
+def meet_backfills(store: BaseJobStore, jobs: Sequence[Job], backfilled: Container[str]) -> set[str]:
+    """Return the ids of due jobs that have no place left and of which backfilled runs have one: no time is skipped for these.
+
+    :param backfilled: the ids of jobs that have a backfill
+    """
+    full = [job.id for job in jobs if job.id in backfilled and job.running >= job.policy.limit]
+    found = set()
+    for id in full:
+        page = store.find_runs(RunQuery(job_ids=[id], statuses=(CLAIMED, WAITING)), RUNS)
+        if meets_backfill(run for run in page.items if _has_place(run)):
+            found.add(id)
+    return found
 
 
 def make_room(outlet: Outlet, state: StoreState, decisions: Sequence[Decision]) -> None:
@@ -62,7 +86,11 @@ def make_room(outlet: Outlet, state: StoreState, decisions: Sequence[Decision]) 
 def _oldest(store: BaseJobStore, job_id: str) -> Run | None:
     """Return the oldest run that has one of the places of a job."""
     page = store.find_runs(RunQuery(job_ids=[job_id], statuses=(CLAIMED, WAITING)), RUNS)
-    return oldest(run for run in page.items if run.status == CLAIMED or keeps_place(extra_of(run)))
+    return oldest(run for run in page.items if _has_place(run))
+
+
+def _has_place(run: Run) -> bool:
+    return run.status == CLAIMED or keeps_place(extra_of(run))
 
 
 def _replace(outlet: Outlet, state: StoreState, run: Run) -> None:
