@@ -8,7 +8,8 @@ import pytest
 
 from rota import Retry, Snooze
 from rota.clock import HELD, SECOND, moment
-from rota.core.overlaps import NO_LIMIT, OVERLAPS, room_came
+from rota.core.overlaps import NO_LIMIT, OVERLAPS
+from rota.core.places import room_came
 from rota.core.plan import plan
 from rota.core.policy import DEFAULT_POLICY, with_options
 from rota.core.run import Run

@@ -10,10 +10,7 @@ from ..texts import repr_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ..triggers.base import BaseTrigger
-    from .run import Run
 
 #: The time is recorded as skipped.
 SKIP = "skip"
@@ -50,25 +47,3 @@ def check_overlap(overlap: str, trigger: BaseTrigger) -> None:
             f"overlap must be another than {repr_of(overlap)} with a trigger that counts from the end of a run, got {trigger}; its "
             f"next time comes after that anyway. Leave overlap out"
         )
-
-
-def room_came(due: int, limit: int, runs: Iterable[Run]) -> int | None:
-    """Return when a place came free for a due time that has waited for room (instant); None: it need not have waited.
-
-    Lateness counts from then. What counts as under way at a time are the runs for earlier times that had not ended before it.
-
-    :param due: the due time
-    :param limit: how many runs may be under way
-    :param runs: records of the job with earlier nominal times
-    """
-    ends = sorted(
-        run.finished_at
-        for run in runs
-        if run.started_at is not None and run.finished_at is not None and run.finished_at >= due > run.due
-    )
-    return ends[len(ends) - limit] if len(ends) >= limit else None
-
-
-def oldest(runs: Iterable[Run]) -> Run | None:
-    """Return the run that is to make room for a later time: the one with the oldest nominal time; None: there is none."""
-    return min(runs, key=lambda run: run.nominal, default=None)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..job.handle import Job
     from ..triggers.base import BaseTrigger
+    from .policy import Policy
     from .walks import Walks
 
 #: How many missed times of one job are handed out together when they are not coalesced.
@@ -120,9 +121,7 @@ def _plan(job: Job, now: int, walks: Walks | None, free: int, room_came: int | N
         decision.next_nominal, decision.next_due = nominal, HELD
         decision.waits_for_room = True
         return decision
-    grace = policy.misfire_grace
-    if grace is not None and room_came is not None and now - room_came <= grace:
-        grace = None  # what has waited for room is late since then
+    grace = policy.misfire_grace if room_came is None else _grace_since(policy, room_came, now)
     late = grace is not None and now - due > grace
     if not regular and trigger.follows_end:
         _plan_after_end(decision, nominal, now, busy, late)
@@ -137,6 +136,12 @@ def _plan(job: Job, now: int, walks: Walks | None, free: int, room_came: int | N
             return decision
     _set_next(decision, following, now)
     return decision
+
+
+def _grace_since(policy: Policy, room_came: int, now: int) -> int | None:
+    """Return how late times may be that have waited for room: they are late since then; None: none of them is too late."""
+    grace = policy.misfire_grace
+    return None if grace is None or now - room_came <= grace else grace
 
 
 def once_more(job: Job, now: int, taken: Collection[int] = ()) -> Decision:

@@ -7,30 +7,27 @@ from __future__ import annotations
 
 from ..callables import ASKED
 from ..clock import NO_TIME, SECOND
-from ..core.plan import plan, quarantine
 from ..core.policy import Policy
 from ..core.room import admit
-from ..core.states import CANCELLED, ENDED, QUARANTINED
-from ..core.walks import NotYet
+from ..core.states import CANCELLED, ENDED
 from ..errors import HeldRowsError
 from ..events import EVENT_JOB_SUBMITTED
 from ..executors.steps import is_coroutine_function
 from ..interrupts import is_interrupt
-from ..texts import error_text, shortened
 from .announcements import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
 from .capacity import PASS
 from .clock_jumps import TURN, bring_forward, go_on
 from .pass_watch import PassLeftBehind
+from .planning import decide, what_is_met
 from .submission import hand_over, start_withheld, submit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..core.plan import Decision
     from ..core.run import Permission, Run
-    from ..core.walks import Walks
     from ..job.handle import Job
     from .capacity import Capacity
     from .lease import Lease
@@ -230,15 +227,7 @@ class StorePass:
                 wait = min(FIRST_PAUSE << unmoved, LONGEST_PAUSE) / SECOND
         aliases = tuple(self._outlet.executors)
         pause = state.housekeeping.turn(following, aliases, len(open_to) == len(aliases), wait == 0)
-        if state.housekeeping.damaged:
-            damaged, state.housekeeping.damaged = state.housekeeping.damaged, []
-            now = store.now()
-            self._carry_out(self._plan(damaged, now), now)
-        if state.housekeeping.resumed:
-            from .pauses_over import resumed  # rare
-
-            now = store.now()
-            self._carry_out(list(resumed(state.housekeeping.take_resumed(), now)), now)
+        if self._carry_out_found():
             wait = 0.0
         if pause is not None:
             wait = pause if wait is None else min(wait, pause)
@@ -252,45 +241,45 @@ class StorePass:
         poll = store.poll_interval if self._outlet.polls else None
         return poll if poll is not None and (wait is None or wait > poll) else wait
 
+    def _carry_out_found(self) -> bool:
+        """Do what housekeeping has found: damaged jobs, and pauses that are over; return whether there was one of these."""
+        state, housekeeping = self._state, self._state.housekeeping
+        if housekeeping.damaged:
+            damaged, housekeeping.damaged = housekeeping.damaged, []
+            now = state.store.now()
+            self._carry_out(self._plan(damaged, now), now)
+        if not housekeeping.resumed:
+            return False
+        from .pauses_over import resumed  # rare
+
+        now = state.store.now()
+        self._carry_out(list(resumed(housekeeping.take_resumed(), now)), now)
+        return True
+
     def _plan(self, jobs: Sequence[Job], now: int) -> list[Decision]:
         """Plan what is due.
 
         :raises PassLeftBehind: if a trigger took so long that another thread has gone on meanwhile
         """
         state = self._state
-        retries: Mapping[str, Sequence[Run]] = _NONE
-        busy = [job for job in jobs if job.running]
-        if busy:
-            from .busy import look_at_busy  # import time
-
-            retries = look_at_busy(state, busy)
-        rooms: Mapping[str, int] = {}
-        wait: Container[str] = ()
-        if Policy.some_wait or state.asked.backfills:
-            from .rooms import meet_backfills, rooms_came  # import time
-
-            backfills = state.asked.backfills
-            rooms = rooms_came(state.store, jobs, backfills, now)
-            wait = meet_backfills(state.store, jobs, backfills) if backfills else ()
+        met = what_is_met(state, jobs, now)
         planning = self._watch.begin(state, jobs)
         decisions, goes_on = planning.decisions, False
         walks, late = state.walks, state.unclaimed.late
         walks.now, state.walks_until = now, self._outlet.clock.monotonic() + TURN
         try:
-            is_plain = (
-                not late and not walks and not retries and not rooms and not wait
-            )  # as nearly always; asked once, not for each job
+            # as nearly always; asked once, not for each job
+            is_plain = not late and not walks and met is None
             for job in jobs:
                 if is_plain:
-                    decisions.append(_decide(job, now, walks))
+                    decisions.append(decide(job, now, walks))
                 else:
                     decision = late.pop((job.id, job.version), None)
-                    at, waiting = walks.time_of(job) if walks else now, retries.get(job.id, ())
-                    room = rooms.get(job.id)
-                    decisions.append(decision or _decide(job, at, walks, waiting, room, job.id in wait))
+                    at = walks.time_of(job) if walks else now
+                    decisions.append(decision or decide(job, at, walks, met))
                 if planning.left_behind is not None:
                     if decisions[-1] is None:  # this thread holds up nobody any more
-                        decisions[-1] = _decide(job, now, None)
+                        decisions[-1] = decide(job, now, None)
                     break
         finally:
             goes_on = self._watch.end(planning)
@@ -478,24 +467,3 @@ class StorePass:
             state.store.measure_clock()
             state.measured_at = now
         return (state.measured_at + MEASURED - now) / SECOND
-
-
-def _decide(
-    job: Job,
-    now: int,
-    walks: Walks | None,
-    retries: Sequence[Run] = (),
-    room_came: int | None = None,
-    waits: bool = False,
-) -> Decision | None:
-    """Plan one job; whatever is wrong with it costs itself and never its neighbours. None: that goes on in a later pass."""
-    if job.state == QUARANTINED:
-        return quarantine(job, job.error or "it could not be restored")
-    try:
-        return plan(job, now, walks, retries, room_came, waits)
-    except BaseException as exc:  # a trigger may raise anything
-        if is_interrupt(exc):
-            raise
-        if type(exc) is NotYet:
-            return None
-        return quarantine(job, f"planning failed: {shortened(error_text(exc))}")

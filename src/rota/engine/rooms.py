@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from ..core.backfill import meets_backfill
 from ..core.extras import extra_of, keeps_place
-from ..core.overlaps import BUFFER_ALL, REPLACED, REPLACING, oldest, room_came
+from ..core.overlaps import BUFFER_ALL, REPLACED, REPLACING
+from ..core.places import oldest, room_came
 from ..core.plan import AFTER_RUN, GROUP_LIMIT
 from ..core.queries import RunQuery
 from ..core.states import ACTIVE, CANCELLED, CLAIMED, WAITING

@@ -66,6 +66,11 @@ _COPIED = (
 )
 
 
+def need_a_look() -> bool:
+    """Whether there may be jobs of which more has to be looked at before they are stored than their executor."""
+    return bool(ASKED or Policy.some_keep_log or Policy.some_wait or BaseTrigger.some_chain)
+
+
 class JobBook:
     """The jobs of a scheduler.
 
@@ -221,13 +226,7 @@ class JobBook:
             store = scheduler._jobstores.get(jobstore_alias) or scheduler._lookup_jobstore(jobstore_alias)
         except TypeError:  # not hashable
             store = scheduler._lookup_jobstore(jobstore_alias)
-        if (
-            job.executor not in scheduler._executors
-            or ASKED
-            or Policy.some_keep_log
-            or Policy.some_wait
-            or BaseTrigger.some_chain
-        ):
+        if job.executor not in scheduler._executors or need_a_look():
             self._look_closely(job, store, jobstore_alias)
         explicit = job.state != NEW
         now = now_by_clock_of(store, job) if store.has_clock else scheduler.clock.now()

@@ -9,13 +9,12 @@ from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
-from ..callables import ASKED
-from ..core.policy import Policy, check_log, with_options
+from ..core.policy import check_log, with_options
 from ..core.states import NEW, QUARANTINED, set_job_state, undo_job_state
 from ..errors import CallableMismatchError, ConflictingIdError, StoreError
 from ..events import EVENT_JOB_ADDED, JobEvent
 from ..triggers.base import AskedBy, BaseTrigger
-from .book import STATE_RUNNING
+from .book import STATE_RUNNING, need_a_look
 from .listeners import tell
 from .new_jobs import keep_schedule, start_by_clock_of
 
@@ -38,7 +37,7 @@ def add_together(book: JobBook, jobs: Sequence[Job], alias: str, replace: bool, 
     check_unique(jobs)
     for executor in dict.fromkeys(job.executor for job in jobs):
         book.check_executor(executor)
-    if ASKED or Policy.some_keep_log or Policy.some_wait or BaseTrigger.some_chain:
+    if need_a_look():
         _look_closely(book, jobs, alias, store, connection is None)
     now = store.now()
     planned = set()

@@ -5,12 +5,11 @@ It watches; it calls nothing but the observer's reading methods.
 
 from __future__ import annotations
 
-from ...clock import HELD
 from ...core.states import ACTIVE, CANCELLED, END_STATES, ENDED, SKIPPED
 from .attempts import Attempts, Waits, name
 from .balance import Balance, Segment
 from .cuts import note_cut
-from .seen import Snapshot, is_beside_the_schedule
+from .seen import Snapshot, is_beside_the_schedule, waits_wrongly
 from .stopped import Stopped
 
 TYPE_CHECKING = False
@@ -322,9 +321,7 @@ class Audit:
                 self.count("refused")
         for job_id in {run.job_id for run in runs if run.job is not None and run.job.policy.waits_for_room}:
             job = self.look(job_id)
-            if job is not None and job.state == ACTIVE and job.next_due == HELD:
-                self.require(job.running > job.spare, f"{job_id} waits for room beside {job.running} runs")
-                self.count("waited for room")
+            self.require(job is None or not job.waits_in_vain, f"{job_id} waits for room, and there is some")
 
     def renew(
         self,
@@ -469,14 +466,8 @@ class Audit:
         self.require(
             job.running == under_way, f"{job_id} counts {job.running} runs under way; there are {under_way}"
         )
-        if job.next_due == HELD:
-            self.require(
-                under_way > job.spare, f"{job_id} waits for runs that have ended, beside {under_way}"
-            )
-        else:
-            self.require(
-                job.next_due is not None and job.next_due > now, f"{job_id} is overdue: {job.next_due}"
-            )
+        wrong = waits_wrongly(job, under_way, now)
+        self.require(wrong is None, f"{job_id} {wrong}")
 
     def balance(self) -> None:
         """Check that the ledger adds up, after all runs have ended and all jobs have been paused."""

@@ -5,15 +5,25 @@ It is told by the audit, and looks at the store right after each call.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from ...core.chains import starts_others
 from ...core.extras import extra_of
+from ...errors import RotaError
+from ...triggers.after import After
 from .attempts import Waits, name
+from .nodes import Crash
+from .users import WORK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...core.run import Run
     from ...jobstores.base import BaseJobStore
     from .audit import Audit
+    from .nodes import Node
+
+#: Each so many seeds have a job that the ends of another one start.
+CHAINED = 3
 
 
 class Chain:
@@ -70,3 +80,14 @@ class Chain:
     def _records(self) -> list[Run]:
         found: list[Run] = self._get_runs(self._child, limit=1_000_000)
         return found
+
+
+def begin_chain(seed: int, audit: Audit, node: Node) -> None:
+    """In some seeds, have a job started by the ends of another one's runs; it chooses nothing, so others stay as they are."""
+    observer = audit.observer
+    if seed % CHAINED or not observer.starts_chains:
+        return
+    parent, child = f"{seed}.0", f"{seed}.after"
+    Chain(parent, child, observer, audit)
+    with suppress(Crash, RotaError, ConnectionError):
+        node.scheduler.add_job(WORK, After(parent, "any"), id=child, max_instances=2, retry=None)

@@ -5,7 +5,8 @@ Pure: it compares what it is given.
 
 from __future__ import annotations
 
-from ...core.states import CANCELLED, FAILED, PAUSED, SUCCEEDED, TIMED_OUT
+from ...clock import HELD
+from ...core.states import ACTIVE, CANCELLED, FAILED, PAUSED, SUCCEEDED, TIMED_OUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +39,21 @@ class Snapshot:
         self.trigger: BaseTrigger = job.trigger
         self.max_instances: int = job.policy.limit
         self.spare: int = job.policy.spare
+
+    @property
+    def waits_in_vain(self) -> bool:
+        """Whether the job waits for its runs though so many have ended that it could go on (R6)."""
+        return self.state == ACTIVE and self.next_due == HELD and self.running <= self.spare
+
+
+def waits_wrongly(job: Snapshot, under_way: int, now: int) -> str | None:
+    """Return what is wrong with an active job that waits for something else than its time or its own runs; None: nothing.
+
+    :param under_way: how many of its runs are
+    """
+    if job.next_due == HELD:
+        return None if under_way > job.spare else f"waits for runs that have ended, beside {under_way}"
+    return None if job.next_due is not None and job.next_due > now else f"is overdue: {job.next_due}"
 
 
 def is_beside_the_schedule(decision: Decision, seen: Snapshot | None) -> bool:

@@ -13,17 +13,15 @@ from functools import partial
 from ...clock import SECOND, moment
 from ...core.extras import AFTER, BACKFILL
 from ...core.states import ACTIVE, PAUSED
-from ...errors import RotaError
 from ...schedulers.base import STATE_PAUSED, STATE_RUNNING
-from ...triggers.after import After
 from ..clock import VirtualClock
 from .attempts import name, time
 from .audit import Audit
-from .chain import Chain
+from .chain import begin_chain
 from .clocks import Clocks
 from .fibers import Fibers
 from .nodes import Crash, HeldExecutor, Node, instrument
-from .users import JOBS, WORK, Users
+from .users import JOBS, Users
 from .witnesses import Witnesses
 
 TYPE_CHECKING = False
@@ -43,8 +41,6 @@ STEPS = 120
 NODES = 3
 #: How deep one node's work may be interrupted by that of others.
 DEPTH = 2
-#: Each so many seeds have a job that the ends of another one start.
-CHAINED = 3
 #: How likely a process is killed just before or just after its store does something.
 FATAL = 0.02
 #: How likely the renewal of a lease comes later than it should.
@@ -158,7 +154,8 @@ class World:
         self._start_node()
         for _ in range(JOBS):
             self._change_job()
-        self._begin_chain()
+        if self.nodes:
+            begin_chain(self.seed, self.audit, self.nodes[0])
         for what in self.rng.choices(happenings, weights, k=self.steps):
             with suppress(Crash):
                 self._do(what)
@@ -167,17 +164,6 @@ class World:
         self._come_to_rest()
         if self.audit.violation is not None:
             raise self.audit.violation
-
-    def _begin_chain(self) -> None:
-        """In some seeds, have a job started by the ends of another one's runs; it chooses nothing, so others stay as they are."""
-        observer = self.audit.observer
-        if self.seed % CHAINED or not observer.starts_chains or not self.nodes:
-            return
-        parent, child = f"{self.seed}.0", f"{self.seed}.after"
-        Chain(parent, child, observer, self.audit)
-        with suppress(Crash, RotaError, ConnectionError):
-            trigger = After(parent, "any")
-            self.nodes[0].scheduler.add_job(WORK, trigger, id=child, max_instances=2, retry=None)
 
     # -- what happens --------------------------------------------------------------------------------------------
 
