@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .schedulers.qt import QtScheduler as QtScheduler
     from .schedulers.tornado import TornadoScheduler as TornadoScheduler
     from .schedulers.twisted import TwistedScheduler as TwistedScheduler
+    from .triggers.after import After as After
     from .triggers.business_day import BusinessDayTrigger as BusinessDayTrigger
     from .triggers.calendarinterval import CalendarIntervalTrigger as CalendarIntervalTrigger
     from .triggers.combining import AndTrigger as AndTrigger
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from .triggers.rrule import RRuleTrigger as RRuleTrigger
 
 _WHERE = {
+    "After": "triggers.after",
     "AndTrigger": "triggers.combining",
     "AsyncIOExecutor": "executors.asyncio",
     "AsyncIOScheduler": "schedulers.asyncio",

@@ -37,6 +37,8 @@ _MICROSECOND = timedelta(microseconds=1)
 #: Zones are up to 16 hours behind UTC (in old times) and 14 ahead.
 FIRST_SHOWN = (datetime(1, 1, 1, 16, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 LAST_SHOWN = (datetime(9999, 12, 31, 10, tzinfo=UTC) - _EPOCH) // _MICROSECOND - 1
+#: Stands for the next time of a job that has none and is not paused: what starts it is no time.
+NO_TIME = LAST_SHOWN
 
 
 class Clock:

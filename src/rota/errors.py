@@ -157,6 +157,10 @@ class JobValueError(InvalidJobError, ValueError):
     """An attribute of a job has a value that is out of range."""
 
 
+class ChainError(JobValueError):
+    """A job cannot be started by the ends of that other job: a circle, too many, too long, or not the same store."""
+
+
 class UnknownAttributeError(InvalidJobError, AttributeError):
     """An attribute that jobs do not have."""
 

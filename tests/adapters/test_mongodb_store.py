@@ -12,7 +12,17 @@ import pytest
 from rota.clock import SECOND, SYSTEM_CLOCK
 from rota.core.plan import plan, quarantine
 from rota.core.run import fail
-from rota.core.states import CANCELLED, CLAIMED, FAILED, QUARANTINED, SKIPPED, SUCCEEDED, end, succeed
+from rota.core.states import (
+    CANCELLED,
+    CLAIMED,
+    FAILED,
+    QUARANTINED,
+    SKIPPED,
+    SUCCEEDED,
+    WAITING,
+    end,
+    succeed,
+)
 from rota.errors import (
     ConfigurationError,
     HeldRowsError,
@@ -20,11 +30,13 @@ from rota.errors import (
     SchemaError,
     StoreUnavailableError,
 )
+from rota.testing.contracts.chains import add_chain, child, started
 from rota.testing.contracts.store_jobs import (
     LEASE,
     NODE,
     OTHER,
     START,
+    at_once,
     claim,
     due_ids,
     finish,
@@ -310,7 +322,7 @@ def test_what_a_process_left_unfiled_is_seen_and_filed_by_others(
     store.add_job(make_job("goes on"))
     runs = claim(store)
     with monkeypatch.context() as patch:  # it dies before it files
-        patch.setattr(type(store._filing), "file", lambda self, ids: None)
+        patch.setattr(type(store._filing), "file", lambda self, ids, ask=True: None)
         assert finish(store, runs) == []
     assert store.collection.database["runs"].count_documents({}) == 0
     assert {run.status for run in other.get_runs()} == {SUCCEEDED}
@@ -331,7 +343,7 @@ def test_a_time_that_was_left_unfiled_is_not_taken_again(
     store.add_job(make_job(max_instances=3))
     runs = claim(store)
     with monkeypatch.context() as patch:
-        patch.setattr(type(store._filing), "file", lambda self, ids: None)
+        patch.setattr(type(store._filing), "file", lambda self, ids, ask=True: None)
         finish(store, runs)
     found = store.lookup_job("job")
     assert found is not None
@@ -430,3 +442,51 @@ def test_a_document_in_an_open_transaction_costs_its_own_job_a_moment_and_no_oth
     assert store.finish(raised.value.runs, START) == []
     assert statuses(store, "held") == [SUCCEEDED]
     assert [running(store, id) for id in ("a", "held", "z")] == [0, 0, 0]
+
+
+# --------------------------------------------------------------------------------------------------------------- chains
+
+
+def test_what_a_dead_node_has_not_filed_starts_the_next_job_once(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = open_store(), open_store()
+    add_chain(store, child())
+    (run,) = claim(store)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            store._filing, "_file", lambda ids, ask: []
+        )  # it dies right after it has written the end
+        assert finish(store, [run]) == []
+    assert (statuses(store), started(store)) == ([SUCCEEDED], [])
+    later = START + 2 * SECOND
+    other.renew(OTHER, later, LEASE)
+    assert other.rescue(OTHER, later) == []
+    assert started(store) == [(WAITING, f"job@{START}#1")]
+    assert statuses(store) == [SUCCEEDED]
+    # The node was only slow, and goes on where it was; and it does not know that its end was written.
+    store._filing.file(["job"])
+    assert finish(store, [run]) == []
+    assert started(store) == [(WAITING, f"job@{START}#1")]
+
+
+def test_nodes_that_file_the_same_end_at_once_start_the_next_job_once(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores = open_store(), open_store()
+    for number in range(10):
+        parent = make_job(f"job{number}")
+        parent.chained = True
+        stores[0].add_job(parent)
+        stores[0].add_job(child(f"after{number}", after=parent.id))
+    runs = claim(stores[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(stores[0]._filing, "_file", lambda ids, ask: [])
+        finish(stores[0], runs)
+    ids = sorted(run.job_id for run in runs)
+    assert len(ids) == 10
+    at_once(2, lambda number: stores[number]._filing.file(ids))
+    stores[0]._filing.file(ids)  # what each has left to the other
+    waiting = stores[0].get_runs(status=WAITING)
+    assert sorted(str(run.parent) for run in waiting) == sorted(run.id for run in runs)
+    assert len(stores[0].get_runs(status=SUCCEEDED)) == 10

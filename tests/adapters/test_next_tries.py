@@ -125,6 +125,44 @@ def test_a_retry_outlives_the_node_that_has_failed(url: str) -> None:
         second.shutdown(wait=False)
 
 
+class AskedMeanwhile(SQLAlchemyJobStore):
+    """A store to which somebody's word to stop a run comes just before the run is given back."""
+
+    def give_back(self, runs: Any, now: int) -> Any:
+        for run in runs:
+            super().cancel_run(run.job_id, run.nominal, "no more", now)
+        return super().give_back(runs, now)
+
+
+@pytest.mark.parametrize("outcome", ["failed", "died"])
+def test_a_run_that_somebody_has_asked_to_stop_before_its_node_knew_is_not_tried_again(
+    url: str, outcome: str
+) -> None:
+    store = AskedMeanwhile(url)
+    clock = VirtualClock(moment(START))
+    scheduler = ManualScheduler(clock=clock, jobstores={"default": store}, lease=15)
+    scheduler.start()
+    try:
+        if outcome == "died":
+            store.add_job(make_job(every=3600, func=fail_first, retry=PLAIN))
+            claim(store, START, "dead node")
+            scheduler.advance(seconds=40)
+        else:
+            scheduler.add_job(fail_first, "interval", hours=1, id="job", retry=PLAIN)
+            scheduler.advance(hours=1)
+        scheduler.advance(seconds=90)
+        (record,) = scheduler.get_runs()
+        assert (record.status, record.reason, record.waiting_for) == (CANCELLED, "no more", None)
+        known = scheduler.get_run("job", record.scheduled_run_time)
+        assert known is not None
+        outcomes = [attempt.outcome for attempt in known.attempts]
+        assert outcomes == (["cancelled"] if outcome == "failed" else ["died", "cancelled"])
+        (job,) = scheduler.get_jobs()
+        assert job.running == 0
+    finally:
+        scheduler.shutdown(wait=False)
+
+
 def test_a_predicate_that_only_this_process_can_find_is_refused(url: str) -> None:
     scheduler = ManualScheduler(jobstores={"default": url})
     scheduler.start()

@@ -221,3 +221,44 @@ def test_a_job_that_was_added_in_redis_is_no_conflict_although_it_was_claimed_be
     found = store.lookup_job("job")
     assert found is not None
     assert found.next_nominal == START + 60 * SECOND
+
+
+# ----------------------------------------------------------------------------------------------------------------- SQL
+
+
+@pytest.mark.parametrize("url", ["postgresql_url", "mariadb_url"])
+def test_a_renewal_that_was_held_up_while_the_clock_was_set_back_tells_what_others_have_taken_meanwhile(
+    url: str, request: pytest.FixtureRequest
+) -> None:
+    """Others take a lease of the future for one that counts from now: it is over before the renewal goes on."""
+    need("sqlalchemy", "sql")
+    from sqlalchemy import event
+
+    from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+
+    stores = [SQLAlchemyJobStore(request.getfixturevalue(url)) for _ in range(2)]
+    store, other = stores
+    taken: list[Run] = []
+    before = START - 100 * LEASE
+
+    def hold_up(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if taken or not statement.startswith("UPDATE rota_nodes"):
+            return
+        other.renew(OTHER, before, LEASE)
+        assert other.rescue(OTHER, before) == []
+        over = before + LEASE + SECOND
+        other.renew(OTHER, over, LEASE)
+        taken.extend(other.rescue(OTHER, over))
+
+    try:
+        for each in stores:
+            each.start(None, "default")
+        store.add_job(make_job())
+        (run,) = claim(store, START)
+        event.listen(store.engine, "before_cursor_execute", hold_up)
+        assert store.renew(NODE, START + SECOND, LEASE, [run]) == [run]
+        assert [(each.owner, each.attempt) for each in taken] == [(OTHER, 2)]
+        assert store.renew(NODE, START + 2 * SECOND, LEASE, [run]) is None
+    finally:
+        for each in stores:
+            each.shutdown()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import event
 
+from rota import After
 from rota.clock import SECOND, moment
 from rota.testing import ManualScheduler, VirtualClock
 from rota.testing.contracts.store_jobs import START, task
@@ -128,6 +129,31 @@ def test_a_plain_job_sends_the_same_statements_with_the_same_columns_as_ever(
     assert sent() == as_sent(ADDED)
     scheduler.advance(seconds=3)
     assert sent()[-11:] == as_sent(DUE, DUE, CLAIMED, ENDED_ONCE)
+
+
+def test_a_plain_job_beside_a_chain_sends_the_same_and_the_end_of_a_parent_what_its_children_need(
+    scheduler: ManualScheduler,
+) -> None:
+    scheduler.add_job(task, "interval", hours=9, id="parent", start_date=moment(START + 30 * SECOND))
+    for number in range(2):
+        scheduler.add_job(task, After("parent"), id=f"child{number}")
+    scheduler.advance(seconds=1)
+    heard = heard_by(scheduler)
+    scheduler.add_job(task, "interval", seconds=10, id="plain", start_date=moment(START + 11 * SECOND))
+    assert heard == ["INSERT"]
+    scheduler.advance(seconds=9)
+    heard.clear()
+    scheduler.advance(seconds=1)
+    a_claim = ["BEGIN", "SELECT", "UPDATE", "INSERT", "COMMIT"]
+    an_end = ["BEGIN", "UPDATE", "UPDATE", "DELETE", "COMMIT"]
+    assert heard == [*["SELECT"] * 3, *a_claim, *an_end, "SELECT"]
+    scheduler.remove_job("plain")
+    scheduler.advance(seconds=18)
+    heard.clear()
+    scheduler.advance(seconds=1)
+    left = ["SELECT", *["SELECT", "INSERT"] * 2]
+    begin = heard.index("INSERT") + 2
+    assert heard[begin : begin + 10] == ["BEGIN", "UPDATE", *left, "UPDATE", "DELETE", "COMMIT"]
 
 
 def as_sent(*steps: str) -> list[str]:

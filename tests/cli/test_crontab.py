@@ -323,6 +323,24 @@ def test_a_comment_above_a_line_gives_its_job_options(tmp_path, scheduler):
     assert [line.id for line in read.lines[1:3]] == ["named", "other"]
 
 
+def test_a_line_says_what_a_time_does_whose_job_still_runs(tmp_path, scheduler):
+    text = "# rota: overlap=buffer_one\n0 3 * * * one\n# rota: overlap=skip\n0 4 * * * two\n0 5 * * * three\n"
+    read = crontab(tmp_path, text)
+    add_jobs(scheduler, read, UTC, {"overlap": "buffer_all"})
+    assert [scheduler.get_job(line.id).policy.overlap for line in read.lines] == [
+        "buffer_one", "skip", "buffer_all",
+    ]  # fmt: skip
+
+
+def test_options_of_a_line_that_contradict_those_of_all_lines_are_refused(tmp_path, scheduler):
+    read = crontab(tmp_path, "0 3 * * * one\n# rota: max_instances=2\n0 4 * * * two\n")
+    with pytest.raises(
+        CliError, match='crontab:3: max_instances must be left out beside overlap="allow_all"'
+    ):
+        add_jobs(scheduler, read, UTC, {"overlap": "allow_all"})
+    assert scheduler.get_jobs() == []
+
+
 def test_options_leave_the_id_of_a_line_as_it_is_and_go_with_their_comment(tmp_path, scheduler):
     with_comment = crontab(tmp_path, "# rota: timeout=60\n0 3 * * * one\n")
     add_jobs(scheduler, with_comment, UTC)
@@ -351,6 +369,8 @@ def test_the_options_of_a_line_go_before_those_of_all_lines(tmp_path, scheduler)
         ("retry=0", "retry must be true, false, or how often a run is tried again"),
         ("retry=3 max_attempts=2", "without max_attempts beside it"),
         ("timeout=3 timeout=4", "options must be given once, got timeout twice"),
+        ("overlap=queue", 'overlap must be one of "skip", "buffer_one"'),
+        ("overlap=allow_all max_instances=2", "max_instances"),
         ("pause_on_failure=0", "pause_on_failure must be False, True or a number from 1 to 100"),
     ],
 )

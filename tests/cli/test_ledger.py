@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from rota import current_run
 from rota.clock import moment
-from rota.testing import ManualScheduler
+from rota.testing import ManualScheduler, VirtualClock
 from tests.cli.processes import rota
 from tests.needs import need
 
@@ -173,3 +173,53 @@ def test_it_is_said_why_something_did_not_run(ask, scheduler):
     odd = moment(scheduler.clock.now()) + timedelta(seconds=7)
     assert "is no time of its schedule" in ask("explain", "--job", "other", "--at", odd.isoformat())["why"]
     assert "there is no job 'none'" in ask("explain", "--job", "none", code=1)
+
+
+@pytest.fixture
+def late(tmp_path):
+    """A scheduler whose job has been paused for five minutes; the command line knows the real time only."""
+    clock = VirtualClock(datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=8))
+    scheduler = ManualScheduler(
+        jobstores={"default": f"sqlite:///{tmp_path / 'rota.sqlite'}"}, timezone="UTC", clock=clock, lease=60
+    )
+    scheduler.start()
+    scheduler.add_job(work, "interval", minutes=1, id="late", args=["late"])
+    scheduler.advance(minutes=2, seconds=1)
+    scheduler.pause_job("late")
+    scheduler.advance(minutes=5)
+    yield scheduler
+    scheduler.shutdown()
+
+
+def test_missing_times_are_shown_and_run(ask, late):
+    late.resume_job("late")
+    first, last = (moment(late.clock.now()) + timedelta(minutes=each) for each in (-8, 0))
+    words = "backfill", "late", first.isoformat(), last.isoformat()
+    shown = ask(*words, "--dry-run")
+    assert (shown["times"], shown["dry_run"]) == (5, True)
+    assert shown["first"] < shown["last"]
+    told = ask(*words, "--dry-run", text=True)
+    assert f"late: 5 times missing, {shown['first']} to {shown['last']}: would run" in told
+    assert ask("runs", "--job", "late", "--status", "waiting") == []
+    assert ask(*words)["times"] == 5
+    assert len(ask("runs", "--job", "late", "--status", "waiting")) == 5
+    late.advance(minutes=4)
+    assert {run["status"] for run in ask("runs", "--job", "late", "--limit", "1000")} == {"succeeded"}
+    assert "late: no times missing" in ask(*words, text=True)
+    assert "7 times in all" in ask(*words, "--all", "--dry-run", text=True)
+
+
+def test_a_backfill_is_cancelled(ask, late):
+    first, last = (moment(late.clock.now()) + timedelta(minutes=each) for each in (-2.5, 0))
+    words = "backfill", "late", first.isoformat(), last.isoformat()
+    assert ask(*words)["times"] == 3
+    assert "has a backfill already" in ask(*words[:2], "2h", "--all", code=1)
+    assert ask("backfill", "late", "--cancel") == {"job_id": "late", "cancelled": 3}
+    assert "late: 0 waiting runs were cancelled" in ask("backfill", "late", "--cancel", text=True)
+
+
+def test_a_backfill_without_a_range_or_a_job_says_so(ask):
+    assert "START is missing" in ask("backfill", "good", code=2)
+    assert "START: 'monday' is no time" in ask("backfill", "good", "monday", code=2)
+    assert "did you mean" in ask("backfill", "goo", "3d", code=1)
+    assert "did you mean" in ask("backfill", "goo", "--cancel", code=1)

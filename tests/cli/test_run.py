@@ -441,6 +441,16 @@ def test_a_command_is_tried_again_where_the_command_line_says_so(tmp_path):
     assert rows == [("waiting", 1, "CommandError")]
 
 
+def test_a_time_waits_for_the_last_run_where_the_command_line_says_so(tmp_path):
+    (tmp_path / "crontab").write_text("# id: slow\n@daily true\n")
+    url = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+    with Rota("run", "crontab", "-s", url, "--overlap", "buffer_one", "--for", "1", cwd=tmp_path) as process:
+        process.end()
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as connection:
+        ((options,),) = connection.execute("SELECT options FROM rota_jobs").fetchall()
+    assert json.loads(options)["overlap"] == "buffer_one"
+
+
 def test_a_faulty_crontab_is_refused_before_anything_runs(tmp_path):
     (tmp_path / "crontab").write_text("@reboot touch ran\n\n* * 0 * * ls\n")
     with Rota("run", "crontab", cwd=tmp_path) as process:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+import pytest
+
+from rota.clock import moment
 from rota.job import Job
 from rota.jobstores.base import BaseJobStore, ConflictingIdError, JobLookupError
 from rota.testing import ManualScheduler
+from rota.triggers.interval import IntervalTrigger
 from tests.core.engine_kit import Gate, outcomes, started
 
 
@@ -132,3 +138,27 @@ def test_a_database_that_is_locked_costs_a_job_a_moment_and_not_its_place_among_
     job = scheduler.get_job("job")
     assert (job.state, job.error) == ("active", None)
     scheduler.shutdown(wait=False)
+
+
+def test_times_before_the_process_began_are_backfilled_only_if_they_may_run_twice():
+    store = EightMethods()
+    scheduler = ManualScheduler(jobstores={"default": store}, timezone="UTC")
+    scheduler.start()
+    scheduler.advance(seconds=1)
+    began = moment(scheduler.clock.now()).replace(second=0, microsecond=0)
+    trigger = IntervalTrigger(minutes=1, start_date=began - timedelta(hours=1), timezone="UTC")
+    scheduler.add_job(print, trigger, args=["x"], id="job", next_run_time=began + timedelta(minutes=1))
+    with pytest.raises(ValueError, match=r"older than the ledger remembers.*only_missing=False"):
+        scheduler.backfill("job", began - timedelta(minutes=5), began)
+    assert scheduler.backfill("job", began - timedelta(minutes=5), began, only_missing=False) == 6
+    scheduler.advance(seconds=10)
+    assert [run.status for run in scheduler.get_runs("job")] == ["succeeded"] * 6
+    scheduler.pause_job("job")
+    scheduler.advance(minutes=5)
+    # A store of eight methods has no record of what a pause leaves out before it is resumed.
+    assert scheduler.backfill("job", began + timedelta(minutes=1), began + timedelta(minutes=4)) == 4
+    scheduler.resume_job("job")
+    scheduler.advance(seconds=10)
+    times = [run.scheduled_run_time for run in scheduler.get_runs("job", status="succeeded")]
+    assert len(times) == len(set(times)) == 10
+    scheduler.shutdown()

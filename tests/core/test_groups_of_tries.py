@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rota import Retry, current_run
+from rota import Retry, RetryAfter, current_run
 from rota.core.extras import Extra
 from rota.core.policy import Policy
 from rota.core.run import Run
@@ -71,9 +71,18 @@ def scheduler_with(queue: NativeExecutor, store: MemoryJobStore | None = None) -
     return scheduler
 
 
-def owe_three_times(scheduler: ManualScheduler) -> None:
+def wait_differently() -> str:
+    """Fail first, after which those of a group would wait for times of their own; the second one does not fail."""
+    run = current_run()
+    number = (run.scheduled_run_time.second // 10) % 3
+    if run.attempt == 1 and number != 2:
+        raise RetryAfter(5 if number == 1 else 50)
+    return "done"
+
+
+def owe_three_times(scheduler: ManualScheduler, func: Any = fail_first) -> None:
     scheduler.pause()
-    scheduler.add_job(fail_first, "interval", seconds=10, id="job", coalesce=False, retry=PLAIN)
+    scheduler.add_job(func, "interval", seconds=10, id="job", coalesce=False, retry=PLAIN)
     scheduler.advance(seconds=31)
     scheduler.resume()
     scheduler.tick()
@@ -94,6 +103,38 @@ def test_retries_of_a_group_are_taken_together_and_executed_one_after_another(ro
     while queue.groups:
         queue.work()
     assert [run.status for run in scheduler.get_runs(status=SUCCEEDED)] == [SUCCEEDED] * 3
+    scheduler.shutdown(wait=False)
+
+
+def test_members_of_a_group_wait_for_the_same_time_though_one_between_them_has_succeeded() -> None:
+    """What links them is cut as that one is recorded; if they waited apart, one would run beside the other."""
+    queue = Queue()
+    scheduler = scheduler_with(queue)
+    owe_three_times(scheduler, wait_differently)
+    for _ in range(3):
+        queue.work()
+    waiting = scheduler.get_runs(status=WAITING)
+    assert len(waiting) == 2
+    assert len({run.not_before for run in waiting}) == 1
+    scheduler.advance(seconds=60)
+    assert [len(runs) for runs, _ in queue.groups] == [2]
+    scheduler.shutdown(wait=False)
+
+
+def test_a_run_waits_for_the_last_one_of_its_group_until_that_is_reported() -> None:
+    """The worker that has just ended it may be held up before it says so."""
+    queue = Queue()
+    scheduler = scheduler_with(queue)
+    owe_three_times(scheduler)
+    first, second, last = queue.groups[0][0]
+    queue.work()
+    last.status = SUCCEEDED
+    queue.work()
+    assert [run.status for run in scheduler.get_runs(status=WAITING)] == []
+    last.status = CLAIMED
+    queue.work()
+    assert [run.status for run in (first, second, last)] == [WAITING] * 3
+    assert len({run.not_before for run in scheduler.get_runs()}) == 1
     scheduler.shutdown(wait=False)
 
 

@@ -44,6 +44,7 @@ def store_of(kind, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)  # on a machine that may be busy
 @pytest.mark.parametrize("kind", ["memory", "eight methods", pytest.param("sqlite", marks=pytest.mark.slow)])
 def test_no_container_of_a_scheduler_grows_with_the_ids_it_has_seen(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(retention, "BUSY", 8)

@@ -43,7 +43,7 @@ SHARED_ATTRIBUTES = {
     """,
     "where a job is from, which its makers set": "_home _kwargs _pending_alias _rare _timezone",
     "what a store in memory gives to the searching and waiting that it has by default": """
-        _count_ends _ended_jobs _has_job
+        _count_ends _ended_jobs _follow _has_job _is_opened
         _jobs_from _jobs_wanted _ledger _place _release_run _running_of _runs_from _take_run _waits_no_more
     """,
     "of the standard library and of SQLAlchemy": """
@@ -57,6 +57,7 @@ STATE_SETTERS = {
     "codec/jobs.py": "makes a job of what is stored, all attributes at once",
     "compat/stores.py": "the state of a job as a program's method returned it",
     "core/plan.py": "the state that a decision wants, which the store makes true",
+    "core/tries.py": "the same, of one whose last times are left to the next claim",
     "core/run.py": "makes a run",
     "core/states.py": "here",
     "engine/pass_watch.py": "what the engine remembers of a store",

@@ -87,7 +87,7 @@ assert pace.average == FIRST_GUESS
 put("core/room.py", "FIRST_GUESS = 25000  →  FIRST_GUESS = 25001")
 assert FIRST_GUESS == 25001
 assert with_options(DEFAULT_POLICY, {"on_lost": "rerun"}) == DEFAULT_POLICY
-usual = "None, True, 1, None, 'rerun', {}, 0, None, None, None, None, 0"
+usual = "None, True, 1, None, 'rerun', {}, 0, None, None, None, None, SKIP, 0"
 put("core/policy.py", f"{usual.format(3)}  →  {usual.format(4)}")
 from rota.core import policy
 assert policy.DEFAULT_POLICY.max_attempts == DEFAULT_POLICY.max_attempts == 4

@@ -293,8 +293,9 @@ def test_what_cannot_be_opened_again_is_refused(scheduler):
     scheduler.clock.advance(180)
     scheduler.run_pending()
     newest, merged = scheduler.get_runs()
-    with pytest.raises(ValueError, match="a record of its own, got the first of 2 times"):
-        scheduler.rerun("job", merged.scheduled_run_time)
+    assert merged.count == 2
+    with pytest.raises(ValueError, match='must be a time of job "job" that has a record'):
+        scheduler.rerun("job", merged.scheduled_run_time.replace(microsecond=7))
     with pytest.raises(ValueError, match='must be a time of job "job" that has a record'):
         scheduler.rerun("job", newest.scheduled_run_time.replace(microsecond=7))
     with pytest.raises(LookupError, match="nobody"):
@@ -369,3 +370,20 @@ def test_a_store_of_somebody_else_keeps_all_options_that_are_given(scheduler):
     assert restored.policy == job.policy
     assert {name: state[name] for name in options} == options
     assert not set(options) & set(scheduler.add_job("builtins:int", "interval", hours=1).__getstate__())
+
+
+@pytest.mark.parametrize(
+    ("options", "warns"),
+    [
+        ({"retry": Retry(wait_initial=60)}, True),
+        ({"retry": Retry(wait_initial=59)}, False),
+        ({"retry": Retry(wait_initial=60, until=None)}, False),
+        ({"retry": Retry(wait_initial=60), "overlap": "buffer_one"}, False),
+        ({}, False),
+    ],
+    ids=str,
+)
+def test_a_wait_that_the_next_time_always_ends_is_warned_of(scheduler, caplog, options, warns):
+    scheduler.add_job(Flaky(0), "interval", minutes=1, id="j", **options)
+    assert ("Retries of job" in caplog.text) == warns
+    assert "wait for 60 s at least and its next time comes after 60 s" in caplog.text or not warns

@@ -47,5 +47,5 @@ def test_what_is_no_option_of_a_job_is_refused(text, error):
 
 def test_every_option_of_a_job_has_a_text():
     for name in OPTION_NAMES:
-        text = {"on_failure": "builtins:print", "on_lost": "lost"}.get(name, "1")
+        text = {"on_failure": "builtins:print", "on_lost": "lost", "overlap": "skip"}.get(name, "1")
         assert name in options_of_texts({name: text})

@@ -457,6 +457,23 @@ def test_a_run_that_has_failed_is_not_tried_again_where_it_is_not_to_be(schedule
     assert (outcomes(scheduler, "j"), len(calls)) == ([("failed", None, 1)], 1)
 
 
+def test_a_time_that_finds_no_place_waits_for_one_where_it_is_to():
+    scheduler, gates = two_executors()
+    scheduler.add_job(work, "interval", minutes=1, id="j", overlap="buffer_one")
+    scheduler.advance(minutes=2)
+    assert outcomes(scheduler, "j") == [("claimed", None, 1)]
+    gates["default"].release()
+    scheduler.run_pending()
+    assert sorted(status for status, _, _ in outcomes(scheduler, "j")) == ["claimed", "succeeded"]
+
+
+def test_a_time_that_finds_no_place_is_skipped_where_nothing_is_said():
+    scheduler, _ = two_executors()
+    scheduler.add_job(work, "interval", minutes=1, id="j")
+    scheduler.advance(minutes=2)
+    assert ("skipped", "max_instances", 1) in outcomes(scheduler, "j")
+
+
 def test_a_job_is_paused_after_as_many_failures_as_it_may_have(scheduler):
     scheduler.add_job(fail, "interval", minutes=1, id="j", pause_on_failure=2)
     scheduler.advance(minutes=5)
@@ -471,6 +488,10 @@ def test_a_job_goes_on_after_its_failures_where_it_is_not_to_be_paused(scheduler
 
 
 OPTIONS = {
+    "overlap": (
+        test_a_time_that_finds_no_place_waits_for_one_where_it_is_to,
+        test_a_time_that_finds_no_place_is_skipped_where_nothing_is_said,
+    ),
     "tags": (
         test_a_job_is_found_by_its_tags_and_carries_its_metadata,
         test_a_job_without_tags_is_found_by_none_and_carries_nothing,

@@ -113,6 +113,7 @@ EACH_OPTION = {
     "heartbeat_timeout": 6,
     "on_failure": "builtins:print",
     "retry": Retry(wait_initial=3),
+    "overlap": "buffer_one",
     "pause_on_failure": 4,
 }
 
@@ -127,7 +128,7 @@ def test_an_option_changes_its_part_of_a_policy_and_no_other(name):
     every = with_options(DEFAULT_POLICY, EACH_OPTION)
     assert every.key() == (
         *(3_000_000, False, 2, 4_000_000, "lost", 7, 1000),
-        *(5_000_000, 6_000_000, "builtins:print", Retry(wait_initial=3), 4),
+        *(5_000_000, 6_000_000, "builtins:print", Retry(wait_initial=3), "buffer_one", 4),
     )
     assert with_options(every, {name: EACH_OPTION[name]}) is every
 
@@ -138,7 +139,7 @@ def test_policies_are_compared_and_hashed_by_value():
     assert hash(mine) == hash(same)
     assert mine != another
     assert mine != mine.key()
-    assert repr(mine) == "Policy(5, True, 1, None, 'rerun', 2, 0, None, None, None, None, 0)"
+    assert repr(mine) == "Policy(5, True, 1, None, 'rerun', 2, 0, None, None, None, None, 'skip', 0)"
 
 
 @pytest.mark.parametrize(

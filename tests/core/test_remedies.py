@@ -138,7 +138,7 @@ def test_a_trigger_that_is_none(scheduler: Any, trigger: Any, message: str) -> N
         ),
         ("rate(2 hours)", "it looks like a schedule of AWS; write \"crontab\", expr='@every 2h' or add_job"),
         ("daily", "it looks like a calendar event of systemd; write \"crontab\", expr='@daily'"),
-        ("five words that are none", "there are and, business_day"),
+        ("five words that are none", "there are after, and, business_day"),
         ("crn", 'did you mean "cron"'),
         (
             "*/5 * * *",

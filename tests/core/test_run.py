@@ -236,6 +236,7 @@ def test_a_run_as_data_tells_what_its_record_does():
         "attempt": 2,
         "status": "failed",
         "origin": "manual",
+        "parent": None,
         "reason": None,
         "node": "node",
         "executor": "gpu",

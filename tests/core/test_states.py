@@ -98,7 +98,9 @@ def test_each_end_of_a_run_follows_a_claim_and_only_waiting_follows_it() -> None
     for state in states.END_STATES:
         # A node that leaves has stopped it: it is lost where it is not to be repeated.
         stopped = {states.LOST} if state in (states.CANCELLED, states.FAILED) else set()
-        assert set(states.RUN_TRANSITIONS[state]) == {states.WAITING, *stopped}
+        # It was to be tried again, and somebody has asked it to stop.
+        asked = {states.CANCELLED} if state in (states.LOST, states.FAILED) else set()
+        assert set(states.RUN_TRANSITIONS[state]) == {states.WAITING, *stopped, *asked}
         assert state in states.RUN_TRANSITIONS[states.CLAIMED]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import threading
 import time
 from datetime import timedelta
@@ -163,7 +164,7 @@ class Hands(Gate):
                 run.watch.begin(run)
         super().submit(runs, done)
 
-    def time_out(self, run):
+    def terminate_run(self, run):
         self.stopped.append(run.id)
         if self.room == 7:
             raise RuntimeError("cannot")
@@ -383,14 +384,14 @@ def test_a_run_that_begins_while_somebody_looks_is_seen_by_that_look_or_another_
     first = begun(watch, "first", timeout=5)
     watch.look()
     woken.clear()
-    stop = hands.time_out
+    stop = hands.terminate_run
     later = []
 
     def begin_another(run):
         stop(run)
         later.append(begun(watch, "second", timeout=3))
 
-    hands.time_out = begin_another
+    hands.terminate_run = begin_another
     clock.advance(5)
     assert watch.look() == 3
     assert len(woken) == 1
@@ -683,7 +684,7 @@ def test_the_node_that_rescues_a_run_knows_that_its_time_was_over(tmp_path, over
 def test_a_job_that_runs_inline_is_asked_by_another_thread():
     from rota import BackgroundScheduler
 
-    told, ended = [], threading.Event()
+    told, ended = queue.SimpleQueue(), threading.Event()
 
     def until_asked():
         run = current_run()
@@ -692,13 +693,15 @@ def test_a_job_that_runs_inline_is_asked_by_another_thread():
         return run.past_timeout
 
     scheduler = BackgroundScheduler(executors={"default": {"type": "debug"}})
-    scheduler.add_listener(told.append, EVENT_JOB_TIMED_OUT)
+    scheduler.add_listener(told.put, EVENT_JOB_TIMED_OUT)
     scheduler.add_listener(lambda event: ended.set(), EVENT_JOB_ERROR)
     scheduler.start()
     scheduler.add_job(until_asked, id="j", timeout=0.05)
     assert ended.wait(20)
     (run,) = scheduler.get_runs("j")
-    assert (run.status, len(told)) == ("timed_out", 1)
+    assert run.status == "timed_out"
+    assert told.get(timeout=20).reason == "timeout"  # each listener has a thread of its own
+    assert told.empty()
     assert scheduler.get_run("j", run.scheduled_run_time).note == "returned after its time was over: True"
     scheduler.shutdown()
 
@@ -752,15 +755,17 @@ def beat_and_hang():
 def test_a_worker_process_that_beats_goes_on_and_one_that_hangs_is_ended():
     from rota import BackgroundScheduler
 
-    ended, told = threading.Event(), []
+    ended, told = threading.Event(), queue.SimpleQueue()
     scheduler = BackgroundScheduler(executors={"default": {"type": "processpool", "max_workers": 1}})
-    scheduler.add_listener(told.append, EVENT_JOB_TIMED_OUT)
+    scheduler.add_listener(told.put, EVENT_JOB_TIMED_OUT)
     scheduler.add_listener(lambda event: ended.set(), EVENT_JOB_ERROR)
     scheduler.start()
     scheduler.add_job(beat_and_hang, id="j", heartbeat_timeout=2)
     assert ended.wait(50)
     (run,) = scheduler.get_runs("j")
-    assert (run.status, run.reason, len(told)) == ("timed_out", "no heartbeat", 1)
+    assert (run.status, run.reason) == ("timed_out", "no heartbeat")
+    assert told.get(timeout=20).reason == "no heartbeat"  # each listener has a thread of its own
+    assert told.empty()
     assert run.duration > 4
     assert scheduler.get_run("j", run.scheduled_run_time).progress == pytest.approx(29 / 30)
     scheduler.shutdown()
@@ -818,10 +823,8 @@ def test_the_limits_of_a_job_are_kept_by_a_store_and_changed(tmp_path):
     policies = {job.id: job.policy for job in another.get_jobs()}
     assert (policies["usual"].timeout, policies["usual"].heartbeat_timeout) == (90 * SECOND, None)
     assert (policies["own"].timeout, policies["own"].heartbeat_timeout) == (1_500_000, 60 * SECOND)
-    assert another.modify_job("own", timeout=None, heartbeat_timeout=5).policy.key()[7:9] == (
-        None,
-        5 * SECOND,
-    )
+    policy = another.modify_job("own", timeout=None, heartbeat_timeout=5).policy
+    assert (policy.timeout, policy.heartbeat_timeout) == (None, 5 * SECOND)
     another.shutdown()
 
 

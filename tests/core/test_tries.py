@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from rota import Cancel, Retry, RetryAfter, Skip, Snooze
-from rota.clock import SECOND
+from rota.clock import HELD, SECOND
 from rota.core.extras import BACKFILL, RETRY, SCHEDULE, Extra, extra_of
+from rota.core.plan import plan
 from rota.core.policy import DEFAULT_POLICY, with_options
 from rota.core.run import LAST, Run, fail, is_expired
 from rota.core.states import (
+    ACTIVE,
     CANCELLED,
     FAILED,
     LOST,
@@ -32,6 +34,7 @@ from rota.core.tries import (
     end_superseded,
     ended_copies,
     follow,
+    leave_to_next,
     next_try,
     not_given_back,
     superseded,
@@ -294,14 +297,24 @@ def test_a_wait_that_is_none_is_refused(kind, value):
 # ------------------------------------------------------------------------------------------------------------- cancels
 
 
-@pytest.mark.parametrize("how", ["cancelled", "asked"])
-def test_what_somebody_has_asked_to_stop_is_not_tried_again(how):
+def test_what_was_stopped_is_not_tried_again():
     run = failed(retry=PLAIN)
-    if how == "cancelled":
-        run.cancelled = True
-    else:
-        extra_of(run).cancel = "enough"
+    run.cancelled = True
     assert (next_try(run, NOW), run.status) == (None, FAILED)
+
+
+def test_what_has_failed_and_somebody_has_asked_to_stop_is_cancelled():
+    run = failed(ValueError("wrong"), retry=PLAIN)
+    extra_of(run).cancel = "enough"
+    assert (next_try(run, NOW), run.status, run.reason) == (None, CANCELLED, "enough")
+    assert (run.error_type, next_try(run, NOW)) == ("ValueError", None)
+
+
+def test_what_was_asked_to_stop_after_its_time_was_over_has_timed_out():
+    run = run_of(retry=PLAIN)
+    end(run, TIMED_OUT, "timeout", NOW)
+    extra_of(run).cancel = "enough"
+    assert (next_try(run, NOW), run.status, run.reason) == (None, TIMED_OUT, "timeout")
 
 
 @pytest.mark.parametrize(
@@ -463,3 +476,20 @@ def test_only_the_first_start_of_a_scheduled_time_may_come_too_late(attempt, ori
     run = run_of(attempt, Extra(origin), expires=5)
     assert is_expired(run, START + 6 * SECOND) == expired
     assert not is_expired(run, START + 5 * SECOND)
+
+
+# -------------------------------------------------------------------------------------------------------------- groups
+
+
+@pytest.mark.parametrize(("most", "left"), [(3, None), (2, 2), (1, 1)])
+def test_what_a_store_cannot_take_together_is_left_to_the_next_claim(most, left):
+    job = make_job(every=60, coalesce=False)
+    decision = plan(job, START + 120 * SECOND)
+    before = decision.next_nominal, decision.next_due, decision.state
+    leave_to_next(decision, most)
+    assert [run.nominal for run in decision.runs] == [
+        START + number * 60 * SECOND for number in range(min(most, 3))
+    ]
+    assert decision.runs[-1].then is None
+    following = (decision.next_nominal, decision.next_due, decision.state)
+    assert following == (before if left is None else (START + left * 60 * SECOND, HELD, ACTIVE))

@@ -16,6 +16,7 @@ import pytz
 
 from rota.errors import DeserializationError, UnknownAliasError, UnknownTimezoneError
 from rota.triggers import BUILTIN_TRIGGERS, trigger_class, trigger_from_spec
+from rota.triggers.after import After
 from rota.triggers.algebra.business_days import BusinessDaysTrigger, RollTrigger
 from rota.triggers.algebra.filters import BetweenTrigger, WeekdaysTrigger
 from rota.triggers.algebra.streams import BoundedTrigger, LimitTrigger, MinusTrigger, OffsetTrigger
@@ -198,6 +199,7 @@ def test_a_zone_that_this_machine_lacks_is_named():
 def test_built_in_triggers_are_found_by_alias():
     assert trigger_class("cron") is CronTrigger
     assert {trigger_class(alias) for alias in BUILTIN_TRIGGERS} == {
+        After,
         DateTrigger,
         IntervalTrigger,
         CronTrigger,

@@ -8,23 +8,33 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from rota.core.states import LOST, SKIPPED, SUCCEEDED
+from rota.core.states import CANCELLED, FAILED, LOST, SKIPPED, SUCCEEDED, TIMED_OUT
+from tests.faults import governed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from rota.core.run import Run
 
+#: What jobs write down last, in an attempt that nobody has ended by force: see tests.faults.erratic.
+ENDS = ("end", "failed", "snoozed", "late")
 #: Seconds that a process has to record an end once its store is there again.
 GRACE = 5
 
 
 class Plan(NamedTuple):
-    """What is to happen with a job: its nominal times (instants, in order), and its limits."""
+    """What is to happen with a job: its nominal times (instants, in order), and its limits.
+
+    :param is_governed: whether its runs fail, want to be called later, take too long or are asked to stop, as they say themselves;
+        else all succeed
+    :param timeout: how long they may take (seconds); None: any time
+    """
 
     times: Sequence[int]
     max_instances: int = 1
     max_attempts: int = 3
+    is_governed: bool = False
+    timeout: float | None = None
 
 
 class Execution(NamedTuple):
@@ -33,6 +43,8 @@ class Execution(NamedTuple):
     pid: int
     begin: float
     end: float | None
+    #: how it has ended, one of :data:`ENDS`; empty: it has not
+    how: str = ""
 
 
 class PutBack(NamedTuple):
@@ -63,6 +75,11 @@ class Balance(NamedTuple):
     executions: int
     repeated: int
     at_once: Mapping[str, int]
+    failed: int = 0
+    timed_out: int = 0
+    cancelled: int = 0
+    #: how many attempts followed others of the same run, where runs may fail
+    again: int = 0
 
     def __str__(self) -> str:
         most = ", ".join(f"{number} of {id}" for id, number in sorted(self.at_once.items()) if number > 1)
@@ -70,6 +87,11 @@ class Balance(NamedTuple):
             f"{self.times} nominal times in {self.records} records: {self.succeeded} succeeded, {self.skipped} left out, "
             f"{self.lost} lost. {self.executions} executions, {self.repeated} of them repeat what a dead process had begun. "
             f"Most at once: {most or '1'}."
+        ) + (
+            f" Of those that may fail {self.failed} failed, {self.timed_out} timed out and {self.cancelled} were cancelled in the "
+            f"end; they were tried again, or called later, {self.again} times."
+            if self.again
+            else ""
         )
 
 
@@ -81,6 +103,7 @@ def balance(
     put_back: Sequence[PutBack] = (),
     stopped: Collection[int] = (),
     killed: Mapping[int, float] | None = None,
+    asked: Mapping[tuple[str, int], int | None] | None = None,
 ) -> Balance:
     """Check that the ledger adds up.
 
@@ -92,6 +115,7 @@ def balance(
     :param put_back: when a backup was put in place of the store: what ended before may be forgotten, and be executed again
     :param stopped: the processes that were killed or suspended, where it is not known since when they had ceased
     :param killed: when those that were killed were killed
+    :param asked: which runs somebody has asked to stop, and in which attempt; None: that is not known
     :raises AssertionError: if a nominal time is in no record or in two, a record does not say what happened, an attempt was
         executed twice, a run was repeated though its process lived, or a job ran more often at once than it may
     """
@@ -102,8 +126,8 @@ def balance(
     stopped = {*(ceased or ()), *(killed or ()), *stopped}
     killed = killed or {}
     executions = _executions(trace, put_back, stopped)
-    numbers = dict.fromkeys((SUCCEEDED, SKIPPED, LOST), 0)
-    repeated = 0
+    numbers = dict.fromkeys((SUCCEEDED, SKIPPED, LOST, FAILED, TIMED_OUT, CANCELLED), 0)
+    repeated = again = 0
     at_once = {}
     for id, plan in plans.items():
         _partition(id, plan, records[id])
@@ -111,10 +135,16 @@ def balance(
         rightful: list[Stretch] = []
         for record in records[id]:
             attempts = _remembered(record, of_job.pop(record.nominal, {}), put_back, killed)
-            _compare(record, attempts, plan, ceased)
+            more = max(0, len(attempts) - 1)
+            if plan.is_governed:
+                governed.compare(record, attempts, plan, ceased, asked or {})
+                again += more
+                rightful += _of_governed(record, attempts, ceased)
+            else:
+                _compare(record, attempts, plan, ceased)
+                repeated += more
+                rightful += _rightful(record, attempts, ceased or {})
             numbers[record.status] += record.count
-            repeated += max(0, len(attempts) - 1)
-            rightful += _rightful(record, attempts, ceased or {})
         of_job = {
             nominal: left for nominal, each in of_job.items() if (left := _of_now(each, put_back, killed))
         }
@@ -136,6 +166,10 @@ def balance(
         executions=sum(1 for line in trace if line.startswith("begin ")),
         repeated=repeated,
         at_once=at_once,
+        failed=numbers[FAILED],
+        timed_out=numbers[TIMED_OUT],
+        cancelled=numbers[CANCELLED],
+        again=again,
     )
 
 
@@ -146,7 +180,7 @@ def _executions(
     found: dict[str, dict[int, dict[int, Execution]]] = {}
     for line in trace:
         kind, *words = line.split()
-        if kind not in ("begin", "end"):
+        if kind not in ("begin", *ENDS):
             continue
         id, nominal, attempt, pid, time = (
             words[0],
@@ -166,7 +200,7 @@ def _executions(
             )
             attempts[attempt] = Execution(pid, time, None)
         else:
-            attempts[attempt] = attempts[attempt]._replace(end=time)
+            attempts[attempt] = attempts[attempt]._replace(end=time, how=kind)
     return found
 
 
@@ -257,6 +291,17 @@ def _rightful(
         elif execution.begin < ceased.get(execution.pid, 0):
             since = ceased[execution.pid]
             end = since if execution.end is None else min(execution.end, since)
+            yield Stretch(execution.begin, end, record.nominal, attempt, execution.pid)
+
+
+def _of_governed(
+    record: Run, attempts: Mapping[int, Execution], ceased: Mapping[int, float] | None
+) -> Iterable[Stretch]:
+    """Return the same of a run that may have failed, however its attempts ended; nothing where leases may be over unseen."""
+    for attempt, execution in attempts.items() if ceased is not None else ():
+        since = (ceased or {}).get(execution.pid)
+        end = execution.end if since is None else min(execution.end or since, since)
+        if end is not None and execution.begin < end:
             yield Stretch(execution.begin, end, record.nominal, attempt, execution.pid)
 
 

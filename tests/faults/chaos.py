@@ -4,6 +4,8 @@ Four processes share 2 000 jobs that run once and some that run again and again.
 replaced; now and then one is suspended past its lease. Beside that there are troubles, in three rounds on each store: clocks
 that are wrong and set again and again (not with SQLite), old records to forget, jobs in quarantine to heal and data that is
 damaged time and again, all at once; a backup that is put in the place of the store, with such damages; a store that is emptied.
+In a fourth round there are jobs beside that fail at random, want to be called later or take longer than they may, and are tried
+again; and runs of these are asked to stop, some each second.
 ``pgbouncer`` is PostgreSQL behind PgBouncer.
 """
 
@@ -41,20 +43,23 @@ SERVERS = {
     "zookeeper": ZooKeeper,
 }
 USUAL = ("sqlite", "postgresql", "pgbouncer", "redis")
-CLOCKS, BACKLOG, QUARANTINE, DAMAGE, RESTORED, EMPTIED = (
+CLOCKS, BACKLOG, QUARANTINE, DAMAGE, RESTORED, EMPTIED, ERRATIC = (
     "clocks",
     "backlog",
     "quarantine",
     "damage",
     "restored",
     "emptied",
+    "erratic",
 )
-TROUBLES = (CLOCKS, BACKLOG, QUARANTINE, DAMAGE, RESTORED, EMPTIED)
+TROUBLES = (CLOCKS, BACKLOG, QUARANTINE, DAMAGE, RESTORED, EMPTIED, ERRATIC)
 #: what is tried on a store, one after another
-ROUNDS = ((CLOCKS, BACKLOG, QUARANTINE, DAMAGE), (RESTORED, DAMAGE), (EMPTIED,))
+ROUNDS = ((CLOCKS, BACKLOG, QUARANTINE, DAMAGE), (RESTORED, DAMAGE), (EMPTIED,), (ERRATIC,))
 PROCESSES = 4
 #: every so many seconds a process is suspended
 SUSPEND = 15
+#: how many jobs that run once may fail for each one that does not, and how many runs are asked to stop each second
+PART, CANCELS = 0.2, 3
 #: by how many seconds clocks are wrong, one after another
 SHIFTS = (0, 3600, -7, -86400, 7, 0.5)
 #: how long housekeeping may take until nothing is left, and all jobs until they are over, in seconds
@@ -130,6 +135,8 @@ class Chaos:
                     lambda: troubles.are_forgotten(self.crew, self.store), "the old records to go", PATIENCE
                 )
             balance = self.crew.settle(PATIENCE)
+            if ERRATIC in self.kinds:
+                self.happened.append(f"{len(self.crew.asked)} runs asked to stop")
             return Report(len(self.crew.workers) - PROCESSES, self._suspended, self.happened, balance)
 
     def _begin(self, url: str) -> None:
@@ -141,6 +148,8 @@ class Chaos:
         if QUARANTINE in self.kinds:
             count = troubles.add_broken(self.crew, self.store, self.seconds, self.scale)
             self.happened.append(f"{count} jobs healed")
+        if ERRATIC in self.kinds:
+            self.crew.add_erratic(max(20, int(self.jobs * PART)), self.seconds)
 
     def _spend(self) -> None:
         """Kill a process each second, and do at their time what is done once."""
@@ -157,6 +166,8 @@ class Chaos:
                 self.crew.set_clock(SHIFTS[second % len(SHIFTS)])
             self.crew.replace_one(**({"clock": self.crew.clock} if is_clock and second % 2 else {}))
             self._wake(time.monotonic())
+            if ERRATIC in self.kinds:
+                self.crew.cancel_some(CANCELS)
             if second == max(1, self.seconds // 3) and RESTORED in self.kinds:
                 self.crew.ceased = None
                 self._place.save()

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import signal
 import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
+from rota.core.states import SUCCEEDED
 from tests.faults.crew import LEASE, WORK, Crew, wait_until
 from tests.faults.proxy import Proxy
 from tests.faults.worker import BLOCKED
@@ -109,6 +113,48 @@ class FaultContract:
             blocked.stdin.flush()
             found = crew.settle()
             assert (found.succeeded, found.repeated) == (3, 0)
+
+    def test_a_backfill_whose_processes_are_killed_runs_each_missing_time_and_ends(
+        self, url: str, tmp_path: Path
+    ) -> None:
+        with Crew(url, tmp_path) as crew:
+            # Of an hour, to be far from all that is planned; the ledger keeps a hundred records of a job.
+            now = datetime.now(UTC).replace(microsecond=0)
+            begin = now - timedelta(hours=1)
+            crew.looker.add_job(
+                WORK,
+                "interval",
+                seconds=30,
+                start_date=begin,
+                args=(str(tmp_path / "backfill"), 0.02),
+                id="backfill",
+                max_instances=4,
+                max_attempts=50,
+                next_run_time=now + timedelta(hours=1),
+            )
+            (tmp_path / "backfill").touch()
+            end = begin + timedelta(seconds=30 * 89)
+            assert crew.looker.backfill("backfill", begin, end) == 90
+            first, *_ = crew.hire(2)
+            ended = partial(crew.looker.get_runs, "backfill", status=SUCCEEDED, limit=1000)
+            wait_until(lambda: len(ended()) >= 20, "some of them to run")
+            crew.kill(first)
+            crew.hire()
+            wait_until(lambda: len(ended()) >= 50, "half of them to run")
+            crew.replace_one()
+            wait_until(lambda: len(ended()) == 90, "all of them to run")
+            records = crew.looker.get_runs("backfill", limit=1000)
+            times = [begin + timedelta(seconds=30 * number) for number in range(90)]
+            assert sorted(run.scheduled_run_time for run in records) == times
+            assert {(run.status, run.origin, run.count) for run in records} == {(SUCCEEDED, "backfill", 1)}
+            assert crew.looker.backfill("backfill", begin, end) == 0
+            # Nothing is executed once more but what was under way when its process died.
+            lines = (tmp_path / "backfill").read_text().splitlines()
+            begun = [line.split() for line in lines if line.startswith("begin ")]
+            tries = Counter(int(words[2]) for words in begun)
+            assert len({tuple(words[1:4]) for words in begun}) == len(begun)
+            assert sum(count - 1 for count in tries.values()) <= 4 * 2
+            crew.looker.remove_job("backfill")
 
     def test_a_process_whose_clock_is_wrong_harms_nobody(self, url: str, tmp_path: Path) -> None:
         with Crew(url, tmp_path) as crew:

@@ -16,9 +16,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rota import Retry
 from rota.clock import instant
-from rota.core.states import CLAIMED
-from rota.errors import StoreReplacedError
+from rota.core.states import CLAIMED, WAITING
+from rota.errors import JobValueError, StoreReplacedError
 from rota.schedulers.background import BackgroundScheduler
 from tests.faults.balance import Balance, Plan, PutBack, balance
 from tests.faults.worker import LEASE
@@ -74,6 +75,8 @@ class Crew:
         self.workers: list[subprocess.Popen[str]] = []
         #: what is to happen
         self.plans: dict[str, Plan] = {}
+        #: which runs were asked to stop, and in which attempt (None: that is not known)
+        self.asked: dict[tuple[str, int], int | None] = {}
         #: when a backup was put in place of the store
         self.put_back: list[PutBack] = []
         #: the jobs that went with the store that was there before
@@ -245,19 +248,16 @@ class Crew:
         self.plans |= {id: Plan([instant(time)], 1, ATTEMPTS) for id, time in times.items()}
         return list(times)
 
-    def add_series(self, id: str, every: float, seconds: float, takes: float, **options: Any) -> None:
+    def add_series(self, id: str, every: float, seconds: float, takes: float = 0, **options: Any) -> None:
         """Add a job that runs every so many seconds, for a while."""
         start = datetime.now(UTC)
         job = self.looker.add_job(
-            WORK,
-            "interval",
+            trigger="interval",
             seconds=every,
             start_date=start,
             end_date=start + timedelta(seconds=seconds),
-            args=(str(self.trace), takes),
             id=id,
-            max_attempts=ATTEMPTS,
-            **options,
+            **{"func": WORK, "args": (str(self.trace), takes), "max_attempts": ATTEMPTS, **options},
         )
         step = timedelta(seconds=every)
         every_time = [start + number * step for number in range(timedelta(seconds=seconds) // step + 1)]
@@ -276,6 +276,66 @@ class Crew:
         if merges:
             self.add_series("twice", every, seconds, 1.5 * every, max_instances=2)
         self.add_once(count, seconds)
+
+    def add_governed(self, id: str, func: str, args: tuple[Any, ...], **options: Any) -> None:
+        """Add a job that runs once, now, and may fail, want another call or take too long, as its runs write down."""
+        now = datetime.now(UTC)
+        job = self.looker.add_job(
+            f"tests.faults.erratic:{func}",
+            "date",
+            run_date=now,
+            id=id,
+            args=(str(self.trace), *args),
+            **options,
+        )
+        timeout = options.get("timeout")
+        self.plans[id] = Plan([instant(job.next_run_time or now)], 1, job.policy.max_attempts, True, timeout)
+
+    def add_erratic(self, count: int, seconds: float) -> None:
+        """Add many jobs that run once and may fail, and two that do so again and again."""
+        timeout = 1.5
+        options: dict[str, Any] = {
+            "retry": Retry(wait_initial=0.3, wait_max=1),
+            "timeout": timeout,
+            "func": "tests.faults.erratic:erratic",
+            "args": (str(self.trace), 0.1, timeout + 1),
+        }
+        start = datetime.now(UTC)
+        times = {
+            f"erratic{number}": start + timedelta(seconds=seconds * number / count) for number in range(count)
+        }
+        self.looker.add_jobs(
+            {**options, "trigger": "date", "run_date": time, "id": id} for id, time in times.items()
+        )
+        self.plans |= {id: Plan([instant(time)], 1, 3, True, timeout) for id, time in times.items()}
+        every = max(0.5, seconds / 80)  # the ledger keeps a hundred records of a job
+        for id, until in (("superseded", "next"), ("keeps", None)):
+            options["retry"] = Retry(wait_initial=0.3, wait_max=1, until=until)
+            self.add_series(id, every, seconds, coalesce=False, max_attempts=3, **options)
+            plan = self.plans[id]
+            self.plans[id] = plan._replace(max_attempts=3, is_governed=True, timeout=timeout)
+
+    def cancel_some(self, count: int) -> None:
+        """Ask some of the runs that may fail, and that are under way or wait, to stop."""
+        runs = [
+            run
+            for run in self.looker.get_runs(status=(CLAIMED, WAITING), limit=1000)
+            if run.job_id in self.plans and self.plans[run.job_id].is_governed
+        ]
+        for run in self._random.sample(runs, min(count, len(runs))):
+            self.cancel(run)
+
+    def cancel(self, run: Run) -> None:
+        """Ask a run to stop, and keep in which attempt that was."""
+        key = (run.job_id, run.nominal)
+        try:
+            there = self.looker.cancel_run(run.job_id, run.scheduled_run_time, "no more")
+        except JobValueError:  # it has ended
+            return
+        except ConnectionError:  # it may have been asked all the same
+            self.asked.setdefault(key, None)
+            return
+        self.asked.setdefault(key, there.attempt)
 
     # -- what has become of them ---------------------------------------------------------------------------------
 
@@ -345,7 +405,8 @@ class Crew:
 
     def settle(self, seconds: float = PATIENCE) -> Balance:
         """Wait until all schedules are over and all runs have ended, and return the balance."""
-        wait_until(lambda: not self._left(), "all jobs to be over", seconds)
+        # Twice, as not every store looks at all lists of runs at one moment: what is given back goes from one to another.
+        wait_until(lambda: not (self._left() or self._left()), "all jobs to be over", seconds)
         ceased = self.ceased
         if ceased is not None:
             # A process that the machine gave no time says that its lease is over; since when, nobody knows.
@@ -359,11 +420,13 @@ class Crew:
             if line.split()[1] not in self.gone and tuple(line.split()[1:5]) not in lost
         ]
         runs = [run for run in self.runs() if not self.is_damaged or run.job_id in self.plans]
-        return balance(self.plans, runs, trace, ceased, self.put_back, self.stopped, self.killed)
+        return balance(self.plans, runs, trace, ceased, self.put_back, self.stopped, self.killed, self.asked)
 
     def _left(self) -> bool:
         """Whether jobs are not over, or runs have not ended."""
-        left = {job.id for job in self.looker.get_jobs()} | {id for id, _ in self.claimed()}
+        left = {job.id for job in self.looker.get_jobs()}
+        unfinished = self.looker.get_runs(status=(CLAIMED, WAITING), limit=ALWAYS)
+        left |= {run.job_id for run in unfinished}
         return bool(left & set(self.plans) if self.is_damaged else left)
 
 

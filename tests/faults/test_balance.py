@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from rota.core.extras import Extra
 from rota.core.run import Run
-from rota.core.states import CLAIMED, LOST, SKIPPED, SUCCEEDED
+from rota.core.states import CANCELLED, CLAIMED, FAILED, LOST, SKIPPED, SUCCEEDED, TIMED_OUT, WAITING
 from tests.faults.balance import Plan, PutBack, balance
 
 PLANS = {"job": Plan([10, 20, 30, 40], max_instances=1)}
@@ -171,3 +172,78 @@ def test_what_was_claimed_before_all_knew_of_the_backup_may_be_executed_again() 
 def test_what_died_with_its_process_may_be_executed_anew() -> None:
     anew = [*whole(10), begin(40, pid=7), begin(40, 2, pid=8, at=44), *AGAIN]
     assert balance(PLANS, RUNS, anew, None, [PutBack(50, 50)], killed={7: 42, 8: 45}).succeeded == 2
+
+
+# ------------------------------------------------------------------------------------------- runs that may fail and wait
+
+MAY_FAIL = {"job": Plan([10], 1, 2, True, timeout=4)}
+
+
+def tried(
+    status: str = SUCCEEDED, attempt: int = 1, uncounted: int = 0, reason: str | None = None
+) -> list[Run]:
+    run = record(10, status, attempt=attempt)
+    run.reason, run.owner, run.extra = reason, "node", Extra()
+    run.extra.uncounted = uncounted
+    return [run]
+
+
+def attempts(*hows: str, takes: float = 1) -> list[str]:
+    lines = []
+    for number, how in enumerate(hows, 1):
+        lines.append(begin(10, number, pid=number, at=10 * number))
+        if how:
+            lines.append(f"{how} job 10 {number} {number} {10 * number + takes}")
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("runs", "trace", "ceased", "asked"),
+    [
+        (tried(SUCCEEDED, 2), attempts("failed", "end"), {}, {}),
+        (tried(SUCCEEDED, 2), attempts("", "end"), {1: 11.0}, {}),
+        (tried(SUCCEEDED, 3, 2), attempts("snoozed", "snoozed", "end"), {}, {}),
+        (tried(SUCCEEDED, 2), attempts("late", "end", takes=5), {}, {}),
+        (tried(FAILED, 2, 0, "attempts exhausted"), attempts("failed", "failed"), {}, {}),
+        (tried(FAILED, 1, 0, "superseded"), attempts("failed"), {}, {}),
+        (tried(TIMED_OUT, 2), attempts("failed", "late", takes=5), {}, {}),
+        (tried(LOST, 2), attempts("", ""), {1: 11.0, 2: 21.0}, {}),
+        (tried(CANCELLED), attempts("failed"), {}, {("job", 10): 1}),
+        (tried(CANCELLED, 1, 1), attempts("snoozed"), {}, {("job", 10): 1}),
+        (tried(SUCCEEDED), attempts("late"), {}, {("job", 10): 1}),
+        (tried(CANCELLED), attempts(""), {1: 11.0}, {("job", 10): None}),
+    ],
+)
+def test_a_ledger_of_runs_that_may_fail_adds_up(
+    runs: list[Run], trace: list[str], ceased: dict[int, float], asked: dict[tuple[str, int], int | None]
+) -> None:
+    found = balance(MAY_FAIL, runs, trace, ceased, asked=asked)
+    assert found.times == found.records == 1
+    assert found.again == len([line for line in trace if line.startswith("begin")]) - 1
+
+
+@pytest.mark.parametrize(
+    ("runs", "trace", "asked", "message"),
+    [
+        (tried(SUCCEEDED), attempts("failed"), {}, "was never executed to its end"),
+        (tried(SUCCEEDED, 2), attempts("end", "end"), {}, "came to its end"),
+        (tried(SUCCEEDED, 2), attempts("late", "end"), {}, "came to its end"),
+        (tried(SUCCEEDED, 3), attempts("failed", "failed", "end"), {("job", 10): 2}, "had asked attempt 2"),
+        (tried(SUCCEEDED, 4), attempts("failed", "failed", "failed", "end"), {}, "was tried too often"),
+        (tried(SUCCEEDED, 2, 1), attempts("failed", "end"), {}, "counts 0 tries; 1 have failed"),
+        (tried(SUCCEEDED, 2), attempts("snoozed", "end"), {}, "1 wanted another call"),
+        (tried(FAILED, 1, 0, "attempts exhausted"), attempts("failed"), {}, "is not exhausted"),
+        (tried(FAILED, 2, 0, "not retryable"), attempts("failed", "failed"), {}, "ended for not retryable"),
+        (tried(TIMED_OUT, 2), attempts("failed", "end"), {}, "was executed in time"),
+        (tried(TIMED_OUT, 1), attempts("late"), {}, "was given up too early"),
+        (tried(LOST, 1), attempts(""), {}, "was given up too early"),
+        (tried(CANCELLED), attempts("failed"), {}, "was cancelled by nobody"),
+        (tried(SKIPPED), attempts("failed"), {}, "was executed"),
+        (tried(WAITING), attempts("failed"), {}, "has not ended"),
+    ],
+)
+def test_a_ledger_of_runs_that_may_fail_and_does_not_say_what_happened_does_not(
+    runs: list[Run], trace: list[str], asked: dict[tuple[str, int], int | None], message: str
+) -> None:
+    with pytest.raises(AssertionError, match=message):
+        balance(MAY_FAIL, runs, trace, {}, asked=asked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.chaos import BACKLOG, CLOCKS, DAMAGE, EMPTIED, QUARANTINE, Chaos
+from tests.faults.chaos import BACKLOG, CLOCKS, DAMAGE, EMPTIED, ERRATIC, QUARANTINE, Chaos
 from tests.needs import need
 
 need("sqlalchemy", "sql")
@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.timeout(120)]
     ("store", "kinds"),
     [
         ("sqlite", (BACKLOG, QUARANTINE, DAMAGE)),
+        ("sqlite", (ERRATIC,)),
         ("redis", (CLOCKS, DAMAGE)),
         ("pgbouncer", (CLOCKS, QUARANTINE, EMPTIED)),
     ],

@@ -13,18 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rota.core.states import SUCCEEDED, TIMED_OUT
-from rota.core.timeouts import MARK
+from rota.core.states import SUCCEEDED
 from rota.executors.pool import ThreadPoolExecutor
 from rota.schedulers.background import BackgroundScheduler
 from tests.faults.contract import FaultContract
-from tests.faults.crew import LEASE, WORK, Crew, wait_until
+from tests.faults.crew import LEASE, Crew, wait_until
 from tests.needs import need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from rota.core.run import Run
 
 need("sqlalchemy", "sql")
 
@@ -248,70 +245,3 @@ def test_processes_whose_files_may_not_grow_delay_and_lose_nothing(crew: Crew, t
     for worker in workers:
         resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     print(crew.settle())
-
-
-# ------------------------------------------------------------------------------------------ runs whose time is limited
-
-
-def add_limited(crew: Crew, takes: float, timeout: float) -> None:
-    """Add a job that runs once, now, for so many seconds, whatever it is asked."""
-    crew.looker.add_job(WORK, args=(str(crew.trace), takes), id="limited", timeout=timeout)
-
-
-def only_record(crew: Crew) -> Run:
-    """Wait until the run of that job has ended, and return its record."""
-    wait_until(lambda: crew.runs() and not crew.claimed(), "the run to end")
-    (record,) = crew.runs()
-    return crew.looker.get_run(record.job_id, record.scheduled_run_time)
-
-
-def test_the_time_of_a_run_begins_anew_with_the_node_that_takes_it_over_from_a_suspended_one(
-    crew: Crew, url: str
-) -> None:
-    add_limited(crew, LEASE + 2, LEASE + 1)
-    (sleeper,) = crew.hire()
-    crew.wait_for("begin", 1)
-    crew.suspend(sleeper)
-    while not _can_be_written(url):  # it was writing: nobody can do anything until it goes on
-        sleeper.send_signal(signal.SIGCONT)
-        crew.suspend(sleeper)
-    (other,) = crew.hire()
-    crew.wait_for("begin", 2)
-    assert crew.lines("begin", other.pid)[0][2] == 2
-    time.sleep(1)
-    sleeper.send_signal(signal.SIGCONT)  # its time was over long ago, as it thinks
-    wait_until(lambda: crew.lines("refused", sleeper.pid), "the end of the first attempt to be refused")
-    record = only_record(crew)
-    assert (record.status, record.reason, record.attempt) == (TIMED_OUT, "timeout", 2)
-    assert record.duration is not None and record.duration >= LEASE + 1
-    assert [attempt for _, _, attempt in crew.lines("begin")] == [1, 2]
-
-
-def test_a_run_that_nobody_has_taken_over_from_a_suspended_node_times_out_there(crew: Crew) -> None:
-    add_limited(crew, LEASE + 3, LEASE)
-    (sleeper,) = crew.hire()
-    crew.wait_for("begin", 1)
-    crew.suspend(sleeper)
-    time.sleep(LEASE + 1)
-    sleeper.send_signal(signal.SIGCONT)
-    record = only_record(crew)
-    assert (record.status, record.reason, record.attempt) == (TIMED_OUT, "timeout", 1)
-    assert crew.lines("refused") == []
-
-
-def test_a_run_whose_time_was_over_is_not_executed_again_when_its_node_is_killed(crew: Crew) -> None:
-    add_limited(crew, 60, 0.5)
-    (worker,) = crew.hire()
-    crew.wait_for("begin", 1)
-    (run,) = crew.runs()
-
-    def is_marked() -> bool:
-        return MARK in crew.looker.get_run(run.job_id, run.scheduled_run_time).parts
-
-    wait_until(is_marked, "the node to say that the run goes on after its time")
-    crew.kill(worker)
-    crew.hire()
-    record = only_record(crew)
-    assert (record.status, record.reason, record.attempt) == (TIMED_OUT, "timeout", 1)
-    assert len(crew.lines("begin")) == 1
-    assert crew.looker.get_job("limited") is None

@@ -115,6 +115,18 @@ def make_mortal(store: BaseJobStore, outcomes: int) -> None:
     store.finish = finish  # type: ignore[assignment]
 
 
+def die_at(store: BaseJobStore, method: str) -> None:
+    """Have a store kill its process instead of doing something with runs."""
+    original = getattr(store, method)
+
+    def call(runs: list[Run], now: int) -> list[Run]:
+        if runs:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return list(original(runs, now))
+
+    setattr(store, method, call)
+
+
 def obey(shut_down: Callable[[], object], block: Callable[[float], object]) -> None:
     """Do what comes from the process that started this one: ``f`` forks, ``b`` blocks the loop, the end of the input ends."""
     while command := os.read(
@@ -157,6 +169,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=10)
     parser.add_argument("--host", choices=("blocking", "asyncio"), default="blocking")
     parser.add_argument("--die-after", type=int, help="die instead of recording this many outcomes")
+    parser.add_argument("--die-at", metavar="METHOD", help="die instead of giving runs back, for example")
     options = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     if options.server_clock is not None:
@@ -164,6 +177,8 @@ def main() -> None:
     store = create_plugin("jobstore", options.url, {})
     if options.die_after is not None:
         make_mortal(store, options.die_after)
+    if options.die_at is not None:
+        die_at(store, options.die_at)
     on_loop = options.host == "asyncio"
     scheduler = (AsyncIOScheduler if on_loop else BlockingScheduler)(
         jobstores={"default": store},

@@ -6,9 +6,10 @@ import pytest
 
 from rota.testing.simulation import simulate_seeds, users
 from rota.testing.simulation.__main__ import main
-from rota.testing.simulation.exhaustive import search
-from rota.testing.simulation.rules import MUTANTS
-from rota.testing.simulation.small_calls import Budget
+from rota.testing.simulation.exhaustive import DEPTH_OF_RETRIES, search
+from rota.testing.simulation.exhaustive import OF_RETRIES as TRIED_AGAIN
+from rota.testing.simulation.rules import MUTANTS, OF_RETRIES
+from rota.testing.simulation.small_calls import RETRIES, Budget
 from rota.testing.simulation.small_digest import digest
 from rota.testing.simulation.small_world import SmallWorld
 
@@ -17,11 +18,13 @@ pytestmark = pytest.mark.timeout(300)
 
 #: How deep the search goes here; on demand it goes deeper (docs/testing.md).
 DEPTH = 4
+#: The same where runs are tried again.
+DEPTH_HERE = 3
 #: How deep a rule that is taken out is missed at the latest, and in how many seeds from one on that is near.
 MISSED = 5
 SEEDS = 3000
-#: The rules that are missed there; nothing is tried again in the small world, and seeds reach the one about retries too rarely.
-RULES = [rule for rule in MUTANTS if rule != "retries"]
+#: The rules that are missed there, and those that are missed where runs are tried again; seeds reach these too rarely.
+RULES = [rule for rule in MUTANTS if rule not in OF_RETRIES]
 NEAR = {"R4": 750, "R5": 320, "counters": 2940}
 
 
@@ -44,11 +47,44 @@ def test_a_rule_that_is_taken_out_is_missed_by_the_seeds(rule, monkeypatch):
     monkeypatch.setattr(
         users, "KINDS", users.OF_SCHEDULES
     )  # all of these rules are about schedules, and some are missed rarely
+    monkeypatch.setattr(users, "GOVERNED", 0)
     for seed in range(NEAR.get(rule, 0), SEEDS):
         failures, _ = simulate_seeds("snapshots", [seed], rules=MUTANTS[rule])
         if failures:
             return
     pytest.fail(f"{SEEDS} seeds did not miss {rule}")
+
+
+def test_up_to_a_depth_nothing_is_wrong_where_a_run_fails_and_another_is_cancelled():
+    """A failure, a cancel, a crash, a suspension and a late transaction, in every order."""
+    result = search(DEPTH_HERE, budget=RETRIES, beginnings=TRIED_AGAIN)
+    assert result.violation is None
+    assert result.states > 3_900
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("retries", "was claimed beside 1 others"),
+        ("superseded", "was claimed beside 1 others"),
+        ("taken", "was written twice"),
+        ("cancels", "was given back though somebody had asked it to stop"),
+    ],
+)
+def test_a_rule_about_retries_that_is_taken_out_is_missed_by_the_search(rule, message):
+    violation = search(DEPTH_HERE, MUTANTS[rule], RETRIES, beginnings=TRIED_AGAIN).violation
+    assert message in str(violation)
+
+
+def test_each_rule_is_missed_by_one_of_the_searches():
+    assert set(RULES) | set(OF_RETRIES) == set(MUTANTS)
+
+
+@pytest.mark.slow
+def test_deeper_nothing_is_wrong_either_where_a_run_fails_and_another_is_cancelled():
+    result = search(DEPTH_OF_RETRIES, budget=RETRIES, beginnings=TRIED_AGAIN)
+    assert result.violation is None
+    assert result.states > 19_000
 
 
 def test_a_counter_that_sticks_is_told_with_what_happened():
@@ -93,6 +129,12 @@ def test_the_command_tells_what_led_to_a_violation(capsys):
     out = capsys.readouterr().out
     assert "was not refused" in out
     assert "is suspended for a lease" in out
+
+
+def test_the_command_searches_where_runs_are_tried_again(capsys):
+    assert main(["--exhaustive", "1", "--retries"]) == 0
+    assert main(["--exhaustive", "2", "--retries", "--without", "cancels"]) == 1
+    assert "cancel of user (a@0)" in capsys.readouterr().out
 
 
 def test_the_command_takes_rules_out_of_models_only(capsys):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     Make = Callable[[str], BaseJobStore]
 
+pytestmark = pytest.mark.timeout(300)
+
 PARTS = 4
 _numbers = count()
 

@@ -9,13 +9,16 @@ import os
 
 import pytest
 
-from rota.core.states import LOST
+from rota.core import orphans
+from rota.core.states import CANCELLED, LOST
 from rota.jobstores.memory import MemoryJobStore
 from rota.jobstores.tree import TreeJobStore
 from rota.jobstores.tree import runs as ledger
+from rota.jobstores.tree.chains import Chains
 from rota.testing.simulation import Violation, simulate, simulate_seeds
 from rota.testing.simulation.__main__ import main
 from rota.testing.simulation.arenas import memory, sql
+from rota.testing.simulation.rules import MUTANTS
 from tests.needs import need
 
 # Minutes of computing on a busy machine.
@@ -85,7 +88,7 @@ def test_a_database_file_serves_as_well_as_memory(tmp_path):
 
 def test_the_seeds_reach_everything_that_can_happen_to_a_run():
     # The node of a run that is tried again dies rarely, so those seeds are there in which it does.
-    counts = check("tree", [*range(11_000, 11_300), *range(3_020, 3_040)])
+    counts = check("tree", [*range(11_000, 11_300), *range(3_020, 3_040), 11_770])
     for what in (
         "succeeded",
         "failed",
@@ -99,17 +102,28 @@ def test_the_seeds_reach_everything_that_can_happen_to_a_run():
         "attempts exhausted",
         "retry deadline",
         "superseded",
+        "started by another job",
         "snoozed",
         "given back after a death",
         "given back in vain",
         "refused",
         "killed within a call",
+        "backfilled",
+        "split",
         "renewed late",
         "kept after a late renewal",
         "given up after a late renewal",
     ):
         assert counts.get(what, 0) > 0, f"no run was {what} in these seeds"
     assert counts["started by a zombie"] > 0
+
+
+def test_the_seeds_reach_times_that_are_over_and_requests_to_stop_beside_deaths_and_failures():
+    # Of these many things have to meet, so that few seeds do.
+    counts = check("tree", [238, *range(11_000, 11_030)])
+    for what in ("went on after its time", "timed out with its node", "asked to stop"):
+        assert counts.get(what, 0) > 0, f"no run {what} in these seeds"
+    assert check("snapshots", [46])["cancelled instead of another try"] == 1
 
 
 def test_a_seed_gives_the_same_events_every_time():
@@ -145,6 +159,17 @@ def test_a_store_that_forgets_records_is_found_out(monkeypatch):
         return original(self, decisions, node, now)
 
     assert "is in no record" in first_failure(monkeypatch, MemoryJobStore, "claim", claim)
+
+
+def test_a_store_that_forgets_what_is_left_of_a_record_is_found_out(monkeypatch):
+    original = TreeJobStore.open_runs
+
+    def open_runs(self, runs, now, cuts=(), version=None):
+        for cut in cuts:
+            cut.left.clear()
+        return original(self, runs, now, cuts, version)
+
+    assert "is in no record" in first_failure(monkeypatch, TreeJobStore, "open_runs", open_runs)
 
 
 def test_a_store_that_does_not_look_at_versions_is_found_out(monkeypatch):
@@ -210,9 +235,45 @@ def test_a_store_that_does_not_say_what_others_have_taken_is_found_out(monkeypat
     assert "was told that" in first_failure(monkeypatch, store, "renew", renew, first=340)
 
 
+def test_a_rescue_that_does_not_know_that_the_time_of_a_run_was_over_is_found_out(monkeypatch):
+    monkeypatch.setattr(orphans, "marked", lambda *args: {})
+    message = first_failure(monkeypatch, TreeJobStore, "rescue", TreeJobStore.rescue, first=238)
+    assert "was rescued; its time was over" in message
+
+
+def test_a_rescue_that_forgets_a_request_to_stop_is_found_out(monkeypatch):
+    monkeypatch.setattr(orphans, "_why_cancelled", lambda run: None)
+    message = first_failure(monkeypatch, TreeJobStore, "rescue", TreeJobStore.rescue)
+    assert "was rescued; somebody had asked it to stop" in message
+
+
+def test_a_store_that_forgets_a_request_to_stop_as_a_run_is_given_back_is_found_out():
+    (failure,), _ = simulate_seeds("snapshots", [46], rules=MUTANTS["cancels"])
+    assert "was given back; somebody had asked it to stop" in str(failure)
+
+
 def test_a_store_that_never_rescues_is_found_out(monkeypatch):
     store = TreeJobStore
     assert "never ended" in first_failure(monkeypatch, store, "rescue", lambda *args: [])
+
+
+def test_a_store_whose_cancelled_runs_start_nothing_is_found_out(monkeypatch):
+    original = Chains.left_by
+
+    def forgetful(self, ended, now):
+        return original(self, [run for run in ended if run.status != CANCELLED], now)
+
+    assert "has left [] at" in first_failure(monkeypatch, Chains, "left_by", forgetful)
+
+
+def test_a_store_that_starts_jobs_twice_is_found_out(monkeypatch):
+    original = MemoryJobStore._follow
+
+    def generous(self, runs, now):
+        original(self, runs, now)
+        original(self, runs, now)
+
+    assert "has left [<Run" in first_failure(monkeypatch, MemoryJobStore, "_follow", generous)
 
 
 def test_a_failing_seed_says_which_it_was_and_what_happened(monkeypatch):

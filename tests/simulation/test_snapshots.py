@@ -198,6 +198,12 @@ def test_the_end_of_a_retry_that_has_been_taken_is_a_violation():
         claim(late, NEXT)
 
 
+def test_a_renewal_that_is_held_up_while_the_clock_is_set_back_looks_whose_its_runs_are():
+    """The seed in which another node took the lease for one of the future in the middle of its renewal."""
+    make_store, observer = snapshots()
+    simulate(30705, make_store, observer)
+
+
 def test_transactions_wait_for_each_other_and_lose_against_each_other():
     counts = Counter()
     observer: Any

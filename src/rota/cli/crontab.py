@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..clock import SYSTEM_CLOCK, moment
 from ..commands import check_user, run_command
+from ..core.policy import DEFAULT_POLICY, with_options
 from ..crontab import read_crontab
-from ..errors import CommandError, CronError
+from ..errors import CommandError, CronError, RotaError
 from ..triggers.date import DateTrigger
 from .output import CliError, one_line
 from .stores import RUN_COMMAND
@@ -136,9 +137,17 @@ def add_jobs(
     :param scheduler: a scheduler that was started (paused, so that nothing runs before its time)
     :param defaults: options of the jobs whose lines do not name them
     :return: the ids of the jobs that were removed
-    :raises CliError: if a line's id is that of a job that is not of this crontab; nothing is changed then
+    :raises CliError: if a line's id is that of a job that is not of this crontab, or its options contradict those of all lines;
+        nothing is changed then
     """
     jobs = crontab.jobs(zone)
+    # As with cron, a command is started once: it may have outlived the process that started it.
+    options = {id: {"on_lost": "lost", **(defaults or {}), **line.options} for id, line, _ in jobs}
+    for id, line, _ in jobs:
+        try:
+            with_options(DEFAULT_POLICY, options[id])
+        except RotaError as exc:
+            raise CliError(f"{crontab.path}:{line.number}: {exc}") from exc
     kept = {id: line for id, line, _ in jobs}
     gone = []
     for job in scheduler.get_jobs():
@@ -164,7 +173,6 @@ def add_jobs(
             name=one_line(line.command, 200),
             replace_existing=True,
             **never,
-            # As with cron, a command is started once: it may have outlived the process that started it.
-            **{"on_lost": "lost", **(defaults or {}), **line.options},
+            **options[id],
         )
     return gone

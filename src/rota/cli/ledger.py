@@ -150,7 +150,7 @@ def show_run(url: str | None, tablename: str, job_id: str, nominal: str, zone: t
         ("scheduled", iso(run.nominal, zone) or ""),
         ("status", run.status),
         ("reason", run.reason or ""),
-        ("origin", run.origin),
+        ("origin", _origin_of(run)),
         ("outcome", outcome(run, zone, now)),
         ("node", run.owner or ""),
         ("executor", run.executor),
@@ -171,6 +171,10 @@ def show_run(url: str | None, tablename: str, job_id: str, nominal: str, zone: t
     for title, text in (("traceback", run.traceback), ("log", run.log)):
         if text:
             say(f"{title}:\n" + "\n".join(f"  {escaped(line)}" for line in text.rstrip().split("\n")))
+
+
+def _origin_of(run: Run) -> str:
+    return run.origin if run.parent is None else f"{run.origin} {run.parent}"
 
 
 def _beat_of(run: Run, zone: tzinfo) -> str | None:
@@ -331,14 +335,18 @@ def cancel(
             job = guest.get_job(job_id)
             if job is None:
                 raise no_such_job(guest, job_id)
-            if job.next_nominal is None:
+            if job.next_run_time is None or job.next_nominal is None:
                 raise CliError(f"{job_id!r} has no time to come")
             at = moment(job.next_nominal, zone)
         else:
             at = exact_of(guest, job_id, nominal, zone)
         run = guest.cancel_run(job_id, at, reason)
         job = guest.get_job(job_id)
-    following = None if job is None or job.next_nominal is None else iso(job.next_nominal, zone)
+    following = (
+        None
+        if job is None or job.next_nominal is None or job.next_run_time is None
+        else iso(job.next_nominal, zone)
+    )
     if as_json:
         print_json({"run": {**run.to_dict(), "nominal": run.nominal}, "next_run_time": following})
     elif run.status == CLAIMED:
@@ -347,10 +355,18 @@ def cancel(
         say(f"{escaped(run.id)}: {run.status}, {run.reason}; next run {following or 'never'}")
 
 
-def rerun(url: str | None, tablename: str, job_id: str, nominal: str, zone: tzinfo, as_json: bool) -> None:
-    """Have a run that has ended executed once more."""
+def rerun(
+    url: str | None,
+    tablename: str,
+    job_id: str,
+    nominal: str,
+    chain: bool,
+    zone: tzinfo,
+    as_json: bool,
+) -> None:
+    """Have a run that has ended executed once more; without its chain, it starts no other job."""
     with opened(url, tablename) as (guest, _):
-        run = guest.rerun(job_id, exact_of(guest, job_id, nominal, zone))
+        run = guest.rerun(job_id, exact_of(guest, job_id, nominal, zone), chain=chain)
         if as_json:
             print_json({"run": {**run.to_dict(), "nominal": run.nominal}})
         else:

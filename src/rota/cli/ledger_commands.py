@@ -22,6 +22,7 @@ Executor = Annotated[
     str | None, typer.Option("--executor", metavar="ALIAS", help="The jobs of this executor.")
 ]
 All = Annotated[bool, typer.Option("--all", help="All jobs.")]
+Chain = Annotated[bool, typer.Option("--chain/--no-chain", help="Whether its end starts the jobs after it.")]
 Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Why, in words.")]
 
 
@@ -106,6 +107,7 @@ def _cancel(
 def _rerun(
     job: JobId,
     nominal: Nominal,
+    chain: Chain = True,
     jobstore: Store = None,
     table: Table = None,
     timezone: Zone = None,
@@ -114,7 +116,43 @@ def _rerun(
     """Have a run that has ended executed once more, by a running node."""
     from .ledger import rerun  # import time
 
-    rerun(*place(jobstore, table), job, nominal, zone_of(timezone), json)
+    rerun(*place(jobstore, table), job, nominal, chain, zone_of(timezone), json)
+
+
+@ledger.command("backfill", cls=Command)
+def _backfill(
+    job: JobId,
+    start: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[START]", help="The first time that may run: 2026-11-01, or 3d (three days ago)."
+        ),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Argument(metavar="[END]", help="The last time that may run (default: now).")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every time of the range, also those that have run.")
+    ] = False,
+    preview: Annotated[
+        bool, typer.Option("--dry-run", help="Only say how many times, and which are the first and the last.")
+    ] = False,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="End the job's backfill: what waits of it is cancelled.")
+    ] = False,
+    jobstore: Store = None,
+    table: Table = None,
+    timezone: Zone = None,
+    json: Json = False,
+) -> None:
+    """Have the missing times of a job run, by the running nodes."""
+    from .backfills import backfill, cancel_backfill  # import time
+
+    where, zone = place(jobstore, table), zone_of(timezone)
+    if cancel:
+        cancel_backfill(*where, job, json)
+    else:
+        backfill(*where, job, start, end, not every, preview, zone, json)
 
 
 @ledger.command("skip-next", cls=Command)

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..clock import HELD, SYSTEM_CLOCK, trigger_zone
+from ..clock import HELD, NO_TIME, SYSTEM_CLOCK, trigger_zone
 from ..codec.files import encode_job
 from ..codec.jobs import JobFormat
+from ..core.chains import parent_of
 from ..core.plan import AFTER_RUN
 from ..core.states import ACTIVE, ENDED, PAUSED, QUARANTINED
 from ..errors import SchemaError
@@ -318,7 +319,7 @@ def job_data(job: Job, zone: tzinfo) -> dict[str, Any]:
 
 def _due(job: Job) -> int | None:
     due = job.next_nominal if job.next_due in (None, HELD) else job.next_due
-    return None if due == AFTER_RUN else due
+    return None if due == AFTER_RUN or (due == NO_TIME and parent_of(job) is not None) else due
 
 
 # -- changing ----------------------------------------------------------------------------------------------------
@@ -360,5 +361,6 @@ def change(what: str, url: str | None, tablename: str, job_id: str, zone: tzinfo
     elif what == "pause":
         say(f"{escaped(job_id)}: paused")
     else:
-        due = _due(job)
-        say(f"{escaped(job_id)}: active, next run {iso(due, zone)}")
+        parent = parent_of(job)
+        following = f"next run {iso(_due(job), zone)}" if parent is None else f"runs after {escaped(parent)}"
+        say(f"{escaped(job_id)}: active, {following}")

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
     from ..job.handle import Job
 
+#: what says how many runs may be under way, and what a due time meets then
+_OF_ROOM = ("max_instances", "overlap")
 #: what is no policy, and stands among the options
-MARKS = ("tags", "metadata")
+MARKS = ("tags", "metadata", "chained")
 
 _policies: dict[str, Policy] = {}
 
@@ -35,20 +37,44 @@ def options_of(policy: Policy) -> dict[str, Any]:
         "heartbeat_timeout": seconds_of(policy.heartbeat_timeout),
         "on_failure": policy.on_failure,
         "retry": None if policy.retry is None else policy.retry.to_dict(),
+        "overlap": policy.overlap,
         "pause_on_failure": policy.pause_on_failure,
     }
     return {name: value for name, value in options.items() if value != _DEFAULTS.get(name)}
 
 
 def is_marked(job: Job) -> bool:
-    """Whether a job has tags or metadata."""
+    """Whether a job has tags or metadata, or starts others."""
     rare = job._rare
-    return bool(rare.tags or rare.metadata)
+    return bool(rare.tags or rare.metadata or rare.chained)
 
 
 def marks_of(job: Job) -> dict[str, Any]:
-    """Return the tags and the metadata of a job, as far as there are any."""
+    """Return the tags and the metadata of a job, as far as there are any, and whether it starts others."""
     return {name: value for name in MARKS if (value := getattr(job, name))}
+
+
+def spare_in(text: Any) -> int:
+    """Return how many runs of a job may be under way when it is due again, if it waits for their end; 0 if the text is damaged.
+
+    :param text: its options
+    """
+    if type(text) is not str or '"overlap"' not in text:
+        return 0
+    policy = _policies.get(text)
+    if policy is None:
+        try:
+            options = loads(text, triggers=False)
+            policy = with_options(
+                DEFAULT_POLICY, {name: options[name] for name in _OF_ROOM if name in options}
+            )
+        except (
+            ValueError,
+            TypeError,
+            AttributeError,
+        ):  # whatever is wrong with it is told when the job is planned
+            return 0
+    return policy.spare
 
 
 def set_options(job: Job, text: str) -> None:
@@ -71,6 +97,7 @@ def set_options(job: Job, text: str) -> None:
 
             job.tags = checked_tags(marks.get("tags"))
             job.metadata = checked_metadata(marks.get("metadata"))
+            job.chained = marks.get("chained") is True
         else:
             if len(_policies) >= CACHE_SIZE:
                 _policies.clear()

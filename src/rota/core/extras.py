@@ -37,14 +37,17 @@ class Extra:
     :ivar str | None key: the key that it was asked for with
     :ivar args: its own positional arguments (None: the job's), as a tuple or as the text that a store keeps
     :ivar kwargs: the same of its keyword arguments
-    :ivar str | None parent: the run that has started it
+    :ivar str | None parent: the run that has started it: its job, nominal time and attempt, as its ``id`` has them
+    :ivar bool unchained: whether its end starts no other jobs
     :ivar int | None asked_at: when somebody has opened its record again (instant)
     :ivar int | None succeeded_at: when an earlier execution of the same time has succeeded (instant)
+    :ivar int | None backfill: when the backfill was asked for that has opened it (instant)
     """
 
     __slots__ = (
         "args",
         "asked_at",
+        "backfill",
         "cancel",
         "key",
         "kwargs",
@@ -52,6 +55,7 @@ class Extra:
         "origin",
         "parent",
         "succeeded_at",
+        "unchained",
         "uncounted",
         "waiting_for",
     )
@@ -66,8 +70,10 @@ class Extra:
         self.args: Any = None
         self.kwargs: Any = None
         self.parent: str | None = None
+        self.unchained = False
         self.asked_at: int | None = None
         self.succeeded_at: int | None = None
+        self.backfill: int | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Extra):
@@ -88,8 +94,10 @@ _TEXT: dict[str, type] = {
     "args": str,
     "kwargs": str,
     "parent": str,
+    "unchained": bool,
     "asked_at": int,
     "succeeded_at": int,
+    "backfill": int,
 }
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 #: How long a request to a node and its answer are kept (microseconds), and the longest answer (bytes as UTF-8).
 REQUESTS_KEPT = 60 * 1_000_000
 LONGEST_ANSWER = 64 * 1024
+#: What is asked of no particular node: to carry on a backfill. Stores keep it with the requests, under this kind and this node.
+BACKFILL, ANY_NODE = "backfill", "*"
 
 
 class Request:
@@ -42,9 +44,10 @@ class Orders:
     :ivar requests: questions that it has not answered
     :ivar int | None next_waiting: the earliest time (instant) at which a waiting run may start
     :ivar bool outdated: whether the store has a newer layout than the node knows: it claims nothing more
+    :ivar backfills: what is left of backfills, as stored texts by the ids of their jobs: whichever node comes first carries them on
     """
 
-    __slots__ = ("cancels", "draining", "next_waiting", "outdated", "requests")
+    __slots__ = ("backfills", "cancels", "draining", "next_waiting", "outdated", "requests")
 
     def __init__(
         self,
@@ -53,12 +56,21 @@ class Orders:
         requests: Sequence[Request] = (),
         next_waiting: int | None = None,
         outdated: bool = False,
+        backfills: Mapping[str, str] | None = None,
     ) -> None:
         self.draining = draining
         self.cancels = cancels
         self.requests = requests
         self.next_waiting = next_waiting
         self.outdated = outdated
+        self.backfills = backfills or {}
 
     def __repr__(self) -> str:
         return f"<Orders {'draining ' if self.draining else ''}{list(self.cancels)} {list(self.requests)}>"
+
+
+def backfill_id(job_id: str) -> str:
+    """Return the id under which what is left of a job's backfill is kept."""
+    from hashlib import blake2b  # rare
+
+    return f"{BACKFILL}-{blake2b(job_id.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"

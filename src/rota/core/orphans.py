@@ -248,7 +248,7 @@ def linked(runs: Iterable[Run]) -> None:
 
 def _is_open(run: Run, job: Job, orphaned: int, left: dict[str, int] | None) -> bool:
     """Whether the runs of a job may be taken, of which this is the first; counts the room that they need."""
-    if not may_claim(job.running - orphaned, job.policy.max_instances):  # R2
+    if not may_claim(job.running - orphaned, job.policy.limit):  # R2
         return False  # those that living nodes have under way come first, such as the beginning of the same group
     if left is not None:
         if left.get(run.executor, 0) <= 0:

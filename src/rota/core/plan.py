@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..clock import HELD, SECOND
 from ..interrupts import is_interrupt
+from .overlaps import BUFFER_ALL
 from .run import Run
 from .states import ACTIVE, ENDED, MANUAL, MISSED, QUARANTINED, SKIPPED, end
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..job.handle import Job
     from ..triggers.base import BaseTrigger
+    from .policy import Policy
     from .walks import Walks
 
 #: How many missed times of one job are handed out together when they are not coalesced.
@@ -46,10 +48,13 @@ class Decision:
         "state",
         "superseded",
         "version",
+        "waits_for_room",
     )
 
     #: waiting retries that end with this claim; after it, those that did. Most decisions have no such attribute
     superseded: list[Run]
+    #: True: the job waits until a place is free, which none may be when that is stored (R2). Most decisions have no such attribute
+    waits_for_room: bool
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -65,25 +70,34 @@ class Decision:
         self.error: str | None = None
 
 
-def plan(job: Job, now: int, walks: Walks | None = None, retries: Sequence[Run] = ()) -> Decision:
+def plan(
+    job: Job,
+    now: int,
+    walks: Walks | None = None,
+    retries: Sequence[Run] = (),
+    room_came: int | None = None,
+    waits: bool = False,
+) -> Decision:
     """Decide what is to become of a due job; retries that wait end with the claim of a later time, and their places are free.
 
     :param job: a job whose ``next_due`` is not later than ``now``
     :param now: instant
     :param walks: what takes walks over the job's times in parts; None: they are taken as a whole
     :param retries: the waiting runs of the job that the claim of its next time ends
+    :param room_came: when a place came free for which the job has waited; None: it has not waited for one
+    :param waits: whether a time waits for room whatever the job's policy is
     :raises NotYet: if a walk goes on in a later pass
     :raises Exception: whatever the job's trigger raises; see :func:`quarantine`
     """
     if retries:
-        decision = _plan(job, now, walks, len(retries))
+        decision = _plan(job, now, walks, len(retries), room_came, waits)
         if decision.runs:
             decision.superseded = list(retries)
         return decision
-    return _plan(job, now, walks, 0)
+    return _plan(job, now, walks, 0, room_came, waits)
 
 
-def _plan(job: Job, now: int, walks: Walks | None, free: int) -> Decision:
+def _plan(job: Job, now: int, walks: Walks | None, free: int, room_came: int | None, waits: bool) -> Decision:
     """Decide what is to become of a due job.
 
     :param free: how many of the runs that count as under way end with the claim
@@ -102,13 +116,19 @@ def _plan(job: Job, now: int, walks: Walks | None, free: int) -> Decision:
         return decision
     following = trigger.after(nominal, nominal)
     regular = trigger.regular
-    busy = job.running - free >= policy.max_instances
-    late = policy.misfire_grace is not None and now - due > policy.misfire_grace
+    busy = job.running - free >= policy.limit
+    if busy and (waits or policy.waits_for_room):
+        decision.next_nominal, decision.next_due = nominal, HELD
+        decision.waits_for_room = True
+        return decision
+    grace = policy.misfire_grace if room_came is None else _grace_since(policy, room_came, now)
+    late = grace is not None and now - due > grace
     if not regular and trigger.follows_end:
         _plan_after_end(decision, nominal, now, busy, late)
         return decision
     if busy or late or (following is not None and following <= now):
-        following = _counted(trigger, _plan_many, decision, nominal, now, busy, walks)
+        merges = policy.merges if room_came is None else policy.overlap != BUFFER_ALL
+        following = _counted(trigger, _plan_many, decision, nominal, now, busy, walks, grace, merges)
     else:
         decision.runs.append(Run(job.id, nominal, due, job, job.executor))
         if regular and following is not None:  # what nearly all runs come to
@@ -116,6 +136,12 @@ def _plan(job: Job, now: int, walks: Walks | None, free: int) -> Decision:
             return decision
     _set_next(decision, following, now)
     return decision
+
+
+def _grace_since(policy: Policy, room_came: int, now: int) -> int | None:
+    """Return how late times may be that have waited for room: they are late since then; None: none of them is too late."""
+    grace = policy.misfire_grace
+    return None if grace is None or now - room_came <= grace else grace
 
 
 def once_more(job: Job, now: int, taken: Collection[int] = ()) -> Decision:
@@ -265,6 +291,7 @@ def _plan_after_end(decision: Decision, nominal: int, now: int, busy: bool, late
         return
     if busy:
         decision.records.append(record_of(job, nominal, nominal, 1, SKIPPED, "max_instances", now))
+        decision.waits_for_room = True
     else:
         decision.runs.append(Run(job.id, nominal, due_time_of(job, nominal), job, job.executor))
     if following is None:
@@ -273,16 +300,27 @@ def _plan_after_end(decision: Decision, nominal: int, now: int, busy: bool, late
         decision.next_nominal, decision.next_due = AFTER_RUN, HELD
 
 
-def _plan_many(decision: Decision, nominal: int, now: int, busy: bool, walks: Walks | None) -> int | None:
-    """Decide when several times are owed, the job is late, or it runs as often as it may; return what follows."""
+def _plan_many(
+    decision: Decision,
+    nominal: int,
+    now: int,
+    busy: bool,
+    walks: Walks | None,
+    grace: int | None,
+    merges: bool,
+) -> int | None:
+    """Decide when several times are owed, the job is late, or it runs as often as it may; return what follows.
+
+    :param grace: how late a time may be
+    :param merges: whether only the newest time runs
+    """
     job = decision.job
-    grace, coalesce = job.policy.misfire_grace, job.policy.coalesce
     trigger = job.trigger
     last, count = _last_due(job, nominal, now, walks)
     if busy:
         decision.records.append(record_of(job, nominal, last, count, SKIPPED, "max_instances", now))
         return trigger.after(last, last)
-    if coalesce:
+    if merges:
         if grace is not None and now - due_time_of(job, last) > grace:
             decision.records.append(record_of(job, nominal, last, count, MISSED, "too late", now))
         else:
@@ -388,5 +426,5 @@ def _set_next(decision: Decision, following: int | None, now: int) -> None:
     decision.next_nominal = following
     due = due_time(decision.job, following)
     # More missed times are owed than one group holds: they wait until the group has finished.
-    held = following <= now and not decision.job.policy.coalesce and decision.runs
+    held = following <= now and not decision.job.policy.merges and decision.runs
     decision.next_due = HELD if held and due <= now else due

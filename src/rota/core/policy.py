@@ -10,6 +10,7 @@ from datetime import timedelta
 from ..clock import SECOND, microseconds
 from ..errors import JobTypeError, JobValueError
 from ..texts import repr_of
+from .overlaps import ALLOW_ALL, BUFFER_ALL, BUFFERING, NO_LIMIT, OVERLAPS, SKIP, WAITING_FOR_ROOM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Policy:
     :cvar some_pause: whether any policy of this process has its job paused after failures
     :cvar some_retry: whether any policy of this process has failed runs tried again
     :cvar some_time_out: whether any policy of this process limits the time of runs
+    :cvar some_wait: whether any policy of this process has due times wait for room
     """
 
     __slots__ = (
@@ -42,14 +44,17 @@ class Policy:
         "expires",
         "heartbeat_timeout",
         "keep_log",
+        "limit",
         "max_attempts",
         "max_instances",
         "misfire_grace",
         "on_failure",
         "on_lost",
+        "overlap",
         "pause_on_failure",
         "retry",
         "timeout",
+        "waits_for_room",
     )
 
     some_tell: ClassVar[bool] = False
@@ -57,6 +62,7 @@ class Policy:
     some_pause: ClassVar[bool] = False
     some_retry: ClassVar[bool] = False
     some_time_out: ClassVar[bool] = False
+    some_wait: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -71,6 +77,7 @@ class Policy:
         heartbeat_timeout: int | None = None,
         on_failure: str | Nameless | None = None,
         retry: Retry | None = None,
+        overlap: str = SKIP,
         pause_on_failure: int = 0,
     ) -> None:
         self.misfire_grace = misfire_grace
@@ -88,8 +95,32 @@ class Policy:
         self.on_failure = on_failure
         #: which failures are followed by another try; None: none, but those of nodes
         self.retry = retry
+        #: what a due time meets while there is no room; see :mod:`rota.core.overlaps`
+        self.overlap = overlap
+        #: whether it waits
+        self.waits_for_room = overlap in WAITING_FOR_ROOM
+        #: how many runs may be under way (R2)
+        self.limit = NO_LIMIT if overlap == ALLOW_ALL else max_instances
         #: after how many failures in a row the job is paused; 0: never
         self.pause_on_failure = pause_on_failure
+
+    @property
+    def merges(self) -> bool:
+        """Whether several owed times become one run."""
+        return self.coalesce and self.overlap != BUFFER_ALL
+
+    @property
+    def spare(self) -> int:
+        """How many runs may still be under way when a job that waits for their end is due again (R6)."""
+        return self.limit - 1 if self.waits_for_room else 0
+
+    @property
+    def supersedes(self) -> bool:
+        """Whether the claim of a later time ends waiting retries."""
+        retry = self.retry
+        if retry is None or retry.until is None:
+            return False
+        return retry.is_until_given or self.overlap not in BUFFERING
 
     def key(self) -> tuple[Any, ...]:
         """Return what two equal policies have in common: the arguments of the constructor."""
@@ -105,6 +136,7 @@ class Policy:
             self.heartbeat_timeout,
             self.on_failure,
             self.retry,
+            self.overlap,
             self.pause_on_failure,
         )
 
@@ -147,6 +179,7 @@ OPTION_NAMES = (
     "heartbeat_timeout",
     "on_failure",
     "retry",
+    "overlap",
     "pause_on_failure",
 )
 
@@ -159,18 +192,43 @@ def with_options(base: Policy, options: Mapping[str, Any]) -> Policy:
     :param base: the policy to start from
     :param options: any of ``misfire_grace_time``, ``expires``, ``timeout`` and ``heartbeat_timeout`` (seconds, timedelta or None),
         ``coalesce``, ``max_instances``, ``on_lost`` ("rerun" or "lost"), ``max_attempts``, ``keep_log`` (bytes),
-        ``on_failure`` (a callable or a reference to one), ``retry`` (a Retry, True, False or None),
+        ``on_failure`` (a callable or a reference to one), ``retry`` (a Retry, True, False or None), ``overlap`` (one of OVERLAPS),
         ``pause_on_failure`` (False, True or a number)
-    :raises JobTypeError, JobValueError: if a value is not acceptable
+    :raises JobTypeError, JobValueError: if a value is not acceptable, or two of them contradict each other
     """
     if not options:
         return base
     policy = Policy(*base.key())
     for name, value in options.items():
         _SETTERS[name](policy, name, value)
+    if policy.overlap != SKIP:
+        _without_contradictions(policy, options)
+    policy = Policy(*policy.key())  # with what follows from the options
     if len(_shared) > 1000:  # a bound for programs that give each job its own grace time
         _shared.clear()
     return _shared.setdefault(policy, policy)
+
+
+def _without_contradictions(policy: Policy, options: Mapping[str, Any]) -> None:
+    """Refuse options that ``overlap`` leaves no meaning; what a default says of them is left out.
+
+    :raises JobValueError: if one of them was given
+    """
+    Policy.some_wait = Policy.some_wait or policy.overlap != ALLOW_ALL
+    if policy.overlap == ALLOW_ALL:
+        if "max_instances" in options:
+            raise JobValueError(
+                f'max_instances must be left out beside overlap="allow_all", got {policy.max_instances}; there is no limit then. '
+                f'Write overlap="skip" to have one'
+            )
+        policy.max_instances = DEFAULT_POLICY.max_instances
+    elif policy.overlap == BUFFER_ALL:
+        if "coalesce" in options:
+            raise JobValueError(
+                f'coalesce must be left out beside overlap="buffer_all", got {policy.coalesce}; every owed time runs then. '
+                f'Write overlap="buffer_one" to have the newest of them run'
+            )
+        policy.coalesce = DEFAULT_POLICY.coalesce
 
 
 def telling(base: Policy, reference: Any) -> Policy:
@@ -310,6 +368,13 @@ def _set_retry(policy: Policy, name: str, value: object) -> None:
     Policy.some_retry = True
 
 
+def _set_overlap(policy: Policy, name: str, value: object) -> None:
+    if not isinstance(value, str) or value not in OVERLAPS:
+        words = ", ".join(f'"{word}"' for word in OVERLAPS)
+        raise JobValueError(f"overlap must be one of {words}, got {repr_of(value)}")
+    policy.overlap = str(value)
+
+
 def _set_pause_on_failure(policy: Policy, name: str, value: object) -> None:
     if not isinstance(value, int):
         raise JobTypeError(
@@ -337,5 +402,6 @@ _SETTERS = {
     "heartbeat_timeout": _set_heartbeat_timeout,
     "on_failure": _set_on_failure,
     "retry": _set_retry,
+    "overlap": _set_overlap,
     "pause_on_failure": _set_pause_on_failure,
 }

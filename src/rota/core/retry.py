@@ -12,6 +12,7 @@ from ..clock import SECOND, microseconds
 from ..errors import JobTypeError, JobValueError
 from ..outcomes import LONGEST_WAIT
 from ..texts import repr_of
+from ..util import undefined
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class Retry:
     :param wait_jitter: by what part of it a wait is longer at most: 0.1 is a tenth
     :param timeout: how long after its due time (of runs that somebody has asked for: after that) a run may be tried again
         (seconds, or a timedelta); None: any time
-    :param until: "next" (the default): the claim of a later scheduled time ends a waiting retry, as "superseded"; None: it goes on
+    :param until: "next": the claim of a later scheduled time ends a waiting retry, as "superseded"; None: it goes on. The default
+        is "next", but None for a job with ``overlap="buffer_one"`` or ``"buffer_all"``
     :raises JobTypeError, JobValueError: if something is wrong with one of them
     """
 
@@ -60,6 +62,7 @@ class Retry:
         "_names",
         "_not_names",
         "_predicate",
+        "is_until_given",
         "timeout",
         "until",
         "wait_exp_base",
@@ -77,6 +80,7 @@ class Retry:
     wait_jitter: float
     timeout: float | None
     until: str | None
+    is_until_given: bool
 
     def __init__(
         self,
@@ -90,7 +94,7 @@ class Retry:
         wait_max: float | timedelta = 3600,
         wait_jitter: float = 0.1,
         timeout: float | timedelta | None = None,
-        until: str | None = "next",
+        until: str | None = undefined,
     ) -> None:
         names, predicate = _checked_on(on)
         self._set(names, _names_of("not_on", not_on), predicate)
@@ -117,11 +121,13 @@ class Retry:
             "timeout",
             None if timeout is None else _number("timeout", timeout, 1e-6, LONGEST_WAIT / SECOND),
         )
-        if until is not None and until != "next":
+        is_given = until is not undefined
+        if is_given and until is not None and until != "next":
             raise JobValueError(
                 f'until must be "next" or None, got {repr_of(until)}; "next": the next scheduled time ends a waiting retry'
             )
-        put(self, "until", until)
+        put(self, "until", until if is_given else "next")
+        put(self, "is_until_given", is_given)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise JobTypeError(f"{name} of a Retry cannot be changed; make another one")
@@ -209,14 +215,15 @@ class Retry:
                 found[name] = getattr(self, name)
         if self.timeout is not None:
             found["timeout"] = self.timeout
-        if self.until != "next":
+        if self.is_until_given:
             found["until"] = self.until
         return found
 
     def key(self) -> tuple[Any, ...]:
         """Return what two equal ones have in common."""
         numbers = (getattr(self, name) for name in _NUMBERS)
-        return (self._names, self._not_names, self._predicate, *numbers, self.timeout, self.until)
+        until = self.until if self.is_until_given else undefined
+        return (self._names, self._not_names, self._predicate, *numbers, self.timeout, until)
 
     def __eq__(self, other: object) -> bool:
         return self.key() == other.key() if isinstance(other, Retry) else NotImplemented
@@ -262,7 +269,7 @@ def stored_retry(values: Any) -> Retry:
         predicate,
         *numbers.values(),
         found.get("timeout"),
-        found.get("until", "next"),
+        found.get("until", undefined),
     )
 
 

@@ -227,6 +227,12 @@ class Run:
         return None if extra is None or extra.not_before is None else self._shown(extra.not_before)
 
     @property
+    def parent(self) -> str | None:
+        """The run whose end has started this one (origin "after"), by its ``id``: job, nominal instant and attempt."""
+        extra = getattr(self, "extra", None)
+        return None if extra is None else extra.parent
+
+    @property
     def attempts(self) -> list[Attempt]:
         """The attempts that are known, oldest first: the first one and the newest nine."""
         from .details import attempts_of  # rare
@@ -384,6 +390,7 @@ class Run:
             "attempt": self.attempt,
             "status": self.status,
             "origin": self.origin,
+            "parent": self.parent,
             "reason": self.reason,
             "node": self.owner,
             "executor": self.executor,

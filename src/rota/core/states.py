@@ -141,6 +141,8 @@ RUN_TRANSITIONS: dict[str, dict[str, str]] = {
 }
 for _stopped in (CANCELLED, FAILED):
     RUN_TRANSITIONS[_stopped][LOST] = "its node has stopped it to leave, and it is not to be repeated"
+for _failed in (FAILED, LOST):
+    RUN_TRANSITIONS[_failed][CANCELLED] = "somebody asked it to stop, so that it is not tried again"
 
 _held = False
 

@@ -4,12 +4,13 @@ Pure. What a store says in SQL, Lua or MongoDB's language cites the rule that it
 
 ====  ==========================================================================================================================
 R1    a decision counts only if the job's version is the one that was looked at
-R2    runs are claimed only while fewer than the limit are under way
+R2    runs are claimed only while fewer than the limit are under way; a job begins to wait for room only while as many are
 R3    the claim moves the job: next times, state, version + 1, running + n, in the same step
 R4    a nominal time is planned only if it has no record (:mod:`rota.core.recorded`); a waiting record is taken by its fence
 R5    an end is accepted from the owner and attempt that the record names, or if it is the very same end again
-R6    when a run ends, a job that waits for room becomes due; one that counts from the end of its run is due after its last run; one
-      whose schedule is over is removed with its last run, unless that has failed, timed out or was lost: then it stays as ended
+R6    when a run ends, a job that waits for room, or for the end of all of its runs, becomes due; one that counts from the end of
+      its run is due after its last run; one whose schedule is over is removed with its last run, unless that has failed, timed out
+      or was lost: then it stays as ended
 ====  ==========================================================================================================================
 """
 
@@ -55,13 +56,14 @@ def moved(decision: Decision, running: int | None = None) -> None:
     job.running = job.running + len(decision.runs) - gone if running is None else running
 
 
-def released(nominal: int | None, due: int | None, running: int) -> int | None:
-    """Return when a job is due that has so many runs under way: if it waits for their end and there are none, at once (R6).
+def released(nominal: int | None, due: int | None, running: int, spare: int = 0) -> int | None:
+    """Return when a job is due that has so many runs under way: if it waits for their end and there are no more, at once (R6).
 
     :param nominal: its next nominal time
     :param due: when it was due; HELD: it waits
+    :param spare: how many may still be under way then
     """
-    return nominal if due == HELD and running <= 0 else due
+    return nominal if due == HELD and running <= spare else due
 
 
 def not_ended_well(runs: Iterable[Run]) -> set[str]:
@@ -77,3 +79,13 @@ def not_ended_well(runs: Iterable[Run]) -> set[str]:
 def may_claim(running: int, limit: int) -> bool:
     """Whether another run of a job may be claimed (R2)."""
     return running < limit
+
+
+def is_allowed(decision: Decision, running: int) -> bool:
+    """Whether a job has room for the runs of a decision, or none where the decision is to wait for it (R2).
+
+    :param running: how many of its runs are under way, without those that end with the claim
+    """
+    if decision.runs:
+        return running < decision.job.policy.limit
+    return not hasattr(decision, "waits_for_room") or running >= decision.job.policy.limit

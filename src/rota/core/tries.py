@@ -9,19 +9,20 @@ from __future__ import annotations
 from copy import copy
 from datetime import timedelta
 
-from ..clock import SECOND
+from ..clock import HELD, SECOND
 from ..outcomes import Cancel, RetryAfter, Skip, Snooze, checked_wait
 from ..texts import text_of, type_name
 from .extras import RETRY, SCHEDULE, extra_of
 from .policy import DEFAULT_POLICY
 from .run import LAST, asked_to_stop
-from .states import CANCELLED, FAILED, LOST, SKIPPED, SNOOZED, TIMED_OUT, end, snooze
+from .states import ACTIVE, CANCELLED, FAILED, LOST, SKIPPED, SNOOZED, TIMED_OUT, end, snooze
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
+    from .plan import Decision
     from .policy import Policy
     from .run import Run, Wish
 
@@ -93,8 +94,7 @@ def next_try(run: Run, now: int, may_rerun: bool = True, is_leaving: bool = Fals
         return _after_shutdown(run, now)
     # What has timed out was asked to stop for that.
     if asked is not None or (run.cancelled and run.status != TIMED_OUT and not leaves):
-        if run.status == SNOOZED:
-            end(run, CANCELLED, asked or "cancelled while it was running", now)
+        stop_instead(run, asked or "cancelled while it was running", now)
         return None
     return _after_attempt(run, now, may_rerun)
 
@@ -130,6 +130,13 @@ def _after_shutdown(run: Run, now: int) -> int | None:
         end(run, LOST, "its scheduler was shut down while it was running", now)
         return None
     return _waits(run, SNOOZED, now, counts=False)
+
+
+def stop_instead(run: Run, reason: str, now: int) -> None:
+    """End a run that is not tried again because somebody has asked it to stop; a time that was over before decides its end."""
+    extra_of(run).not_before = None
+    if run.status == SNOOZED or (run.status in (FAILED, LOST) and asked_to_stop(run) is not None):
+        end(run, CANCELLED, reason, now)
 
 
 def not_given_back(run: Run, reason: str, now: int) -> None:
@@ -223,6 +230,21 @@ def end_superseded(runs: Sequence[Run], now: int) -> None:
     for run in runs:
         end(run, FAILED, SUPERSEDED, now)
         extra_of(run).not_before = None
+
+
+def leave_to_next(decision: Decision, most: int) -> None:
+    """Leave the times of a group beyond so many runs to the next claim: when they are tried again, a store takes all in one step.
+
+    As others that are more than one group holds, they wait until it has ended.
+    """
+    left = decision.runs[most:]
+    if not left:
+        return
+    following = left[0].nominal
+    decision.runs = decision.runs[:most]
+    decision.runs[-1].then = None
+    decision.records = [record for record in decision.records if record.nominal < following]
+    decision.next_nominal, decision.next_due, decision.state = following, HELD, ACTIVE
 
 
 def ended_copies(runs: Iterable[Run], now: int) -> list[Run]:

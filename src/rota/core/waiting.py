@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from ..callables import lacking
 from .extras import ASKED_FOR, RETRY, extra_of, keeps_place
-from .states import ACTIVE, CANCELLED, FAILED, PAUSED, QUARANTINED, end, start_waiting, wait
+from .run import asked_to_stop
+from .states import ACTIVE, CANCELLED, CLAIMED, FAILED, PAUSED, QUARANTINED, end, start_waiting, wait
 from .transitions import may_claim
 from .tries import DEADLINE, deadline_of
 
@@ -123,9 +124,7 @@ class Taking:
             return False
         if keeps_place(extra):
             return True
-        if not may_claim(running, job.policy.max_instances) or self._is_due(
-            job
-        ):  # R2; the schedule goes first
+        if not may_claim(running, job.policy.limit) or self._is_due(job):  # R2; the schedule goes first
             self.busy.add(job.id)
             return False
         return True
@@ -148,6 +147,20 @@ def given_back(run: Run, not_before: int) -> None:
     wait(run)
     run.owner = run.claimed_at = run.started_at = run.finished_at = None
     extra_of(run).not_before = not_before
+
+
+def is_asked(run: Run, record: Run | None) -> bool:
+    """Whether a run is not taken back because somebody has asked it to stop, as its record says; then the run says so, too.
+
+    :param run: a run that is to be given back
+    :param record: its record, None if there is none
+    """
+    if record is None or (record.status, record.owner, record.attempt) != (CLAIMED, run.owner, run.attempt):
+        return False
+    asked = asked_to_stop(record)
+    if asked is not None:
+        extra_of(run).cancel = asked
+    return asked is not None
 
 
 def cancelled(run: Run, reason: str, now: int) -> None:

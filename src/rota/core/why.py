@@ -5,7 +5,7 @@ Pure: the job, its record and the nodes are handed in.
 
 from __future__ import annotations
 
-from ..clock import HELD, moment
+from ..clock import HELD, NO_TIME, moment
 from ..interrupts import is_interrupt
 from .extras import KEEPS_PLACE, RETRY
 from .pauses import pause_of
@@ -84,9 +84,13 @@ def _kept_up(job: Job, at: int | None, now: int, tried: str, zone: tzinfo) -> st
     pending = job.next_nominal if at is None else at
     if pending is not None and not _is_time(job, pending):
         return f"{_shown(pending, zone)} is no time of its schedule ({job.trigger})."
-    if job.next_due == HELD or (pending is not None and pending <= now and job.running >= job.max_instances):
+    if pending == NO_TIME and job.trigger.starts_after is not None:
+        starts = f"No time starts it: it runs after {job.trigger.starts_after}, when a run of that ends ({job.trigger})."
+        return f"{tried} {starts}" if tried else starts
+    if job.next_due == HELD or (pending is not None and pending <= now and job.running >= job.policy.limit):
+        waits = f', overlap="{job.policy.overlap}"' if job.policy.waits_for_room else ""
         kept = f", or keep their places while they wait. {tried}" if tried else "."
-        return f"It waits for room: {job.running} of its runs are under way (max_instances={job.max_instances}){kept}"
+        return f"It waits for room: {job.running} of its runs are under way (max_instances={job.max_instances}{waits}){kept}"
     if tried and at is None:
         return tried if pending is None else f"{tried} Its next time is {_shown(pending, zone)}."
     return None

@@ -6,7 +6,6 @@ It tells; it decides nothing and stores nothing.
 from __future__ import annotations
 
 from ..clock import moment, trigger_zone
-from ..core.changes import Change
 from ..core.run import label
 from ..core.states import CANCELLED, ENDED, FAILED, LOST, MISSED, QUARANTINED, SKIPPED, SUCCEEDED, TIMED_OUT
 from ..events import (
@@ -152,6 +151,8 @@ def tell_of_pauses(outlet: Outlet, store: BaseJobStore, alias: str, node: str, r
     for run in runs:
         if not hasattr(run, "pauses"):
             continue
+        from ..core.changes import Change  # import time: most jobs are never paused
+
         note, revision = run.pauses
         del run.pauses
         outlet.logger.warning('Job "%s" is paused: %s. resume_job() lets it go on', run.job_id, note)

@@ -9,6 +9,7 @@ from ..callables import ASKED
 from ..clock import SECOND
 from ..core.extras import extra_of, keeps_place
 from ..core.orphans import linked
+from ..core.overlaps import REPLACED, TERMINATE_OTHER
 from ..core.states import CLAIMED
 from ..events import EVENT_JOB_CANCEL_REQUESTED, JobCancelRequestedEvent
 from ..executors.base import UNBOUNDED
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: How soon waiting runs that could not start are looked at again (microseconds).
 AGAIN = SECOND // 2
+#: How soon it is looked at backfills after waiting runs were started (microseconds).
+MORE = SECOND // 4
 
 
 def attend(
@@ -40,7 +43,13 @@ def attend(
     asked = state.asked
     if asked.told and (state.lease is None or state.lease.renewed_at is not None):
         look(outlet, state, node, room())
-    if may_start and not asked.draining and asked.next_waiting is not None:
+    if not may_start or asked.draining:
+        return
+    if asked.backfills:
+        from .backfills import carry_on  # rare
+
+        carry_on(outlet, state)
+    if asked.next_waiting is not None:
         start_waiting(outlet, state, node, room)
 
 
@@ -56,6 +65,9 @@ def look(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) 
     _say(outlet, state, node, room)
     orders = store.orders(node, now)
     asked.next_waiting = orders.next_waiting
+    if set(orders.backfills) - set(asked.backfills):
+        asked.backfill_at = 0
+    asked.backfills = orders.backfills
     _drain(outlet, state, orders)
     for job_id, nominal, reason in orders.cancels:
         run = (state.completions.in_hand or {}).get((job_id, nominal))
@@ -67,6 +79,7 @@ def look(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) 
         from .stacks import stack_of
 
         store.answer(request.id, cut(stack_of(request.subject), LONGEST_ANSWER), now)
+    store.look_for_parents()
 
 
 def wait(outlet: Outlet, state: StoreState) -> float | None:
@@ -79,8 +92,11 @@ def wait(outlet: Outlet, state: StoreState) -> float | None:
 
 
 def sooner(outlet: Outlet, state: StoreState, seconds: float | None) -> float | None:
-    """Return the sooner one of a wait and that for a waiting run."""
-    left = wait(outlet, state)
+    """Return the sooner one of a wait and that for a waiting run, or a backfill."""
+    left, asked = wait(outlet, state), state.asked
+    if asked.backfills and not asked.draining:
+        look = max(asked.backfill_at - outlet.clock.monotonic(), 0) / SECOND
+        left = look if left is None else min(left, look)
     return seconds if left is None else left if seconds is None else min(left, seconds)
 
 
@@ -105,6 +121,9 @@ def start_waiting(
         else:
             run.permission = permission
             taken.append(run)
+    asked = state.asked
+    if asked.backfills and taken:  # others are opened in the place of those that have started
+        asked.backfill_at = min(asked.backfill_at, outlet.clock.monotonic() + MORE)
     # Those of one group, which have waited for the same time, are executed one after another again.
     linked(run for run in taken if keeps_place(extra_of(run)))
     hand_over(outlet, state, taken)
@@ -175,7 +194,8 @@ def stop(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:
     run.heartbeat(note=CANCEL_REQUESTED)
     executor = outlet.executors.get(run.executor)
     if executor is not None:
-        executor.cancel_run(run)
+        by_force = reason == REPLACED and run.job is not None and run.job.policy.overlap == TERMINATE_OTHER
+        (executor.terminate_run if by_force else executor.cancel_run)(run)
     outlet.logger.info("Run %r was asked to stop: %s", run, reason)
     if outlet.wanted() & EVENT_JOB_CANCEL_REQUESTED:
         code, time = EVENT_JOB_CANCEL_REQUESTED, local(run.job, run.nominal)

@@ -11,7 +11,8 @@ from ..core.plan import AFTER_RUN
 from ..core.policy import Policy
 from ..core.queries import RunQuery
 from ..core.states import ACTIVE, QUARANTINED, WAITING
-from ..core.tries import NEXT, superseded
+from ..core.tries import superseded
+from ..triggers.base import BaseTrigger
 from .announcements import EVENT_OF_STATUS, announce, local
 
 TYPE_CHECKING = False
@@ -78,20 +79,16 @@ def tell_superseded(outlet: Outlet, state: StoreState, decision: Decision) -> No
         if outlet.wanted() & EVENT_OF_STATUS[run.status]:
             announce(outlet, state.alias, run, EVENT_OF_STATUS[run.status])
     state.completions.tell_askers(decision.superseded)
+    if BaseTrigger.some_chain:  # they may have left runs at other jobs
+        state.asked.tell()
     if Policy.some_tell:
         state.completions.note_failures(decision.superseded).tell()
 
 
 def _next_of(job: Job) -> int | None:
     """Return the next nominal time of a job of which retries may wait that end with its claim, else None."""
-    retry, nominal = job.policy.retry, job.next_nominal
-    if (
-        retry is None
-        or retry.until != NEXT
-        or job.running <= 0
-        or job.state != ACTIVE
-        or nominal == AFTER_RUN
-    ):
+    nominal = job.next_nominal
+    if not job.policy.supersedes or job.running <= 0 or job.state != ACTIVE or nominal == AFTER_RUN:
         return None
     return nominal
 
@@ -101,10 +98,10 @@ def _recount_busy(store: BaseJobStore, in_hand: Iterable[Run], jobs: Sequence[Jo
 
     A job that this node itself runs as often as it may has none indeed; the store is not asked about it.
     """
-    busy = [job for job in jobs if not 0 <= job.running < job.policy.max_instances]
+    busy = [job for job in jobs if not 0 <= job.running < job.policy.limit]
     if not busy:
         return
     own = Counter([run.job_id for run in list(in_hand)])
-    doubtful = [job for job in busy if own[job.id] < job.policy.max_instances and job.state != QUARANTINED]
+    doubtful = [job for job in busy if own[job.id] < job.policy.limit and job.state != QUARANTINED]
     if doubtful:
         store.recount(doubtful)

@@ -17,13 +17,14 @@ from ..errors import HeldRowsError
 from ..events import EVENT_JOB_LOST, EVENT_JOB_REFUSED
 from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
+from ..triggers.base import BaseTrigger
 from .announcements import EVENT_OF_STATUS, event_of, tell_of_pauses
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
 from .refusals import Refusals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, MutableMapping, Sequence
+    from collections.abc import Callable, Container, Mapping, MutableMapping, Sequence
     from typing import Any, Protocol
 
     from ..core.plan import Decision
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
     from .next_tries import GivenBack, NextTries
     from .outlet import Outlet
     from .timeouts import Timeouts
+
+    class KnowsBackfills(Protocol):
+        """What others ask of this node; see :class:`~rota.engine.store_state.Asked`."""
+
+        backfills: Mapping[str, str]
+        again_at: int
 
     class HearsOfEnd(Protocol):
         """Somebody who has asked for a run."""
@@ -92,6 +99,8 @@ class Completions:
         self.refusals = Refusals(store, lease)
         #: what jobs want to be told of their failed runs
         self.failures: Failures | None = None
+        #: what others ask of this node in the store; None: nobody has said
+        self.asked_here: KnowsBackfills | None = None
         #: runs that somebody has asked for and still holds, who are told of their ends; None: there never was one
         self.asked: MutableMapping[tuple[str, int], HearsOfEnd] | None = None
         #: runs in hand that their executor could not start without permission; the passes hand them out again
@@ -274,6 +283,9 @@ class Completions:
         try:
             self._tell(ended_now, refused, lost, again)
         finally:
+            if self.asked_here is not None and self.asked_here.backfills:  # another run of one may start
+                self.asked_here.again_at = 0
+                waiting = True
             if waiting:
                 outlet.wake()
             if error is not None:
@@ -286,7 +298,7 @@ class Completions:
         take = self._ended.popleft
         batch = [take() for _ in range(min(len(self._ended), BATCH))]
         if self.next_tries is not None:
-            batch += self.next_tries.take_ready()
+            batch += self.next_tries.take_ready(batch)
         return batch
 
     def _tell(
@@ -296,6 +308,9 @@ class Completions:
         if Run.some_say and self.beats is not None:
             unkept = {id(run) for run in (*refused, *lost)}
             self.beats.end([run for run in ended if id(run) not in unkept])
+        if BaseTrigger.some_chain and self._store.starting(ended):
+            self.begin_at(self._store.now())  # the jobs after these have runs that wait
+            self._outlet.wake()
         try:
             if again is not None and again.waiting and self.next_tries is not None:
                 self.next_tries.tell(again.waiting, self.begin_at)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..core.details import GIVEN_BACK, Attempt, part_of_attempt
 from ..core.extras import extra_of
+from ..core.run import asked_to_stop
 from ..core.tries import after_death
 from ..interrupts import is_interrupt
 from ..texts import error_text
@@ -61,7 +62,11 @@ def after_deaths(outlet: Outlet, state: StoreState, taken: Sequence[Run]) -> lis
     for run in waiting:
         if run not in refused:
             state.asked.begin_at(extra_of(run).not_before or now)
-    return [run for run in taken if run not in waiting]
+    asked = [run for run in refused if asked_to_stop(run) is not None]
+    for run in asked:  # it is not called: its executor ends it
+        run.cancelled, run.then = True, None
+        extra_of(run).not_before = None
+    return [run for run in taken if run not in waiting or run in asked]
 
 
 def _wait_together(runs: Sequence[Run]) -> None:

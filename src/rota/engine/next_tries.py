@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from ..core.details import DIED, GIVEN_BACK, before_another, forgotten_with, last_attempt, part_of_attempt
 from ..core.extras import RETRY, extra_of
-from ..core.states import CANCELLED, CLAIMED, FAILED, LOST, SNOOZED
-from ..core.tries import FINAL, next_try, not_given_back
+from ..core.run import asked_to_stop
+from ..core.states import CANCELLED, CLAIMED, FAILED, LOST, SNOOZED, WAITING
+from ..core.tries import FINAL, next_try, not_given_back, stop_instead
 from ..errors import HeldRowsError
 from ..events import EVENT_JOB_RETRYING, JobRetryingEvent
 from ..executors.steps import chain
@@ -19,7 +20,7 @@ from .damage import is_away
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from ..core.details import RunParts
     from ..core.run import Run
@@ -68,7 +69,7 @@ class NextTries:
     :param lease: this node's lease in it; None: it needs none
     """
 
-    __slots__ = ("_alias", "_deferred", "_lease", "_outlet", "_store")
+    __slots__ = ("_alias", "_deferred", "_lease", "_outlet", "_store", "_tails")
 
     def __init__(self, outlet: Outlet, store: BaseJobStore, alias: str, lease: Lease | None) -> None:
         self._outlet = outlet
@@ -77,18 +78,26 @@ class NextTries:
         self._lease = lease
         #: runs that wait for the end of their group, each with the last member of that
         self._deferred: list[tuple[Run, Run]] = []
+        #: those of runs that wait no more: what links a group may be cut by then, as some of it are recorded
+        self._tails: dict[Run, Run] = {}
 
     @property
     def deferred(self) -> int:
         """How many runs wait for the end of their group."""
         return len(self._deferred)
 
-    def take_ready(self) -> list[Run]:
-        """Return the runs whose groups have ended, and wait for them no more."""
-        ready = [run for run, tail in self._deferred if tail.status != CLAIMED]
-        if ready:
-            self._deferred = [(run, tail) for run, tail in self._deferred if tail.status == CLAIMED]
-        return ready
+    def take_ready(self, batch: Sequence[Run]) -> list[Run]:
+        """Return the runs whose groups have ended, and wait for them no more.
+
+        :param batch: the runs that have ended since the last time
+        """
+        if not self._deferred:
+            return []
+        keys = {(run.job_id, run.nominal) for run in batch}
+        ready = {run: tail for run, tail in self._deferred if _is_over(tail, keys)}
+        self._deferred = [(run, tail) for run, tail in self._deferred if run not in ready]
+        self._tails |= ready
+        return list(ready)
 
     def give_back(self, runs: Sequence[Run], beats: Beats | None, is_leaving: bool = False) -> GivenBack:
         """Give those of some runs back that are tried again; the others have ended for good.
@@ -101,14 +110,20 @@ class NextTries:
         """
         found, now = GivenBack(), self._store.now()
         groups: dict[int, list[Run]] = {}
+        keys = {(run.job_id, run.nominal) for run in runs}
         for run in runs:
+            tail = self._tails.pop(run, None)
             if next_try(run, now, not self._outlet.exiting, is_leaving) is None:
                 found.ended.append(run)
                 if run.reason in FINAL:
                     self._outlet.logger.error("Run %r has failed for good: %s", run, run.reason)
                 continue
-            tail = chain(run)[-1]
-            if tail.status != CLAIMED:  # it may wait already: another job's part of the same step has failed
+            if tail is None:
+                tail = chain(run)[-1]
+                is_over = _is_over(tail, keys)
+            else:
+                is_over = True
+            if is_over:
                 groups.setdefault(id(tail), []).append(run)
             else:
                 self._deferred.append((run, tail))
@@ -138,7 +153,13 @@ class NextTries:
         keep_attempts(self._store, runs, words, node, self._outlet.logger)
         refused = self._store.give_back(runs, now)
         unkept = set(map(id, refused))
-        found.refused += refused
+        for run in refused:
+            asked = asked_to_stop(run)
+            if asked is None:
+                found.refused.append(run)
+            else:  # by somebody whose word has come to the store, and not here yet
+                stop_instead(run, asked, now)
+                found.ended.append(run)
         found.waiting += [run for run in runs if id(run) not in unkept]
 
     def _write_singly(
@@ -196,6 +217,17 @@ class NextTries:
             if outlet.wanted() & EVENT_JOB_RETRYING:
                 code, time = EVENT_JOB_RETRYING, local(job, run.nominal)
                 outlet.dispatch(JobRetryingEvent(code, run.job_id, self._alias, time, at, exc, run))
+
+
+def _is_over(tail: Run, keys: Container[tuple[str, int]]) -> bool:
+    """Whether the last member of a group has ended, and is recorded by now or with these runs.
+
+    A worker may have just ended it, and not reported it yet: then the others go on waiting, for the same time as it may have to.
+    """
+    if (tail.job_id, tail.nominal) in keys:
+        return True
+    # It may wait already: another job's part of the same step has failed.
+    return tail.status == WAITING or (tail.job is None and tail.status != CLAIMED)
 
 
 def _outcome_of(run: Run, status: str) -> str:

@@ -6,22 +6,20 @@ It carries out what :mod:`rota.core.plan` decides, and waits for no job.
 from __future__ import annotations
 
 from ..callables import ASKED
-from ..clock import SECOND
-from ..core.plan import plan, quarantine
+from ..clock import NO_TIME, SECOND
 from ..core.policy import Policy
 from ..core.room import admit
-from ..core.states import CANCELLED, ENDED, QUARANTINED
-from ..core.walks import NotYet
+from ..core.states import CANCELLED, ENDED
 from ..errors import HeldRowsError
 from ..events import EVENT_JOB_SUBMITTED
 from ..executors.steps import is_coroutine_function
 from ..interrupts import is_interrupt
-from ..texts import error_text, shortened
 from .announcements import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
 from .capacity import PASS
 from .clock_jumps import TURN, bring_forward, go_on
 from .pass_watch import PassLeftBehind
+from .planning import decide, what_is_met
 from .submission import hand_over, start_withheld, submit
 
 TYPE_CHECKING = False
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
 
     from ..core.plan import Decision
     from ..core.run import Permission, Run
-    from ..core.walks import Walks
     from ..job.handle import Job
     from .capacity import Capacity
     from .lease import Lease
@@ -111,12 +108,13 @@ class StorePass:
         self._watch_clock()
         lease = state.lease
         pause = None if lease is None else self._keep(lease, claims)
-        if state.asked.told or state.asked.next_waiting is not None:
+        asked = state.asked
+        if asked.told or asked.next_waiting is not None or asked.backfills:
             from .asked import attend  # import time: schedulers of one process are rarely asked anything
 
             node = self._node if lease is None else lease.node
             attend(outlet, state, node, self._room, claims and pause is None)
-        claims = claims and not state.asked.draining
+        claims = claims and not asked.draining
         if not claims:
             state.housekeeping.look_if_wanted(tuple(outlet.executors))
             return self._measure_in_time() if lease is None else lease.wait(False)
@@ -214,6 +212,8 @@ class StorePass:
         state = self._state
         store = state.store
         following = store.next_due(open_to) if open_to else None
+        if following is not None and following >= NO_TIME:  # a job that no time starts
+            following = None
         wait = None if following is None else max(following - store.now(), 0) / SECOND
         unmoved, state.unmoved = state.unmoved, 0
         if following is not None and wait == 0:
@@ -227,19 +227,11 @@ class StorePass:
                 wait = min(FIRST_PAUSE << unmoved, LONGEST_PAUSE) / SECOND
         aliases = tuple(self._outlet.executors)
         pause = state.housekeeping.turn(following, aliases, len(open_to) == len(aliases), wait == 0)
-        if state.housekeeping.damaged:
-            damaged, state.housekeeping.damaged = state.housekeeping.damaged, []
-            now = store.now()
-            self._carry_out(self._plan(damaged, now), now)
-        if state.housekeeping.resumed:
-            from .pauses_over import resumed  # rare
-
-            now = store.now()
-            self._carry_out(list(resumed(state.housekeeping.take_resumed(), now)), now)
+        if self._carry_out_found():
             wait = 0.0
         if pause is not None:
             wait = pause if wait is None else min(wait, pause)
-        if state.asked.next_waiting is not None:
+        if state.asked.next_waiting is not None or state.asked.backfills:
             from .asked import sooner  # rare
 
             wait = sooner(self._outlet, state, wait)
@@ -249,36 +241,45 @@ class StorePass:
         poll = store.poll_interval if self._outlet.polls else None
         return poll if poll is not None and (wait is None or wait > poll) else wait
 
+    def _carry_out_found(self) -> bool:
+        """Do what housekeeping has found: damaged jobs, and pauses that are over; return whether there was one of these."""
+        state, housekeeping = self._state, self._state.housekeeping
+        if housekeeping.damaged:
+            damaged, housekeeping.damaged = housekeeping.damaged, []
+            now = state.store.now()
+            self._carry_out(self._plan(damaged, now), now)
+        if not housekeeping.resumed:
+            return False
+        from .pauses_over import resumed  # rare
+
+        now = state.store.now()
+        self._carry_out(list(resumed(housekeeping.take_resumed(), now)), now)
+        return True
+
     def _plan(self, jobs: Sequence[Job], now: int) -> list[Decision]:
         """Plan what is due.
 
         :raises PassLeftBehind: if a trigger took so long that another thread has gone on meanwhile
         """
         state = self._state
-        retries: Mapping[str, Sequence[Run]] = _NONE
-        busy = [job for job in jobs if job.running]
-        if busy:
-            from .busy import look_at_busy  # import time
-
-            retries = look_at_busy(state, busy)
+        met = what_is_met(state, jobs, now)
         planning = self._watch.begin(state, jobs)
         decisions, goes_on = planning.decisions, False
         walks, late = state.walks, state.unclaimed.late
         walks.now, state.walks_until = now, self._outlet.clock.monotonic() + TURN
         try:
-            is_plain = (
-                not late and not walks and not retries
-            )  # as nearly always; asked once, not for each job
+            # as nearly always; asked once, not for each job
+            is_plain = not late and not walks and met is None
             for job in jobs:
                 if is_plain:
-                    decisions.append(_decide(job, now, walks))
+                    decisions.append(decide(job, now, walks))
                 else:
                     decision = late.pop((job.id, job.version), None)
-                    at, waiting = walks.time_of(job) if walks else now, retries.get(job.id, ())
-                    decisions.append(decision or _decide(job, at, walks, waiting))
+                    at = walks.time_of(job) if walks else now
+                    decisions.append(decision or decide(job, at, walks, met))
                 if planning.left_behind is not None:
                     if decisions[-1] is None:  # this thread holds up nobody any more
-                        decisions[-1] = _decide(job, now, None)
+                        decisions[-1] = decide(job, now, None)
                     break
         finally:
             goes_on = self._watch.end(planning)
@@ -306,6 +307,10 @@ class StorePass:
         permission = (
             None if state.lease is None else state.lease.permission
         )  # what holds when they are claimed
+        if Policy.some_wait:
+            from .rooms import make_room  # import time
+
+            make_room(self._outlet, state, decisions)
         won = self._claim(decisions, now)
         in_hand = state.completions.in_hand
         if in_hand and [1 for each in won for run in each.runs if (run.job_id, run.nominal) in in_hand]:
@@ -349,7 +354,7 @@ class StorePass:
                     heads[alias] = [head]
                 if submitted:
                     announce_submission(self._outlet, state.alias, decision.job, EVENT_JOB_SUBMITTED, runs)
-            elif not decision.records and decision.error is None:
+            elif not decision.records and decision.error is None and not hasattr(decision, "waits_for_room"):
                 left_out.append(decision.job)
             if Policy.some_retry and hasattr(decision, "superseded"):
                 from .busy import tell_superseded  # rare
@@ -464,17 +469,3 @@ class StorePass:
             state.store.measure_clock()
             state.measured_at = now
         return (state.measured_at + MEASURED - now) / SECOND
-
-
-def _decide(job: Job, now: int, walks: Walks | None, retries: Sequence[Run] = ()) -> Decision | None:
-    """Plan one job; whatever is wrong with it costs itself and never its neighbours. None: that goes on in a later pass."""
-    if job.state == QUARANTINED:
-        return quarantine(job, job.error or "it could not be restored")
-    try:
-        return plan(job, now, walks, retries)
-    except BaseException as exc:  # a trigger may raise anything
-        if is_interrupt(exc):
-            raise
-        if type(exc) is NotYet:
-            return None
-        return quarantine(job, f"planning failed: {shortened(error_text(exc))}")

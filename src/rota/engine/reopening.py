@@ -81,9 +81,7 @@ def _claim_again(store: BaseJobStore, lease: Lease, runs: Sequence[Run]) -> list
                 copy = _claimed(run, decision)
                 copies[id(copy)] = run
                 decision.runs.append(copy)
-            if (
-                decision.job.running < decision.job.policy.max_instances
-            ):  # else its end is recorded when it comes
+            if decision.job.running < decision.job.policy.limit:  # else its end is recorded when it comes
                 decisions.append(decision)
         for decision in store.claim(decisions, lease.node, store.now()) if decisions else ():
             del left[decision.job.id]

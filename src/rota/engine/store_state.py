@@ -35,16 +35,28 @@ class Asked:
     :ivar bool draining: whether this node is to claim nothing more here
     :ivar bool outdated: whether the store has a newer layout than this node knows
     :ivar said: what this node has said of itself
+    :ivar backfills: what is left of backfills, as texts by the ids of their jobs, as far as is known
+    :ivar int backfill_at: until when they are left alone (monotonic microseconds)
     :ivar int again_at: until when waiting runs that could not start are left alone (monotonic microseconds)
     """
 
-    __slots__ = ("again_at", "draining", "next_waiting", "outdated", "said", "told")
+    __slots__ = (
+        "again_at",
+        "backfill_at",
+        "backfills",
+        "draining",
+        "next_waiting",
+        "outdated",
+        "said",
+        "told",
+    )
 
     def __init__(self) -> None:
         self.told = self.draining = self.outdated = False
         self.next_waiting: int | None = None
         self.said: Mapping[str, Any] | None = None
-        self.again_at = 0
+        self.again_at = self.backfill_at = 0
+        self.backfills: Mapping[str, str] = {}
 
     def tell(self) -> None:
         """Have the next pass ask the store. Thread-safe."""
@@ -98,6 +110,7 @@ class StoreState:
         self.renewals: Renewals | None = None
         self.completions = Completions(outlet, self.back_off, store, alias, lease)
         self.completions.begin_at = self.asked.begin_at
+        self.completions.asked_here = self.asked
         #: compares the clock that counts for the store's jobs with this node's monotonic one
         self.clocks = ClockWatch()
         #: True until elapsed-time jobs have been planned anew, after that clock was set back

@@ -311,7 +311,7 @@ class Timeouts:
         executor = self._outlet.executors.get(run.executor)
         try:
             if executor is not None:
-                executor.time_out(over.called)
+                executor.terminate_run(over.called)
         except BaseException as exc:  # it may be a third party's
             if is_interrupt(exc):
                 raise

@@ -145,12 +145,12 @@ class BaseExecutor(ABC):
         :param run: a run that was handed to this executor; one that it does not have any more is left alone
         """
 
-    def time_out(self, run: Run) -> None:
-        """Have a run stop whose time is over (``run.cancelled`` is set): as in :meth:`cancel_run`, or harder.
+    def terminate_run(self, run: Run) -> None:
+        """Have a run stop, by force where that can be (``run.cancelled`` is set).
 
         A coroutine or greenlet is cancelled, a worker process ended and replaced. What can only be asked, such as a thread, goes on
-        and keeps its place until it returns. The run is reported as ever, and the engine makes "timed_out" of its end. This does
-        not wait.
+        and keeps its place until it returns. The run is reported as ever; the engine makes "timed_out" of its end if its time was
+        over. This does not wait.
 
         :param run: a run that was handed to this executor; one that it does not have any more is left alone
         """

@@ -151,7 +151,7 @@ class WorkerProcess:
         with self._serving:
             self._serves = run
 
-    def time_out(self, run: Run) -> None:
+    def terminate_run(self, run: Run) -> None:
         """Make the process end at once if it carries out this run."""
         with self._serving:
             if self._serves is run:

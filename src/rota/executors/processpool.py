@@ -16,6 +16,7 @@ from queue import Empty
 from weakref import WeakSet
 
 from ..clock import SECOND
+from ..core.overlaps import TERMINATE_OTHER
 from ..core.policy import Policy
 from ..core.run import Run, fail, is_expired, time_of
 from ..core.states import CANCELLED, FAILED, LOST, MISSED, end, succeed
@@ -148,10 +149,10 @@ class ProcessPoolExecutor(WorkerPool):
                 if worker is not None:
                     worker.terminate()
 
-    def time_out(self, run: Run) -> None:
+    def terminate_run(self, run: Run) -> None:
         """End the worker that carries out a run; the next run of its group, or of another one, gets a new worker."""
         for worker in list(self._workers.values()):
-            worker.time_out(run)
+            worker.terminate_run(run)
 
     # -- on the thread of one worker -----------------------------------------------------------------------------
 
@@ -210,16 +211,18 @@ class ProcessPoolExecutor(WorkerPool):
             except (SerializationError, WorkerProcessError) as exc:
                 fail(run, exc, "", time_of(run, self._clock))
                 return self._log.error("%s", exc)
-            is_limited = Policy.some_time_out and hasattr(run, "watch")
-            exchange = self._exchange_in_time if is_limited else self._exchange
+            exchange = self._exchange_to_be_ended if _may_be_ended(run) else self._exchange
             payload = exchange(index, worker, run, message)
             if payload is not None:
                 write_outcome(run, payload, time_of(run, self._clock), self._log)
         return None
 
-    def _exchange_in_time(self, index: int, worker: WorkerProcess, run: Run, message: bytes) -> bytes | None:
-        """Let a worker carry out a call, which is ended when the time of the run is over; see :meth:`_exchange`."""
-        run.watch.begin(run)
+    def _exchange_to_be_ended(
+        self, index: int, worker: WorkerProcess, run: Run, message: bytes
+    ) -> bytes | None:
+        """Let a worker carry out a call, which :meth:`terminate_run` may end; see :meth:`_exchange`."""
+        if hasattr(run, "watch"):
+            run.watch.begin(run)
         worker.serve(run)
         if run.cancelled:  # asked after that, so whoever comes later finds the worker
             worker.kill()
@@ -325,6 +328,13 @@ class ProcessPoolExecutor(WorkerPool):
                 thread.join(max(0.0, (until - self._clock.monotonic()) / SECOND))
             for worker in list(self._workers.values()):
                 worker.kill()
+
+
+def _may_be_ended(run: Run) -> bool:
+    """Whether the worker of a run may be ended before it returns: its time is limited, or a later time may take its place."""
+    if Policy.some_time_out and hasattr(run, "watch"):
+        return True
+    return Policy.some_wait and run.job is not None and run.job.policy.overlap == TERMINATE_OTHER
 
 
 def write_outcome(run: Run, payload: bytes, now: int, logger: GuardedLogger) -> None:

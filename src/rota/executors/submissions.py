@@ -160,7 +160,7 @@ class Submissions:
         """
         with self.lock:
             given = self._given.pop(job.id, None)
-            if given is None and self.counts.get(job.id, 0) >= job.max_instances:
+            if given is None and self.counts.get(job.id, 0) >= job.policy.limit:
                 raise MaxInstancesReachedError(job)
             submission = given or Submission(None, None, [instant(time) for time in run_times])
             self._enter(job.id, submission)

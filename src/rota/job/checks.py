@@ -16,7 +16,8 @@ from ..callables import (
     is_generator_function,
     ref_to_obj,
 )
-from ..clock import instant, is_shown_everywhere
+from ..clock import HELD, instant, is_shown_everywhere
+from ..core.overlaps import check_overlap
 from ..core.policy import OPTION_NAMES, with_options
 from ..core.states import ACTIVE, QUARANTINED, set_job_state
 from ..errors import (
@@ -207,6 +208,8 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
 }
 #: what is only checked together
 _CALL = frozenset(("func", "args", "kwargs"))
+#: what decides together whether a due time can wait for room
+_OF_ROOM = frozenset(("policy", "trigger"))
 _UNSET: Any = object()
 
 
@@ -238,6 +241,7 @@ def change(job: Any, changes: Mapping[str, Any]) -> None:
         approved["func"], approved["func_ref"], _ = checked_call(changes.get("func", job.func), args, kwargs)
     if options:
         approved["policy"] = with_options(job.policy, options)
+    _check_overlap(job, approved)
     for name, value in approved.items():
         setattr(job, name, value)
     if following is not _UNSET:
@@ -245,6 +249,17 @@ def change(job: Any, changes: Mapping[str, Any]) -> None:
             job.error = None
             set_job_state(job, ACTIVE)
         job.set_next(following)
+
+
+def _check_overlap(job: Any, approved: dict[str, Any]) -> None:
+    """Refuse an ``overlap`` that the trigger of a job leaves no meaning; a job that waits for room is planned anew."""
+    if _OF_ROOM.isdisjoint(approved):
+        return
+    found = (approved[name] if name in approved else getattr(job, name) for name in ("policy", "trigger"))
+    policy, trigger = found
+    check_overlap(policy.overlap, trigger)
+    if "policy" in approved and job.policy.waits_for_room and job.next_due == HELD:
+        approved["next_due"] = job.next_nominal  # by the new policy there may be room, or none to wait for
 
 
 def _unknown(changes: Mapping[str, Any]) -> UnknownAttributeError:

@@ -9,7 +9,7 @@ from operator import attrgetter
 from os import urandom
 
 from ..callables import instead_of_nameless
-from ..clock import HELD, instant, shown_moment, trigger_zone
+from ..clock import HELD, NO_TIME, instant, shown_moment, trigger_zone
 from ..compat.absent import without
 from ..core.plan import AFTER_RUN
 from ..core.policy import DEFAULT_POLICY, Policy, seconds_of
@@ -225,6 +225,8 @@ class Job:
         """
         if self.next_due == HELD and self.next_nominal == AFTER_RUN:
             return None
+        if self.next_nominal == NO_TIME and self.trigger.starts_after is not None:
+            return None
         due = self.next_nominal if self.next_due in (None, HELD) else self.next_due
         if due is not None and self.next_nominal is not None:
             due = max(due, self.next_nominal)  # the due time of a forgotten time is only a mark
@@ -309,7 +311,7 @@ class Job:
     @property
     def coalesce(self) -> bool:
         """Whether several owed times become one run."""
-        return self.policy.coalesce
+        return self.policy.merges
 
     @coalesce.setter
     def coalesce(self, value: bool) -> None:
@@ -361,6 +363,18 @@ class Job:
     def paused(self, value: str | None) -> None:
         if value != self._rare.paused:
             self._rare = self._rare.but(paused=value)
+
+    @property
+    def chained(self) -> bool:
+        """Whether the ends of its runs start other jobs, or may: what is said of the last one of these stays."""
+        return self._rare.chained
+
+    @chained.setter
+    def chained(self, value: bool) -> None:
+        if value != self._rare.chained:
+            self._rare = self._rare.but(chained=value)
+        if value:
+            BaseTrigger.some_chain = True
 
     @property
     def _kwargs(self) -> Mapping[str, Any] | None:
@@ -480,6 +494,8 @@ class Job:
             status = f"quarantined: {self.error}"
         elif self.state == ENDED:
             status = "schedule over"
+        elif self.next_nominal == NO_TIME and self.trigger.starts_after is not None:
+            status = f"runs after {self.trigger.starts_after}"
         elif self.next_nominal == AFTER_RUN:
             status = "next run counted from the end of this one"
         elif self.next_nominal is not None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Rare:
     """What most jobs have not, in one slot of a job: a slot for each would be 16 bytes of every job. It is never changed."""
 
-    __slots__ = ("error", "kwargs", "metadata", "new_id", "paused", "revision", "sealed", "tags")
+    __slots__ = ("chained", "error", "kwargs", "metadata", "new_id", "paused", "revision", "sealed", "tags")
     #: whether any job of this process was paused, so that somebody has to look for pauses that are over
     some_paused: ClassVar[bool] = False
 
@@ -28,6 +28,7 @@ class Rare:
         metadata: Mapping[str, Any] | None = None,
         revision: int = 0,
         paused: str | None = None,
+        chained: bool = False,
     ) -> None:
         self.kwargs = kwargs
         self.error = error
@@ -38,6 +39,8 @@ class Rare:
         self.metadata = metadata
         self.revision = revision
         self.paused = paused
+        #: whether the ends of its runs start other jobs
+        self.chained = chained
         if paused is not None:
             Rare.some_paused = True
 

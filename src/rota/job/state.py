@@ -31,6 +31,7 @@ _OWN_OPTIONS = (
     "timeout",
     "heartbeat_timeout",
     "retry",
+    "overlap",
     "pause_on_failure",
 )
 _DURATIONS = ("expires", "timeout", "heartbeat_timeout")
@@ -81,7 +82,10 @@ def set_state(job: Any, state: Mapping[str, Any]) -> None:
     job.name = state["name"]
     job.trigger = state["trigger"]
     job.executor = state["executor"]
-    job.policy = with_options(DEFAULT_POLICY, {name: state[name] for name in OPTION_NAMES if name in state})
+    given = {name: state[name] for name in OPTION_NAMES if name in state}
+    own = {name: given.pop(name) for name in _OWN_OPTIONS if name in given}
+    # In this order: what APScheduler knows of is always there, and beside some of our own it has no meaning.
+    job.policy = with_options(with_options(DEFAULT_POLICY, given), own)
     job.next_run_time = state["next_run_time"]
 
 

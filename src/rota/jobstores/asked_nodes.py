@@ -11,10 +11,15 @@ from .requests import TakesRequests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     class OrdersPart(Protocol):
         """The part of a store that keeps what is asked of nodes."""
+
+        def backfills(self, now: int) -> dict[str, str]: ...
+
+        def keep_backfill(self, job_id: str, text: str | None, before: str | None, now: int) -> bool: ...
 
         def drain(self, node: str, draining: bool, now: int) -> bool: ...
 
@@ -28,10 +33,20 @@ if TYPE_CHECKING:
 class AsksNodes(TakesRequests):
     """A store that asks a part of its own; see the port for the methods."""
 
+    now: Callable[[], int]
+
     @property
     @abstractmethod
     def _asked(self) -> OrdersPart:
         """The part, of a store that was started."""
+
+    def backfills(self) -> dict[str, str]:
+        """Return what is left of backfills, by the ids of their jobs."""
+        return self._asked.backfills(self.now())
+
+    def keep_backfill(self, job_id: str, text: str | None, before: str | None) -> bool:
+        """Keep what is left of the backfill of a job, if that is still as it was looked at; see the port."""
+        return self._asked.keep_backfill(job_id, text, before, self.now())
 
     def drain(self, node: str, draining: bool, now: int) -> bool:
         """Have a node claim nothing more, or claim again; return False if there is no such node."""

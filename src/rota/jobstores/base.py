@@ -19,6 +19,7 @@ from ..errors import (
     TransientJobError,
 )
 from ..logs import GuardedLogger, LoggerAttribute, given_logger
+from .chaining import StartsChains
 from .requests import TakesRequests
 from .searchable import Searchable
 
@@ -54,7 +55,7 @@ def __getattr__(name: str) -> Any:
     return of_module(__name__, name)
 
 
-class BaseJobStore(Searchable, TakesRequests, ABC):
+class BaseJobStore(Searchable, TakesRequests, StartsChains, ABC):
     """Base class of all job stores.
 
     A third-party store implements the eight abstract methods, as in APScheduler 3. It then runs on one node, and its ledger is
@@ -546,6 +547,14 @@ class BaseJobStore(Searchable, TakesRequests, ABC):
     def _count_ends(self, runs: Sequence[Run], now: int) -> None:
         """Count how runs have ended in a ledger in memory, and pause their jobs after too many failures in a row."""
         self._ledger.count_ends(self, runs, now, self._log)
+
+    def _is_opened(
+        self, job: Job, split: bool
+    ) -> None:  # a ledger of eight methods looks at what was claimed last
+        """Take note that a time of a job has a record that no claim has written.
+
+        :param split: whether it was taken out of a record
+        """
 
     def _waits_no_more(self, job: Job, run: Run) -> None:  # a store of eight methods has no such job
         """Forget a job whose schedule is over and that was kept for a waiting run, if that was the last one and has ended well."""

@@ -5,7 +5,7 @@ It asks no server; each store says how it is opened and what its server's clock 
 
 from __future__ import annotations
 
-from ..clock import MINUTE, moment
+from ..clock import FIRST_SHOWN, MINUTE, moment
 from ..compat.absent import OWN_STORE
 from ..errors import ConfigurationError, StoreNotStartedError
 from ..interrupts import is_interrupt
@@ -208,6 +208,23 @@ class DurableJobStore(BaseJobStore):
     def remembers(self) -> int | None:
         """How long records are kept, in microseconds; None: no bound."""
         return self._bounds.age
+
+    def remembers_from(self, job_id: str, now: int) -> int | None:
+        """Return the instant from which on the ledger knows of each time of a job; see the port.
+
+        Of a job that has as many records as are kept of one, nobody knows what was before them.
+        """
+        from ..core.queries import RunQuery  # rare
+
+        age, keep = self._bounds.age, self._bounds.keep
+        edge = None if age is None else now - age
+        if keep is not None:
+            count = self.count_runs(RunQuery(job_ids=job_id))
+            if not count.exact or count >= keep:
+                known = self.recorded({job_id: FIRST_SHOWN}).get(job_id)
+                if known:
+                    edge = known[0][0] if edge is None else max(edge, known[0][0])
+        return edge
 
 
 DurableJobStore.has_clock = False  # its now() is another clock only if the server has one

@@ -10,7 +10,7 @@ from ..core.plan import is_by_hand
 from ..core.policy import Policy
 from ..core.recorded import first_nominal
 from ..core.states import ACTIVE, ENDED, QUARANTINED, set_job_state
-from ..core.transitions import may_claim
+from ..core.transitions import is_allowed
 from ..errors import ConflictingIdError, JobLookupError
 from ..interrupts import is_interrupt
 from .memory_ledger import RING_SIZE, MemoryLedger
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
         def remove_job(self, job_id: str) -> Sequence[Run] | None: ...
 
 
+#: what is kept of a job that does not wait: no time, and that no count of its runs lets it go on
+NOTHING = (None, -1)
+
+
 class EightMethodsLedger(MemoryLedger):
     """Runs, records, and the jobs that wait for their runs; carries out the claim protocol by the store's eight methods.
 
@@ -48,9 +52,16 @@ class EightMethodsLedger(MemoryLedger):
     def __init__(self, size: int = RING_SIZE) -> None:
         super().__init__(size)
         #: the pending nominal time of each job that waits for its runs to end
-        self.held: dict[str, int | None] = {}
+        self.held: dict[str, tuple[int | None, int]] = {}
         #: what counts towards the pause of jobs after failures; see :func:`rota.core.pauses.count_ends`
         self.counted: dict[str, str] = {}
+        #: when it began (instant); None: nobody has looked for due jobs yet
+        self.began: int | None = None
+
+    def lost_until(self) -> int | None:
+        """Return until when times may have run of which there is no record: the jobs may be older than this process."""
+        lost = super().lost_until()
+        return lost if self.began is None else max(lost or self.began, self.began)
 
     def save(self, store: Store, job: Job) -> bool:
         """Replace the stored job; there is no version to compare."""
@@ -65,6 +76,8 @@ class EightMethodsLedger(MemoryLedger):
     def due(self, store: Store, now: int, room: Mapping[str, int]) -> list[Job]:
         """Return due jobs, earliest first, at most as many for each executor as it has room for."""
         with self.lock:
+            if self.began is None:
+                self.began = now
             jobs = []
             left = dict(room)
             for job in store.get_due_jobs(moment(now)):
@@ -104,7 +117,7 @@ class EightMethodsLedger(MemoryLedger):
                     for _ in range(ended):
                         self.count_down(job.id)
                     job.running -= ended
-                if decision.runs and not may_claim(job.running, job.policy.max_instances):  # R2
+                if not is_allowed(decision, job.running):  # R2
                     continue
                 before = job.copy()
                 job.set_next(decision.next_nominal, decision.next_due)  # R3
@@ -137,7 +150,7 @@ class EightMethodsLedger(MemoryLedger):
             free: dict[str, None] = {}
             for run in runs:
                 self.under_way.pop(run, None)
-                if not self.count_down(run.job_id) and run.job_id in self.held:
+                if self.count_down(run.job_id) <= self.held.get(run.job_id, NOTHING)[1]:
                     free[run.job_id] = None
             for job_id in free:
                 self._release(store, job_id)
@@ -165,7 +178,7 @@ class EightMethodsLedger(MemoryLedger):
         before = self.counted.pop(job_id, None)
         draft = job.copy()
         if job_id in self.held:  # it is stored as a paused one
-            draft.set_next(self.held[job_id])
+            draft.set_next(self.held[job_id][0])
         draft.paused, draft.running = before, self.running.get(job_id, 0)
         count_ends(draft, runs, now)
         paused = [run for run in runs if hasattr(run, "pauses")]
@@ -189,7 +202,7 @@ class EightMethodsLedger(MemoryLedger):
         """Count a run as not under way any more; a job that waited for the last of them becomes due (R6)."""
         with self.lock:
             self.under_way.pop(run, None)
-            if not self.count_down(run.job_id) and run.job_id in self.held:
+            if self.count_down(run.job_id) <= self.held.get(run.job_id, NOTHING)[1]:
                 self._release(store, run.job_id)
 
     def recount(self, jobs: Iterable[Job]) -> None:
@@ -222,7 +235,7 @@ class EightMethodsLedger(MemoryLedger):
     def _move(self, store: Store, job: Job, decision: Decision) -> None:
         """Store a job that was moved. The store knows one time only, so a job that waits is paused there, and noted here."""
         if decision.next_due == HELD:
-            self.held[job.id] = decision.next_nominal
+            self.held[job.id] = (decision.next_nominal, job.policy.spare)
             job.set_next(None)
         elif decision.state == QUARANTINED:
             job.set_next(None)
@@ -244,7 +257,7 @@ class EightMethodsLedger(MemoryLedger):
 
     def _release(self, store: Store, job_id: str) -> None:
         """Let a job be due that waited for its runs."""
-        nominal = self.held.pop(job_id)
+        nominal, _ = self.held.pop(job_id)
         job = store.lookup_job(job_id)
         if job is not None:
             job.set_next(nominal)

@@ -34,6 +34,7 @@ FEW_CHANGED = 32
 class Beside:
     """What is kept beside jobs and records in memory.
 
+    :ivar backfills: what is left of backfills, by the ids of their jobs
     :ivar parts: texts by name, for the key of each run
     :ivar changes: the last edits of each job, newest first
     :ivar most_changed: of how many jobs there may be edits before those of removed jobs go
@@ -46,6 +47,7 @@ class Beside:
     """
 
     __slots__ = (
+        "backfills",
         "changes",
         "draining",
         "ended_jobs",
@@ -58,6 +60,7 @@ class Beside:
     )
 
     def __init__(self) -> None:
+        self.backfills: dict[str, str] = {}
         self.parts: dict[tuple[str, int], dict[str, str]] = {}
         self.changes: dict[str, list[Change]] = {}
         self.most_changed = FEW_CHANGED
@@ -151,7 +154,7 @@ class MemoryLedger:
         waiting = self.beside.waiting
         keys = [(run.job_id, run.nominal) for run in decision.superseded]
         runs = [waiting[key] for key in keys if key in waiting]
-        if len(runs) < len(keys) or not may_claim(running - len(runs), decision.job.policy.max_instances):
+        if len(runs) < len(keys) or not may_claim(running - len(runs), decision.job.policy.limit):
             return None
         for run in runs:
             del waiting[run.job_id, run.nominal]
@@ -161,6 +164,16 @@ class MemoryLedger:
         self.extend(runs)
         decision.superseded = runs
         return len(runs)
+
+    def lost_until(self) -> int | None:
+        """Return the end of the newest record that may have left the ring (instant); None: none has."""
+        with self.lock:
+            full = len(self._ended) == self.size
+            return self._ended[0].finished_at if full else None
+
+    def __contains__(self, run: Run) -> bool:
+        """Whether the ring has a record."""
+        return run in self._ended
 
     def take_out(self, run: Run) -> None:
         """Take an ended run out of the ring: it is opened again."""

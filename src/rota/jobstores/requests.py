@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ..core.openings import Cut
     from ..core.orders import Orders
     from ..core.run import Run
 
@@ -18,21 +19,27 @@ class TakesRequests:
 
     # -- runs that wait ------------------------------------------------------------------------------------------
 
-    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
+    def open_runs(
+        self, runs: Sequence[Run], now: int, cuts: Sequence[Cut] = (), version: int | None = None
+    ) -> list[Run]:
         """Make runs wait that are asked for: new ones, and such as have ended (their record is opened again).
 
-        A run is refused if its nominal time has a record that has not ended (R4), or if its job is not there. With a key
+        A run is refused if its nominal time has a record that has not ended (R4), or if its job is not there. So is a new one that
+        has any record, and one with a cut of which the record is not as it was looked at: of such runs none is opened that has been
+        executed meanwhile. What a cut leaves of a record is written in the same step as its runs. With a key
         (``run.extra.key``) that was used for the same job within :data:`~rota.core.waiting.KEY_HOLDS`, the run of that time is
         returned as the store has it, and nothing is opened.
 
         :param runs: runs of different keys, with status "waiting" and their ``extra`` (origin, ``not_before``, what it waits for,
             arguments); a new one has attempt 0, one that is opened again goes on with the attempt of its record
         :param now: instant
+        :param cuts: the records in place of which some of the runs are opened; those that stand for several times have one
+        :param version: only if the job has this version (R1); None: whatever it is. All runs are of one job then
         :return: the runs that wait now, and those that were found by their keys; not those that were refused
         """
         from .requests_in_memory import open_runs  # rare
 
-        return open_runs(self, runs, now)
+        return open_runs(self, runs, now, cuts, version)
 
     def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Make claimed runs wait, for any node: the reverse of taking them. A job that waited for them becomes due (R6).
@@ -40,7 +47,8 @@ class TakesRequests:
         :param runs: claimed runs of a node, with what they wait for and ``not_before`` in their ``extra``. A retry and a snoozed
             run keep their place among the runs of their job
         :param now: instant
-        :return: the runs that were refused, because the record names another owner or attempt (R5)
+        :return: the runs that were refused, because the record names another owner or attempt (R5), or because somebody has
+            asked them to stop meanwhile: then their ``extra.cancel`` says why
         """
         from .requests_in_memory import give_back  # rare
 
@@ -68,7 +76,9 @@ class TakesRequests:
 
         return next_waiting(self)
 
-    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+    def cancel_run(
+        self, job_id: str, nominal: int, reason: str, now: int, only_waiting: bool = False
+    ) -> Run | None:
         """Cancel a run: one that waits ends at once; of one that is under way its node is told by :meth:`orders`.
 
         A later request does not change the reason of an earlier one.
@@ -77,11 +87,41 @@ class TakesRequests:
         :param nominal: the key of the record (instant)
         :param reason: why, in words
         :param now: instant
+        :param only_waiting: whether one that is under way is left alone
         :return: the record as it is now; None if there is none
         """
         from .requests_in_memory import cancel_run  # rare
 
-        return cancel_run(self, job_id, nominal, reason, now)
+        return cancel_run(self, job_id, nominal, reason, now, only_waiting)
+
+    # -- what is left of a backfill ------------------------------------------------------------------------------
+
+    def backfills(self) -> dict[str, str]:
+        """Return what is left of backfills, as texts by the ids of their jobs; :meth:`orders` tells the same."""
+        from .requests_in_memory import backfills  # rare
+
+        return backfills(self)
+
+    def keep_backfill(self, job_id: str, text: str | None, before: str | None) -> bool:
+        """Keep what is left of the backfill of a job, if that is still as it was looked at; all nodes are told.
+
+        :param text: what is left; None: nothing
+        :param before: what was; None: nothing
+        :return: False if it is something else by now
+        """
+        from .requests_in_memory import keep_backfill  # rare
+
+        return keep_backfill(self, job_id, text, before)
+
+    def remembers_from(self, job_id: str, now: int) -> int | None:
+        """Return the instant from which on the ledger knows of each time of a job whether it ran; None: of all times.
+
+        :param job_id: the id of the job
+        :param now: instant
+        """
+        from .requests_in_memory import remembers_from  # rare
+
+        return remembers_from(self)
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 

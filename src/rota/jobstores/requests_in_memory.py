@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from ..core.details import cut
 from ..core.extras import extra_of, keeps_place
+from ..core.openings import by_run
 from ..core.orders import LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request
 from ..core.policy import Policy
+from ..core.run import asked_to_stop
 from ..core.states import CLAIMED, ENDED, WAITING
 from ..core.waiting import KEY_HOLDS, Taking, cancelled, given_back, opened
 from ..util import new_node_id
@@ -18,38 +20,92 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from ..core.openings import Cut
     from ..core.run import Run
     from ..job.handle import Job
     from .memory_ledger import Beside
 
 
-def open_runs(store: Any, runs: Sequence[Run], now: int) -> list[Run]:
+def open_runs(
+    store: Any, runs: Sequence[Run], now: int, cuts: Sequence[Cut] = (), version: int | None = None
+) -> list[Run]:
     """Make runs wait; see the port."""
     ledger = store._ledger
     found: list[Run] = []
     with ledger.lock:
         beside: Beside = ledger.beside
+        opening = _Opening(ledger, runs, cuts)
+        # Before anything is changed, as the store may fail to answer.
+        jobs = {id: store.lookup_job(id) for id in {run.job_id for run in runs}}
         for run in runs:
-            extra = extra_of(run)
-            key = None if extra.key is None else beside.keys.get((run.job_id, extra.key))
-            if key is not None and now - key[1] < KEY_HOLDS:
-                known = _find(ledger, run.job_id, key[0])
-                if known is not None:
-                    found.append(known)
-                    continue
-            record = _find(ledger, run.job_id, run.nominal)
-            if store.lookup_job(run.job_id) is None or (record is not None and not record.ended):
+            known = opening.of_key(beside, run, now)
+            if known is not None:
+                found.append(known)
                 continue
-            if record is not None:
-                ledger.take_out(record)
-                record.extra, run = extra, record
-            opened(run, now if extra.not_before is None else extra.not_before)
-            ledger.wait(run)
-            if extra.key is not None:
-                beside.keys[run.job_id, extra.key] = (run.nominal, now)
-            found.append(run)
+            job = jobs[run.job_id]
+            if job is None or (version is not None and job.version != version):  # R1
+                continue
+            waiting = opening.open(run, now)
+            if waiting is not None:
+                found.append(waiting)
+                opening.opened[run.job_id] = job
+        for job_id, job in opening.opened.items():
+            store._is_opened(job, job_id in opening.split)
         _forget_keys(beside, now)
     return found
+
+
+class _Opening:
+    """One step that opens runs, under the lock of the ledger."""
+
+    def __init__(self, ledger: Any, runs: Sequence[Run], cuts: Sequence[Cut]) -> None:
+        self._ledger = ledger
+        self._known = {(run.job_id, run.nominal): run for run in ledger.everything()}
+        self._cut_of = by_run(cuts, runs) if cuts else {}
+        #: the jobs of which runs were opened, by their ids, and those of which records were split
+        self.opened: dict[str, Job] = {}
+        self.split: set[str] = set()
+        #: the record of each cut that is as it was looked at
+        self._records: dict[int, Run] = {}
+        for each in cuts:
+            record = self._known.get((each.found.job_id, each.found.nominal))
+            if record is not None and self._has_ended(record) and each.is_same(record):
+                self._records[id(each)] = record
+
+    def _has_ended(self, record: Run) -> bool:
+        """Whether a record has its end; a run under way may have one that is not recorded yet, and may be given back instead."""
+        return record.ended and record not in self._ledger.under_way
+
+    def of_key(self, beside: Beside, run: Run, now: int) -> Run | None:
+        """Return the run that was asked for with the key of another one."""
+        extra = extra_of(run)
+        key = None if extra.key is None else beside.keys.get((run.job_id, extra.key))
+        return None if key is None or now - key[1] >= KEY_HOLDS else self._known.get((run.job_id, key[0]))
+
+    def open(self, run: Run, now: int) -> Run | None:
+        """Return a run that waits from now on; None if it is refused (R4)."""
+        key, extra = (run.job_id, run.nominal), extra_of(run)
+        mine = self._cut_of.get(key)
+        record = self._known.get(key) if mine is None else self._records.get(id(mine))
+        if mine is None:
+            if record is not None and (not self._has_ended(record) or run.attempt == 0):
+                return None
+        elif record is None:
+            return None
+        if mine is not None and mine.splits:
+            if record in self._ledger:  # by the first of its times
+                self._ledger.take_out(record)
+                self._ledger.extend(mine.left)
+                self.split.add(run.job_id)
+        elif record is not None:
+            self._ledger.take_out(record)
+            record.extra, run = extra, record
+        opened(run, now if extra.not_before is None else extra.not_before)
+        self._ledger.wait(run)
+        self._known[key] = run
+        if extra.key is not None:
+            self._ledger.beside.keys[run.job_id, extra.key] = (run.nominal, now)
+        return run
 
 
 def give_back(store: Any, runs: Sequence[Run], now: int) -> list[Run]:
@@ -61,7 +117,7 @@ def give_back(store: Any, runs: Sequence[Run], now: int) -> list[Run]:
         over = {run.job_id for run in runs if run.job is not None and run.job.state == ENDED}
         gone = {id for id in over if not store._has_job(id)}
         for run in runs:
-            if run not in ledger.under_way:
+            if run not in ledger.under_way or asked_to_stop(run) is not None:
                 refused.append(run)
                 continue
             if keeps_place(extra_of(run)):
@@ -108,6 +164,7 @@ def take_waiting(store: Any, node: str, now: int, room: Mapping[str, int] | None
                         store._release_run(run)
                     if Policy.some_pause:
                         store._count_ends([run], now)
+                    store._follow([run], now)
                 if (
                     not ledger.waits(run.job_id)
                     and ledger.beside.ended_jobs.pop(run.job_id, None) is not None
@@ -139,7 +196,9 @@ def next_waiting(store: Any) -> int | None:
         return min((run.extra.not_before for run in waiting.values()), default=None) if waiting else None
 
 
-def cancel_run(store: Any, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+def cancel_run(
+    store: Any, job_id: str, nominal: int, reason: str, now: int, only_waiting: bool = False
+) -> Run | None:
     """Cancel a run; see the port."""
     ledger = store._ledger
     with ledger.lock:
@@ -154,13 +213,43 @@ def cancel_run(store: Any, job_id: str, nominal: int, reason: str, now: int) -> 
                 store._release_run(run)
             cancelled(run, reason, now)
             ledger.extend([run])
+            store._follow([run], now)
             if not ledger.waits(job_id):
                 ledger.beside.ended_jobs.pop(job_id, None)
             if job is not None:
                 store._waits_no_more(job, run)
-        elif extra.cancel is None:
+        elif extra.cancel is None and not only_waiting:
             extra.cancel = reason
         return run
+
+
+def backfills(store: Any) -> dict[str, str]:
+    """Return what is left of backfills; see the port."""
+    ledger = store._ledger
+    with ledger.lock:
+        return dict(ledger.beside.backfills)
+
+
+def keep_backfill(store: Any, job_id: str, text: str | None, before: str | None) -> bool:
+    """Keep what is left of a backfill; see the port."""
+    ledger = store._ledger
+    with ledger.lock:
+        kept: dict[str, str] = ledger.beside.backfills
+        if kept.get(job_id) != before:
+            return False
+        if text is None:
+            kept.pop(job_id, None)
+        else:
+            kept[job_id] = text
+        return True
+
+
+def remembers_from(store: Any) -> int | None:
+    """Return from when on all times are known: from when on the ring has lost no record; see the port."""
+    ledger = store._ledger
+    with ledger.lock:
+        lost: int | None = ledger.lost_until()
+    return lost
 
 
 def orders(store: Any, node: str, now: int) -> Orders:
@@ -178,7 +267,8 @@ def orders(store: Any, node: str, now: int) -> Orders:
             for request, to, at, answered in beside.requests.values()
             if to == node and answered is None and now - at < REQUESTS_KEPT
         ]
-        return Orders(beside.draining == node, cancels, asked, next_waiting(store))
+        told = dict(beside.backfills)
+        return Orders(beside.draining == node, cancels, asked, next_waiting(store), backfills=told)
 
 
 def drain(store: Any, node: str, draining: bool, now: int) -> bool:

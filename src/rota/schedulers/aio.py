@@ -90,6 +90,8 @@ class Aio:
     explain = _in_thread(BaseScheduler.explain)
     cancel_run = _in_thread(BaseScheduler.cancel_run)
     rerun = _in_thread(BaseScheduler.rerun)
+    backfill = _in_thread(BaseScheduler.backfill)
+    cancel_backfill = _in_thread(BaseScheduler.cancel_backfill)
     hold = _in_thread(BaseScheduler.hold)
     release = _in_thread(BaseScheduler.release)
 

@@ -87,7 +87,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
     :param jobstore_retry_interval: the longest wait in seconds between two tries with a store that fails (10)
     :param job_defaults: defaults for ``misfire_grace_time``, ``coalesce``, ``max_instances``, ``expires``,
         ``on_lost``, ``max_attempts``, ``keep_log``, ``on_failure``, ``retry``, ``timeout``, ``heartbeat_timeout``,
-        ``pause_on_failure``
+        ``overlap``, ``pause_on_failure``
     :param jobstores: job stores by alias: objects, URLs (``postgresql://…``), or dictionaries with ``type`` (plug-in name),
         ``class`` or ``url`` and arguments
     :param executors: executors by alias: objects, or dictionaries with ``type`` or ``class`` and arguments
@@ -407,6 +407,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         retry: Retry | bool | None = undefined,
         timeout: float | timedelta | None = undefined,
         heartbeat_timeout: float | timedelta | None = undefined,
+        overlap: str = undefined,
         pause_on_failure: int = undefined,
         **trigger_args: Any,
     ) -> Job:
@@ -447,6 +448,10 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
             ``current_run().cancelled``, and keeps its place until it returns. The run ends as "timed_out"
         :param heartbeat_timeout: how long a run may go on without calling ``current_run().heartbeat()`` (seconds); None (the
             default): it need not. Then the same happens
+        :param overlap: what a due time meets while ``max_instances`` runs are under way. "skip" (the default): it is recorded as
+            skipped. "buffer_one": the newest owed time runs when a place comes free; "buffer_all": every owed time does, the oldest
+            first. "cancel_other", "terminate_other": the oldest run is asked to stop, or its worker process ended, and the newest
+            owed time runs in its place. "allow_all": there is no limit
         :param pause_on_failure: after how many failures in a row (runs that end as failed, timed_out or lost) the job is paused,
             100 at most; True: after the first; False (the default): never. A success and ``resume_job()`` begin anew; the note of
             the pause names the run
@@ -485,6 +490,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
             retry,
             timeout,
             heartbeat_timeout,
+            overlap,
             pause_on_failure,
             **trigger_args,
         )

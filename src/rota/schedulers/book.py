@@ -6,11 +6,13 @@ Before ``start()`` they wait in a list; from then on they are in the job stores.
 from __future__ import annotations
 
 from ..callables import ASKED, lacking
+from ..core.overlaps import TERMINATE_OTHER
 from ..core.policy import Policy, check_log
 from ..core.states import NEW, PAUSED, undo_job_state
 from ..errors import (
     ConflictingIdError,
     JobLookupError,
+    JobValueError,
     ResourceMissingError,
     SchedulerNotRunningError,
     StoreConflictError,
@@ -29,7 +31,7 @@ from ..events import (
 from ..interrupts import is_interrupt
 from ..job.checks import usable_id
 from ..logs import INFO
-from ..triggers.base import AskedBy
+from ..triggers.base import AskedBy, BaseTrigger
 from .listeners import tell
 from .names import no_such_job
 from .new_jobs import LATE, keep_schedule, now_by_clock_of, tell_of_past
@@ -62,6 +64,11 @@ _COPIED = (
     "reach nobody. Call start() here if this process is to run jobs, too (each process then runs the jobs of a memory store). "
     "To add and look at jobs that others run, start a scheduler of your own here, with runs_jobs=False and the same database"
 )
+
+
+def need_a_look() -> bool:
+    """Whether there may be jobs of which more has to be looked at before they are stored than their executor."""
+    return bool(ASKED or Policy.some_keep_log or Policy.some_wait or BaseTrigger.some_chain)
 
 
 class JobBook:
@@ -156,6 +163,20 @@ class JobBook:
                 raise ResourceMissingError(name, in_workers(name))
             raise ResourceMissingError(name)
 
+    def check_policy(self, job: Job) -> None:
+        """Refuse a job whose ``overlap`` its executor cannot carry out, unless others run it.
+
+        :raises JobValueError: if that is so
+        """
+        if job.policy.overlap != TERMINATE_OTHER or not self.runs_jobs:
+            return
+        executor = self.scheduler._executors.get(job.executor)
+        if executor is not None and not executor.in_workers:
+            raise JobValueError(
+                f'overlap must be another than "terminate_other" for executor {job.executor!r}, got it for job {job.id!r}; only '
+                f'worker processes can be ended: use a ProcessPoolExecutor, or overlap="cancel_other"'
+            )
+
     # -- looking up ----------------------------------------------------------------------------------------------
 
     def find(self, job_id: str, jobstore_alias: str | None) -> Job | None:
@@ -205,10 +226,8 @@ class JobBook:
             store = scheduler._jobstores.get(jobstore_alias) or scheduler._lookup_jobstore(jobstore_alias)
         except TypeError:  # not hashable
             store = scheduler._lookup_jobstore(jobstore_alias)
-        if job.executor not in scheduler._executors or ASKED or Policy.some_keep_log:
-            self.check_executor(job.executor)
-            self.check_resources(job)
-            check_log(job.policy, store.longest_log)
+        if job.executor not in scheduler._executors or need_a_look():
+            self._look_closely(job, store, jobstore_alias)
         explicit = job.state != NEW
         now = now_by_clock_of(store, job) if store.has_clock else scheduler.clock.now()
         if not explicit:
@@ -237,6 +256,15 @@ class JobBook:
         if scheduler.state == STATE_RUNNING:
             self.wake_for(job, jobstore_alias)
 
+    def _look_closely(self, job: Job, store: BaseJobStore, alias: str) -> None:
+        """Refuse a new job that cannot run as it is to run."""
+        self.check_executor(job.executor)
+        self.check_resources(job)
+        self.check_policy(job)
+        check_log(job.policy, store.longest_log)
+        if BaseTrigger.some_chain:
+            self.prepare_chains([job], alias, True)
+
     def add_pending(self, job: Job, alias: str, replace: bool, options: dict[str, Any]) -> bool:
         """Keep a job for start(); what can be refused is refused now.
 
@@ -244,6 +272,8 @@ class JobBook:
         :return: False if the scheduler was started meanwhile: then nothing is kept, and the job goes to the store
         """
         self.check_for_store([job], alias)
+        if BaseTrigger.some_chain:
+            self.prepare_chains([job], alias, False)
         with self.scheduler._jobstores_lock:
             if self.goes_to_stores():
                 return False
@@ -251,6 +281,21 @@ class JobBook:
         if self.log.enabled(INFO):
             self.log.info("Job %s is added when the scheduler starts", job.id)
         return True
+
+    def prepare_chains(
+        self, jobs: Sequence[Job], alias: str, is_stored: bool, may_write: bool = True
+    ) -> None:
+        """Refuse jobs that cannot be started by others' ends, and let their parents know of them; see :mod:`.chains`.
+
+        :param is_stored: whether they are about to be stored; else they are to wait for start()
+        """
+        from .chains import Places  # rare
+
+        places = Places(self.scheduler._jobstores, self.pending, is_stored)
+        if is_stored:
+            places.prepare(jobs, alias, may_write)
+        else:
+            places.check(jobs, alias)
 
     def check_for_store(self, jobs: Sequence[Job], alias: str) -> None:
         """Refuse what a store would refuse, as far as it is known yet; it calls code of users, so no lock is held."""
@@ -299,6 +344,7 @@ class JobBook:
                     store.add_job(job)
                     return
                 version = existing.version
+                job.chained = job.chained or existing.chained
                 if not explicit:
                     keep_schedule(job, existing)
                 if store.save_job(job, version):
@@ -338,21 +384,14 @@ class JobBook:
         for _ in range(TRIES):
             job, alias = scheduler._lookup_job(job_id, jobstore)
             if alias is None:  # pending: nobody else has it
-                change(job)
-                waits_for = self.pending.alias_of(job)
-                if options and waits_for is not None:
-                    self.pending.add_options(job, waits_for, options)
-                return job
+                return self._change_pending(job, change, options)
             version = job.version
             draft = job.copy()
             change(draft)
-            if ASKED and (draft.func is not job.func or draft.executor != job.executor):
-                self.check_resources(draft)
             store = scheduler._jobstores.get(alias) or scheduler._lookup_jobstore(alias)
             if "update_job" in store.__dict__:
                 store.obey_program()
-            store.check_job(draft)
-            check_log(draft.policy, store.longest_log)
+            self._check_change(job, draft, store, alias)
             nominal, before = draft.next_nominal, job.next_nominal
             if nominal is not None and (before is None or nominal < before):  # set back, or resumed
                 now = store.now()
@@ -372,6 +411,30 @@ class JobBook:
                     self.wake_for(job, alias)
                 return job
         raise changed_all_the_time(job_id)
+
+    def _change_pending(
+        self, job: Job, change: Callable[[Job], None], options: Mapping[str, Any] | None
+    ) -> Job:
+        """Apply a change to a job that waits for start()."""
+        draft = job.copy()
+        change(draft)
+        waits_for = self.pending.alias_of(job)
+        if waits_for is not None and BaseTrigger.some_chain:
+            self.prepare_chains([draft], waits_for, False)
+        job.assign(draft)
+        if options and waits_for is not None:
+            self.pending.add_options(job, waits_for, options)
+        return job
+
+    def _check_change(self, job: Job, draft: Job, store: BaseJobStore, alias: str) -> None:
+        """Refuse a changed job that cannot run as it is to run."""
+        if ASKED and (draft.func is not job.func or draft.executor != job.executor):
+            self.check_resources(draft)
+        store.check_job(draft)
+        check_log(draft.policy, store.longest_log)
+        self.check_policy(draft)
+        if BaseTrigger.some_chain and draft.trigger is not job.trigger:
+            self.prepare_chains([draft], alias, True)
 
     def _tell_of_change(self, job: Job, alias: str, is_paused: bool) -> None:
         tell(self.scheduler, JobEvent(EVENT_JOB_MODIFIED, job.id, alias), self.log)

@@ -9,13 +9,12 @@ from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
-from ..callables import ASKED
-from ..core.policy import Policy, check_log, with_options
+from ..core.policy import check_log, with_options
 from ..core.states import NEW, QUARANTINED, set_job_state, undo_job_state
 from ..errors import CallableMismatchError, ConflictingIdError, StoreError
 from ..events import EVENT_JOB_ADDED, JobEvent
-from ..triggers.base import AskedBy
-from .book import STATE_RUNNING
+from ..triggers.base import AskedBy, BaseTrigger
+from .book import STATE_RUNNING, need_a_look
 from .listeners import tell
 from .new_jobs import keep_schedule, start_by_clock_of
 
@@ -38,10 +37,8 @@ def add_together(book: JobBook, jobs: Sequence[Job], alias: str, replace: bool, 
     check_unique(jobs)
     for executor in dict.fromkeys(job.executor for job in jobs):
         book.check_executor(executor)
-    if ASKED or Policy.some_keep_log:
-        for job in jobs:
-            book.check_resources(job)
-            check_log(job.policy, store.longest_log)
+    if need_a_look():
+        _look_closely(book, jobs, alias, store, connection is None)
     now = store.now()
     planned = set()
     for job in jobs:
@@ -65,6 +62,18 @@ def add_together(book: JobBook, jobs: Sequence[Job], alias: str, replace: bool, 
     due = [job for job in jobs if job.next_due is not None]
     if scheduler.state == STATE_RUNNING and due and connection is None:
         book.wake_for(min(due, key=lambda job: job.next_due or 0), alias)
+
+
+def _look_closely(
+    book: JobBook, jobs: Sequence[Job], alias: str, store: BaseJobStore, may_write: bool
+) -> None:
+    """Refuse new jobs that cannot run as they are to run."""
+    for job in jobs:
+        book.check_resources(job)
+        book.check_policy(job)
+        check_log(job.policy, store.longest_log)
+    if BaseTrigger.some_chain:
+        book.prepare_chains(jobs, alias, True, may_write)
 
 
 def _without_ended(
@@ -100,6 +109,8 @@ def add_all_pending(
     """
     check_unique(jobs)
     book.check_for_store(jobs, alias)
+    if BaseTrigger.some_chain:
+        book.prepare_chains(jobs, alias, False)
     with book.scheduler._jobstores_lock:
         if book.goes_to_stores():
             return False

@@ -6,6 +6,7 @@ It tells; it stores nothing.
 from __future__ import annotations
 
 from ..events import EVENT_JOB_CANCELLED, JobExecutionEvent
+from ..triggers.base import BaseTrigger
 from .listeners import tell
 
 TYPE_CHECKING = False
@@ -31,6 +32,9 @@ def tell_of_ends(
     state = None if engine is None else engine.stores.get(alias)
     if state is not None:
         state.completions.tell_askers(runs)
+        if BaseTrigger.some_chain and engine is not None:  # they may have left runs at other jobs
+            state.asked.tell()
+            engine.outlet.wake()
     if wanted & EVENT_JOB_CANCELLED:
         for run in runs:
             time = run.scheduled_run_time

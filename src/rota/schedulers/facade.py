@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..core.queries import Count, JobQuery, Page, RunQuery
     from ..core.run import Run
     from ..job.handle import Job
+    from .backfills import Missing
     from .book import JobBook
 
 
@@ -113,7 +114,9 @@ class Governs:
     def get_run(self, job_id: str, nominal: datetime, jobstore: str | None = None) -> Run | None:
         """Return the record of a nominal time, with its attempts, log, progress and note; None if there is none.
 
-        :param nominal: the time that the record is kept by: ``run.scheduled_run_time``
+        Times that did not run may have one record for several of them; it is found by each of these.
+
+        :param nominal: the time that the record is kept by: ``run.scheduled_run_time``; or one of several for which it stands
         :raises QueryError: if it has no time zone
         """
         from . import searches  # import time
@@ -191,20 +194,62 @@ class Governs:
 
         return governed.cancel(self._book, job_id, nominal, reason, jobstore)
 
-    def rerun(self, job_id: str, nominal: datetime, jobstore: str | None = None) -> Run:
+    def rerun(
+        self, job_id: str, nominal: datetime, jobstore: str | None = None, *, chain: bool = True
+    ) -> Run:
         """Have a run that has ended executed once more: its record is opened again, and any node takes it.
 
         The job is called as it is now, with the arguments of the run if it had its own; its tries begin anew. The attempts before
-        stay in ``get_run(…).attempts``, and that an earlier one has succeeded stays known.
+        stay in ``get_run(…).attempts``, and that an earlier one has succeeded stays known. One time of a record that stands for
+        several is taken out of it, in the same step, and has a record of its own from then on.
 
-        :param nominal: the time that the run is kept by: ``run.scheduled_run_time``
+        :param nominal: the time that the run is kept by: ``run.scheduled_run_time``; or one of several for which a record stands
+        :param chain: False: its end starts none of the jobs that come after this one
         :return: the run, with ``wait()``, ``result()`` and ``cancel()``, as of :meth:`run_job`
-        :raises JobValueError: if there is no such record, it has not ended, or it stands for several times
+        :raises JobValueError: if there is no such record, or it has not ended
         :raises JobLookupError: if the job was removed
         """
         from .reruns import rerun  # import time
 
-        return rerun(self._book, job_id, nominal, jobstore)
+        return rerun(self._book, job_id, nominal, jobstore, chain)
+
+    def backfill(
+        self,
+        job_id: str,
+        start: datetime,
+        end: datetime,
+        only_missing: bool = True,
+        dry_run: bool = False,
+        jobstore: str | None = None,
+    ) -> Missing:
+        """Have the missing times of a job run: those of its schedule, as it is now, that have no record, or were left out.
+
+        Left out is what was missed, or skipped as the job was paused, on hold, too late, merged with a later time, or ran as often
+        as it may; what the job has skipped itself is not. Runs wait until a place is free and no time of the schedule is due, and
+        start in their order; some are opened at a time, and further ones as these start, by any node, whatever becomes of this one.
+
+        :param start: the first time that may run (with a zone)
+        :param end: the last one. Times to come, and those that the schedule still owes, are not missing
+        :param only_missing: False: every time of the range runs again that is not under way; the records stay, with their attempts
+        :param dry_run: True: only count
+        :return: how many times run: an integer, with ``first`` and ``last`` of them (datetimes, None without any)
+        :raises JobValueError: if the range is wrong, begins before what the ledger remembers, or has more than a million times; if
+            the job is quarantined, counts its times from the ends of its runs, or has a backfill that is not done
+        :raises JobLookupError: if there is no such job
+        """
+        from .backfills import backfill  # import time
+
+        return backfill(self._book, job_id, start, end, only_missing, dry_run, jobstore)
+
+    def cancel_backfill(self, job_id: str, jobstore: str | None = None) -> int:
+        """End the backfill of a job: what waits of it is cancelled ("backfill cancelled"), what runs goes on.
+
+        :return: how many runs were cancelled; the times of which no run was opened yet are not among them
+        :raises JobLookupError: if there is no such job
+        """
+        from .backfills import cancel_backfill  # import time
+
+        return cancel_backfill(self._book, job_id, jobstore)
 
     def hold(
         self,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from ..core.chains import SKIPPED_AHEAD
 from ..core.changes import Change
 from ..core.pauses import LONGEST_NOTE, Pause, left_out, only_counted, pause_of, text_of
 from ..core.plan import Decision, due_time, is_time_of, record_of
@@ -19,7 +20,7 @@ from ..triggers.base import AskedBy
 from ..util import new_node_id
 from .book import TRIES
 from .ends import tell_of_ends
-from .searches import in_zone, instant_of, store_of
+from .searches import in_zone, instant_of, standing_for, store_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from ..jobstores.base import BaseJobStore
     from .book import JobBook
 
-#: What is said of a time that somebody has cancelled before it was due.
-SKIPPED_AHEAD = "skipped ahead"
 #: How long writing a record without a job's turn may take before others may take it over (microseconds).
 LEASE = 15_000_000
 
@@ -52,6 +51,10 @@ def cancel(book: JobBook, job_id: str, nominal: Any, reason: str, jobstore: str 
     for _ in range(TRIES):
         now = store.now()
         run = store.cancel_run(job_id, key, shortened(reason, LONGEST_NOTE), now)
+        if run is None and (several := standing_for(book, store, job_id, key)) is not None:
+            raise JobValueError(
+                f"Run {several.id} of {several.count} times has ended already: {several.status}; rerun() takes one of them out"
+            )
         if run is None:
             run = _leave_out(book, alias, store, job_id, key)
             if run is None:  # it was claimed, or changed, meanwhile

@@ -184,6 +184,7 @@ class Lifecycle:
         for job, alias, _ in book.pending.entries:
             scheduler._lookup_jobstore(alias)
             book.check_executor(job.executor)
+            book.check_policy(job)
         overridden = replaced(scheduler, SCHEDULER_METHODS)
         executors: Mapping[str, BaseExecutor] = scheduler._executors
         if "_lookup_executor" in overridden:

@@ -57,7 +57,7 @@ def run_now(
         if waits:
             _fill(run, job, args, kwargs, key, not_before)
         mine = asked(book, state, run, is_new=True)  # before anybody may end it
-        if waits or job.running >= job.max_instances:
+        if waits or job.running >= job.policy.limit:
             opened = open_run(state, run)
             if opened:
                 book.wake_host()

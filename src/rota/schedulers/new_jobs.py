@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..callables import described
 from ..clock import FIRST_SHOWN, LAST_SHOWN, MINUTE, SECOND
+from ..core.overlaps import check_overlap
 from ..core.plan import due_time
 from ..core.policy import DEFAULT_POLICY, OPTION_NAMES, with_options
 from ..core.states import ACTIVE, NEW, set_job_state
@@ -102,40 +103,27 @@ class NewJobs:
         retry: Retry | bool | None = undefined,
         timeout: float | timedelta | None = undefined,
         heartbeat_timeout: float | timedelta | None = undefined,
+        overlap: str = undefined,
         pause_on_failure: int = undefined,
         **trigger_args: Any,
     ) -> tuple[Job, dict[str, Any]]:
         """Make a job that is not stored yet; return it and the options of its policy that were given."""
-        # Not by equality, as some things equal everything; one by one, which takes a fifth of the time of a loop.
-        if (
-            misfire_grace_time is _UNSET
-            and max_instances is _UNSET
-            and expires is _UNSET  # type: ignore[unreachable]  # mypy takes an int for something that is never Any
-            and on_lost is _UNSET
-            and max_attempts is keep_log is pause_on_failure is _UNSET
-            and on_failure is _UNSET
-            and retry is _UNSET
-            and timeout is _UNSET
-            and heartbeat_timeout is _UNSET
-            and coalesce is _UNSET
-        ):
-            options = _NO_OPTIONS  # type: ignore[unreachable]
-        else:
-            given = (
-                misfire_grace_time,
-                coalesce,
-                max_instances,
-                expires,
-                on_lost,
-                max_attempts,
-                keep_log,
-                timeout,
-                heartbeat_timeout,
-                on_failure,
-                retry,
-                pause_on_failure,
-            )
-            options = _options_of(given)
+        given = (
+            misfire_grace_time,
+            coalesce,
+            max_instances,
+            expires,
+            on_lost,
+            max_attempts,
+            keep_log,
+            timeout,
+            heartbeat_timeout,
+            on_failure,
+            retry,
+            overlap,
+            pause_on_failure,
+        )
+        options = _NO_OPTIONS if _are_unset(*given) else _options_of(given)
         if trigger == "crontab" and id is not None:
             trigger_args.setdefault("seed", id)  # of H, so that each job has its own place
         # To call the class hands all of it through __new__() as well, which is a third of the time for a new job.
@@ -152,7 +140,9 @@ class NewJobs:
             name=name,
             next_run_time=next_run_time,
         )
-        job.policy = with_options(self.default_policy, options) if options else self.default_policy
+        job.policy = policy = with_options(self.default_policy, options) if options else self.default_policy
+        if policy.waits_for_room:
+            check_overlap(policy.overlap, job.trigger)
         if tags is not None or metadata is not None:
             job._modify(tags=tags, metadata=metadata)
         return job, options
@@ -190,10 +180,27 @@ class NewJobs:
             return
         if first > LAST_SHOWN or first < FIRST_SHOWN:
             checked_time(first, "the first run", trigger)
+        if job.policy.supersedes:
+            self._warn_of_wait(job, first)
         # set_next() and due_time(), of which the calls cost more than what they do here: the job is a new one.
         job.next_nominal = first
         job.next_due = first if trigger.regular else due_time(job, first)
         set_job_state(job, ACTIVE)
+
+    def _warn_of_wait(self, job: Job, first: int) -> None:
+        """Warn of a retry whose wait is so long that the next scheduled time ends it each time."""
+        retry = job.policy.retry
+        assert retry is not None
+        with AskedBy(self._scheduler):
+            following = job.trigger.after(first, first)
+        if following is not None and following - first <= retry.wait_initial * SECOND:
+            self.log.warning(
+                'Retries of job "%s" wait for %g s at least and its next time comes after %g s, which ends them: let wait_initial '
+                "be shorter, or let the retry have until=None",
+                job.name,
+                retry.wait_initial,
+                (following - first) / SECOND,
+            )
 
     # -- what is refused, or warned of ---------------------------------------------------------------------------
 
@@ -320,6 +327,7 @@ def keep_schedule(job: Job, existing: Job, only: Collection[str] | None = None) 
 
     :param only: the ids of the jobs that were planned just now; None: it was
     """
+    job.chained = job.chained or existing.chained
     if only is not None and job.id not in only:
         return
     if existing.error is None and job.trigger.same_schedule(existing.trigger):
@@ -333,6 +341,39 @@ def names_a_zone(expr: Any) -> bool:
     from ..triggers.cron.notations import zone_before  # import time
 
     return isinstance(expr, str) and zone_before(expr) is not None
+
+
+def _are_unset(
+    misfire_grace_time: Any,
+    coalesce: Any,
+    max_instances: Any,
+    expires: Any,
+    on_lost: Any,
+    max_attempts: Any,
+    keep_log: Any,
+    timeout: Any,
+    heartbeat_timeout: Any,
+    on_failure: Any,
+    retry: Any,
+    overlap: Any,
+    pause_on_failure: Any,
+) -> bool:
+    """Whether no option was given: not by equality, as some things equal everything; a loop takes five times as long."""
+    return (
+        misfire_grace_time is _UNSET
+        and max_instances is _UNSET
+        and expires is _UNSET
+        and on_lost is _UNSET
+        and max_attempts is _UNSET
+        and on_failure is _UNSET
+        and keep_log is _UNSET
+        and pause_on_failure is _UNSET
+        and retry is _UNSET
+        and timeout is _UNSET
+        and heartbeat_timeout is _UNSET
+        and overlap is _UNSET
+        and coalesce is _UNSET
+    )
 
 
 def _options_of(given: Sequence[Any]) -> dict[str, Any]:

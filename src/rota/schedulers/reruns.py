@@ -5,28 +5,31 @@ It opens the record through the port; a node takes the run as it takes any run t
 
 from __future__ import annotations
 
-from ..core.details import before_another, forgotten_with, last_attempt, part_of_attempt
-from ..core.extras import RERUN, Extra
-from ..core.run import Run
-from ..core.states import SUCCEEDED, wait
+from ..core.openings import Cut, cut_of, opened_again, stands_for
+from ..engine.backfills import keep_attempts
 from ..errors import JobLookupError, JobValueError, SchedulerNotRunningError, StoreConflictError
 from ..texts import repr_of
+from ..triggers.base import AskedBy
 from .book import TRIES
 from .governed import note
 from .manual_runs import check_asked
 from .results import asked
-from .searches import instant_of, store_of
+from .searches import among_several, instant_of, store_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ..core.run import Run
     from ..jobstores.base import BaseJobStore
     from .book import JobBook
 
 
-def rerun(book: JobBook, job_id: str, nominal: datetime, jobstore: str | None) -> Run:
-    """Have a run that has ended executed once more; return it as it was asked for."""
+def rerun(book: JobBook, job_id: str, nominal: datetime, jobstore: str | None, chain: bool = True) -> Run:
+    """Have a run that has ended executed once more; return it as it was asked for.
+
+    One time of a record of several is taken out of it: it has a record of its own from then on.
+    """
     book.require_started("a rerun")
     alias, store = store_of(book, jobstore)
     engine = book.engine
@@ -37,52 +40,40 @@ def rerun(book: JobBook, job_id: str, nominal: datetime, jobstore: str | None) -
         record = _record(store, job_id, key)
         job, _ = book.scheduler._lookup_job(job_id, alias)
         check_asked(book, job, alias)
-        run = _opened_again(record, store.now(), job.executor)
-        if record.started_at is not None:
-            name, text = part_of_attempt(before_another(last_attempt(record)))
-            store.write_parts([(job_id, key, {name: text, **forgotten_with(record.attempt)})])
+        with AskedBy(book.scheduler):
+            if not stands_for(job, record, key):
+                raise _no_such(job_id, key)
+            cut = cut_of(job, record, [key]) if record.last != record.nominal else Cut(record)
+            run = opened_again(job, record, key, store.now())
+        run.extra.unchained = not chain
+        if not cut.splits:
+            keep_attempts(store, [record])
         mine = asked(book, engine.stores[alias], run, is_new=True)  # before anybody may end it
-        if store.open_runs([run], store.now()):
+        if store.open_runs([run], store.now(), [cut]):
             engine.stores[alias].asked.tell()
-            note(book, job, f"the run of {record.scheduled_run_time.isoformat()} was opened again")
+            note(book, job, f"the run of {run.scheduled_run_time.isoformat()} was opened again")
             book.wake_host()
             return mine
     raise StoreConflictError(f'The run of job "{job_id}" is changed by others all the time; try again')
 
 
 def _record(store: BaseJobStore, job_id: str, key: int) -> Run:
-    """Return the record that is to be opened again.
+    """Return the record that is to be opened again, or one of several times that may stand for it.
 
-    :raises JobValueError: if there is none, it has not ended, or it stands for several times
+    :raises JobValueError: if there is none, or it has not ended
     """
-    record = store.get_run(job_id, key)
+    record = store.get_run(job_id, key) or among_several(store, job_id, key)
     if record is None:
         if store.lookup_job(job_id) is None:
             raise JobLookupError(job_id)
-        raise JobValueError(
-            f'nominal must be a time of job "{job_id}" that has a record, got {repr_of(key)}; get_runs("{job_id}") shows them, '
-            f"and run_job() runs it apart from its schedule"
-        )
+        raise _no_such(job_id, key)
     if not record.ended:
         raise JobValueError(f"Run {record.id} has not ended ({record.status}); cancel_run() stops it")
-    if record.count > 1:
-        raise JobValueError(
-            f"nominal must be a time that has a record of its own, got the first of {record.count} times that were "
-            f"{record.status} together; run_job() runs the job apart from its schedule"
-        )
     return record
 
 
-def _opened_again(record: Run, now: int, executor: str) -> Run:
-    """Return a run that waits in the place of a record that has ended; its tries begin anew."""
-    run = Run(record.job_id, record.nominal, record.due, None, executor)
-    run.attempt = record.attempt
-    before = getattr(record, "extra", None)
-    run.extra = extra = Extra(record.origin)
-    extra.waiting_for, extra.not_before, extra.asked_at = RERUN, now, now
-    extra.uncounted = record.attempt
-    if before is not None:
-        extra.args, extra.kwargs, extra.parent = before.args, before.kwargs, before.parent
-    extra.succeeded_at = record.finished_at if record.status == SUCCEEDED else before and before.succeeded_at
-    wait(run)
-    return run
+def _no_such(job_id: str, key: int) -> JobValueError:
+    return JobValueError(
+        f'nominal must be a time of job "{job_id}" that has a record, got {repr_of(key)}; get_runs("{job_id}") shows them, '
+        f"and run_job() runs it apart from its schedule"
+    )

@@ -12,7 +12,9 @@ from ..core.extras import KEEPS_PLACE
 from ..core.queries import JobQuery, RunQuery
 from ..core.states import WAITING
 from ..errors import OptionTypeError, QueryError
+from ..interrupts import is_interrupt
 from ..texts import repr_of
+from ..triggers.base import AskedBy
 from ..util import suggestion
 
 TYPE_CHECKING = False
@@ -108,8 +110,10 @@ def counts(
 
 
 def run(book: JobBook, jobstore: str | None, job_id: str, nominal: Any) -> Run | None:
-    """Return a record with what is kept beside it."""
-    found = store_of(book, jobstore)[1].get_run(job_id, instant_of("nominal", nominal))
+    """Return a record with what is kept beside it; of a time that has none of its own, that of several times that stands for it."""
+    _, store = store_of(book, jobstore)
+    key = instant_of("nominal", nominal)
+    found = store.get_run(job_id, key) or standing_for(book, store, job_id, key)
     if found is not None:
         in_zone(book, [found])
     return found
@@ -176,6 +180,22 @@ def _waits_for_try(store: BaseJobStore, job_id: str) -> Run | None:
     waiting = store.find_runs(RunQuery(job_ids=job_id, statuses=WAITING), 20).items
     kept = next((run for run in waiting if run.waiting_for in KEEPS_PLACE), None)
     return None if kept is None else store.get_run(job_id, kept.nominal)
+
+
+def standing_for(book: JobBook, store: BaseJobStore, job_id: str, nominal: int) -> Run | None:
+    """Return the record of several times that stands for one of them, which is a time of the job as it is now."""
+    from ..core.openings import stands_for  # import time
+
+    found = among_several(store, job_id, nominal)
+    if found is None:
+        return None
+    with AskedBy(book.scheduler):
+        try:
+            return found if stands_for(store.lookup_job(job_id), found, nominal) else None
+        except BaseException as exc:
+            if is_interrupt(exc):
+                raise
+            return found  # its trigger cannot tell
 
 
 def among_several(store: BaseJobStore, job_id: str, nominal: int) -> Run | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from ..clock import SECOND, SYSTEM_CLOCK, instant, moment
+from ..clock import NO_TIME, SECOND, SYSTEM_CLOCK, instant, moment
 from ..core.plan import due_time_of
 from ..core.policy import Policy
 from ..core.states import ACTIVE, NEW
@@ -318,6 +318,8 @@ def _due_times(job: Job, now: int, last: int, limit: int) -> Iterator[int]:
     if job.state not in (NEW, ACTIVE):
         return
     nominal = job.trigger.first(now) if job.state == NEW else job.next_nominal
+    if nominal == NO_TIME:
+        return
     while nominal is not None and nominal <= last and limit > 0:
         due = due_time_of(job, nominal)
         if due <= last:

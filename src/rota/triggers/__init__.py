@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 #: The triggers that are made by name and arguments, as in ``add_job(func, "cron", hour=3)``: where they are.
 NAMED_TRIGGERS = {
+    "after": "rota.triggers.after:After",
     "and": "rota.triggers.combining:AndTrigger",
     "business_day": "rota.triggers.business_day:BusinessDayTrigger",
     "calendarinterval": "rota.triggers.calendarinterval:CalendarIntervalTrigger",

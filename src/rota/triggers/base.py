@@ -99,6 +99,13 @@ class BaseTrigger(TriggerOperators, ABC):
     counts_work: bool = False
     #: whether finding the times may call code of the program
     asks_programs: bool = True
+    #: the id of the job of which ended runs start jobs with this trigger (:class:`~rota.triggers.after.After`), None: times do
+    starts_after: str | None = None
+    #: whether the ends of runs of any job that this process knows of start other jobs
+    some_chain: ClassVar[bool] = False
+    #: which of its ends do so, and after how many microseconds
+    starts_on: str = ""
+    delay_after: int = 0
 
     @property
     def regular(self) -> bool:

@@ -11,18 +11,20 @@ from operator import itemgetter
 
 from ...clock import HELD, instant, moment
 from ...compat.absent import refuse
+from ...core.chains import ends_among, followers, parent_of
 from ...core.plan import is_by_hand
 from ...core.policy import Policy
 from ...core.states import ACTIVE, ENDED, set_job_state
-from ...core.transitions import not_ended_well
+from ...core.transitions import is_allowed, not_ended_well, released
 from ...errors import ConflictingIdError, JobLookupError
+from ...triggers.base import BaseTrigger
 from ..base import ALIASES, COUNTED, BaseJobStore
 from ..memory_ledger import MemoryLedger
 from .due_queue import DueQueue
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -47,6 +49,7 @@ class MemoryJobStore(BaseJobStore):
     """
 
     does_io = False
+    starts_chains = True
 
     def __init__(self) -> None:
         self._by_id: dict[str, Job] = {}
@@ -62,6 +65,8 @@ class MemoryJobStore(BaseJobStore):
         self._runs = MemoryLedger()
         self._mutex = self._runs.lock
         self._is_held = False
+        #: for the ids of jobs the ids of those that their ends start; some of these may be gone, or start otherwise
+        self._children: dict[str, set[str]] = {}
 
     def before_fork(self) -> None:
         """Wait until no other thread changes the jobs, for five seconds at most."""
@@ -133,6 +138,8 @@ class MemoryJobStore(BaseJobStore):
                 self._look_back(job, nominal)
             job.version = abs(job.version) + 1  # _push(), without the call
             self._queue(job)
+            if BaseTrigger.some_chain:
+                self._note(job)
 
     def update_job(self, job: Job) -> None:
         """Copy the attributes of ``job`` into the stored job of that id.
@@ -160,6 +167,7 @@ class MemoryJobStore(BaseJobStore):
             self._drop(job)
             if self._runs.waits(job_id):
                 ended = self._runs.cancel_waiting(job_id, self.now())
+                self._follow(ended, self.now())
             self._stale += 1
             if self._stale > _MOST_STALE:
                 self._tidy()
@@ -260,7 +268,7 @@ class MemoryJobStore(BaseJobStore):
                     continue
                 if came_back and job.id in came_back and not self._runs.leave_out(decision):  # R4
                     came_back.discard(job.id)
-                if Policy.some_retry and not self._supersede(decision, now):  # R2, R4
+                if (Policy.some_retry or not decision.runs) and not self._is_allowed(decision, now):  # R2, R4
                     continue
                 won.append(decision)
                 job.next_nominal = decision.next_nominal  # R3
@@ -287,17 +295,20 @@ class MemoryJobStore(BaseJobStore):
     def _record(self, decision: Decision, node: str, now: int) -> None:
         """Keep the records of a decision, which may be about times to come."""
         self._runs.record(decision.records, node)
+        self._follow(ends_among((decision,)), now)
         latest = max(record.last for record in decision.records)
         if latest > now:
             self._runs.claimed_until = max(self._runs.claimed_until, latest)
             self._recorded.add(decision.job.id)
 
-    def _supersede(self, decision: Decision, now: int) -> bool:
+    def _is_allowed(self, decision: Decision, now: int) -> bool:
         """End the waiting retries of a decision; False: it cannot be carried out."""
         if not hasattr(decision, "superseded"):
-            return True
+            return bool(decision.runs) or is_allowed(decision, decision.job.running)
         ended = self._runs.supersede(decision, decision.job.running, now)
         decision.job.running -= ended or 0
+        if ended and BaseTrigger.some_chain:
+            self._follow(decision.superseded, now)
         return ended is not None
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
@@ -315,17 +326,17 @@ class MemoryJobStore(BaseJobStore):
                     self._runs.count_down(run.job_id)
                     continue
                 job.running -= 1
-                if job.running <= 0:
-                    if job.next_due == HELD:
-                        job.next_due = job.next_nominal
-                        self._push(job)
-                    elif job.state == ENDED:
-                        over.append(job)
+                if job.next_due == HELD:
+                    self._let_go_on(job)
+                elif job.running <= 0 and job.state == ENDED:
+                    over.append(job)
             self._runs.extend(runs)
             if over:
                 self._end(over, runs)
             if Policy.some_pause:
                 self._count_ends(runs, now)
+            if BaseTrigger.some_chain:
+                self._follow(runs, now)
         return []
 
     def _end(self, jobs: Sequence[Job], runs: Sequence[Run]) -> None:
@@ -338,15 +349,12 @@ class MemoryJobStore(BaseJobStore):
                 self._drop(job)
 
     def _count_ends(self, runs: Sequence[Run], now: int) -> None:
-        of_job: dict[str, list[Run]] = {}
-        for run in runs:
-            of_job.setdefault(run.job_id, []).append(run)
-        for job_id, some in of_job.items():
+        for job_id in {run.job_id for run in runs}:
             job = self._by_id.get(job_id)
             if job is not None and job.policy.pause_on_failure:
                 from ...core.pauses import count_ends  # most jobs have no such limit
 
-                if count_ends(job, some, now):
+                if count_ends(job, [run for run in runs if run.job_id == job_id], now):
                     self._push(job)
 
     def _running_of(self, job: Job) -> int:
@@ -356,6 +364,15 @@ class MemoryJobStore(BaseJobStore):
         self._runs.under_way[run] = None
         if not counted:
             job.running += 1
+
+    def _is_opened(self, job: Job, split: bool) -> None:
+        with self._mutex:
+            self._recorded.add(job.id)
+            if split:  # who has read the records before may have missed a piece (R1)
+                self._push(job)
+                self._stale += 1
+                if self._stale > _MOST_STALE:
+                    self._tidy()
 
     def _waits_no_more(self, job: Job, run: Run) -> None:
         if job.state == ENDED and job.running <= 0 and not self._runs.waits(job.id):
@@ -375,8 +392,14 @@ class MemoryJobStore(BaseJobStore):
             self._runs.count_down(run.job_id)
             return
         job.running -= 1
-        if job.next_due == HELD and job.running <= 0:
-            job.next_due = job.next_nominal
+        if job.next_due == HELD:
+            self._let_go_on(job)
+
+    def _let_go_on(self, job: Job) -> None:
+        """Make a job due that waits for the end of its runs, if so many have ended (R6)."""
+        due = released(job.next_nominal, HELD, job.running, job.policy.spare)
+        if due != HELD:
+            job.next_due = due
             self._push(job)
 
     def recount(self, jobs: Sequence[Job]) -> None:
@@ -404,6 +427,40 @@ class MemoryJobStore(BaseJobStore):
     @property
     def _ledger(self) -> MemoryLedger:  # type: ignore[override]  # the port's is for stores of eight methods
         return self._runs
+
+    # -- chains --------------------------------------------------------------------------------------------------
+
+    def children(self, parents: Collection[str]) -> Sequence[Job]:
+        """Return the live jobs that the ends of some jobs start."""
+        with self._mutex:
+            found = (
+                self._by_id.get(id) for parent in parents for id in sorted(self._children.get(parent, ()))
+            )
+            return [job for job in found if job is not None and parent_of(job) in parents]
+
+    def parents(self) -> Collection[str]:
+        """Return the ids of the jobs that start others, and of some that did."""
+        return frozenset(self._children)
+
+    def _note(self, job: Job) -> None:
+        parent = parent_of(job)
+        if parent is not None:
+            self._children.setdefault(parent, set()).add(job.id)
+            self._parents = frozenset(self._children)
+
+    def _follow(self, runs: Sequence[Run], now: int) -> None:
+        """Leave runs at the jobs that the ends of some start, in the step that keeps these ends."""
+        ledger = self._runs
+        for run in self.starting(runs):
+            for started in followers(run, self.children((run.job_id,)), now, self._is_taken):
+                if started.ended:
+                    ledger.extend([started])
+                    ledger.claimed_until = max(ledger.claimed_until, started.nominal)
+                else:
+                    ledger.wait(started)
+
+    def _is_taken(self, job_id: str, instant: int) -> bool:
+        return any(first <= instant <= last for first, last, _ in self._runs.recorded(job_id, instant))
 
     # -- under the lock ------------------------------------------------------------------------------------------
 
@@ -435,6 +492,8 @@ class MemoryJobStore(BaseJobStore):
             self._look_back(stored, nominal)
         stored.version = abs(stored.version) + 1  # _push(), without the call
         self._queue(stored)
+        if BaseTrigger.some_chain:
+            self._note(stored)
         self._stale += 1
         if self._stale > _MOST_STALE:
             self._tidy()

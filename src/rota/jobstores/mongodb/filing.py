@@ -9,16 +9,21 @@ from contextlib import suppress
 
 from pymongo import ReplaceOne, UpdateMany, UpdateOne
 
+from ...clock import HELD
+from ...codec.options import spare_in
+from ...core.policy import Policy
 from ...core.states import ENDED, FAILURES, WAITING
-from ...errors import HeldRowsError
+from ...errors import HeldRowsError, StoreConflictError
+from ...triggers.base import BaseTrigger
 from .forms import GONE, KEPT, LISTS, ONLY_WAITS, entries_of, is_waiting, key_of, numbered
 from .jobs import release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from .chains import Chains
     from .server import Server
 
 #: How many jobs one question names.
@@ -29,28 +34,40 @@ class Filing:
     """Files the records of one store.
 
     :param server: where the documents are
+    :param chains: returns what writes what ends leave at other jobs
+    :param may_start_others: tells whether a job is known to start others
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(
+        self, server: Server, chains: Callable[[], Chains], may_start_others: Callable[[str], bool]
+    ) -> None:
         self._server = server
+        self._chains = chains
+        self._may_start_others = may_start_others
 
-    def file(self, ids: Sequence[str]) -> None:
+    def file(self, ids: Sequence[str], ask: bool = True) -> None:
         """File what has ended of some jobs, let jobs become due that waited for it, and forget what is over.
 
-        Where somebody holds a document, that is left to whoever looks for what is not filed.
-        """
-        with suppress(HeldRowsError):
-            self._file(ids)
+        What these ends leave at other jobs is written first. Where somebody holds a document, that is left to whoever looks for
+        what is not filed.
 
-    def _file(self, ids: Sequence[str]) -> None:
+        :param ask: whether to ask which jobs the ends start; False: only of jobs that are known to start others
+        """
+        with suppress(HeldRowsError, StoreConflictError):
+            left = self._file(ids, ask)
+            if left:  # records of what does not run
+                self._file(left, False)
+                self.settle(left)
+
+    def _file(self, ids: Sequence[str], ask: bool) -> list[str]:
+        """File what has ended; return the ids of the jobs at which that has left something."""
         jobs = self._server.jobs
+        read = {"pending": 1, "state": 1, KEPT: 1}
+        if BaseTrigger.some_chain and not ask:
+            read["options"] = 1
         with self._server.translated():
-            ready = list(
-                jobs.find(
-                    {"_id": {"$in": list(ids)}, "pending.0": {"$exists": True}},
-                    {"pending": 1, "state": 1, KEPT: 1},
-                )
-            )
+            ready = list(jobs.find({"_id": {"$in": list(ids)}, "pending.0": {"$exists": True}}, read))
+            left = self._left_by(ready, ask) if ask or BaseTrigger.some_chain else []
             files, pulls = [], []
             for document in ready:
                 id = document["_id"]
@@ -70,6 +87,35 @@ class Filing:
             idle = {"_id": {"$in": list(ids)}, "under_way": [], "pending": []}
             jobs.bulk_write([*pulls, *release(list(ids)), UpdateMany(idle, {"$unset": {"busy": 1}})])
             jobs.delete_many({**idle, **GONE})
+            if Policy.some_wait:
+                self._let_go_on(ids)
+        return left
+
+    def _let_go_on(self, ids: Sequence[str]) -> None:
+        """Make jobs due that wait for a place and not for the end of all of their runs (R6)."""
+        held = {"next_due": HELD, "under_way.0": {"$exists": True}}
+        found = self._server.jobs.find({"_id": {"$in": list(ids)}, **held}, {"options": 1})
+        free = [
+            UpdateOne(
+                {"_id": document["_id"], **held, f"under_way.{spare}": {"$exists": False}},
+                [{"$set": {"next_due": "$next_nominal"}}],
+            )
+            for document in found
+            if (spare := spare_in(document.get("options")))
+        ]
+        if free:
+            self._server.jobs.bulk_write(free, ordered=False)
+
+    def _left_by(self, ready: Sequence[Mapping[str, Any]], ask: bool) -> list[str]:
+        """Write what the ends in some documents leave at other jobs; return the ids of these jobs."""
+        ends = {}
+        for document in ready:
+            id = document["_id"]
+            entries = [entry for entry in entries_of(document, "pending") if not is_waiting(entry)]
+            known = ask or self._may_start_others(id) or '"chained"' in str(document.get("options"))
+            if known and entries and type(id) is str:
+                ends[id] = entries
+        return sorted(set(self._chains().follow(ends))) if ends else []
 
     def settle(self, ids: Sequence[str]) -> None:
         """Take note of jobs of which all unfinished runs wait, so that nobody looks for runs under way among them."""

@@ -9,6 +9,7 @@ of their times.
 from __future__ import annotations
 
 from ...codec.damaged import DAMAGED, EARLIEST, is_time, stands_for, text_instead
+from ...core.chains import parent_of
 from ...core.states import CLAIMED, ENDED, QUARANTINED, WAITING, set_job_state
 from ...errors import DeserializationError, JobValueError
 from ...texts import storable
@@ -54,7 +55,7 @@ JOB_SIZE = 12_000_000
 _NO_ROOM = 15_500_000
 
 #: What most jobs have not, and their documents neither.
-RARE = ("tags", "revision", "paused")
+RARE = ("tags", "revision", "paused", "parent")
 #: More than any revision comes to.
 _MOST_REVISION = 2**53
 
@@ -129,6 +130,9 @@ def values_of(job: Job, format: JobFormat) -> dict[str, Any]:
         values["revision"] = job.revision
     if job.paused is not None:
         values["paused"] = documents.whole(job.paused)
+    parent = parent_of(job)
+    if parent is not None:
+        values["parent"] = documents.whole(parent)
     if values["options"] != "{}" and job.tags:  # they are among the options, too
         values["tags"] = list(job.tags)
     return values

@@ -348,6 +348,6 @@ class Jobs:
 
 
 #: What a job that takes the place of one that is over does not have of it.
-_HISTORY = ("durations", "failures", "horizon", "parent", KEPT)
+_HISTORY = ("durations", "failures", "horizon", KEPT)
 #: The change that makes a job one that was removed, and has unfinished runs.
 REMOVAL: dict[str, Any] = {"$set": {"state": REMOVED, "next_due": None}, "$inc": {"version": 1}}

@@ -88,6 +88,9 @@ def _make_indexes(server: Server) -> None:
     server.jobs.create_index([("func", ASCENDING)])
     of_tagged = {"tags": {"$exists": True}}
     server.jobs.create_index([("tags", ASCENDING), ("_id", ASCENDING)], partialFilterExpression=of_tagged)
+    # Only jobs that are started by the ends of others have this one.
+    of_chains = {"parent": {"$exists": True}}
+    server.jobs.create_index([("parent", ASCENDING)], partialFilterExpression=of_chains)
     server.runs.create_index([("job_id", ASCENDING), newest])
     server.runs.create_index([("status", ASCENDING), newest])
     server.runs.create_index([newest])

@@ -30,9 +30,11 @@ def claim_of(decision: Decision, token: str) -> UpdateOne:
     condition: dict[str, Any] = {"_id": decision.job.id, "version": decision.version}  # R1
     changes = _moved(decision, token)
     pushes: dict[str, Any] = {}
+    if hasattr(decision, "waits_for_room"):  # R2: as many as may be are under way
+        condition[f"under_way.{decision.job.policy.limit - 1}"] = {"$exists": True}
     if decision.runs:
         # R2: fewer than the limit are under way if the list has no entry at the last place below it.
-        condition[f"under_way.{decision.job.policy.max_instances - 1}"] = {"$exists": False}
+        condition[f"under_way.{decision.job.policy.limit - 1}"] = {"$exists": False}
         pushes["under_way"] = {"$each": [{**entry_of(run), "claim": token} for run in decision.runs]}
     if decision.records:
         pushes["pending"] = {"$each": [{**entry_of(record), "claim": token} for record in decision.records]}
@@ -55,7 +57,7 @@ def superseding_claim_of(
     keys = {(run.nominal, run.attempt): run for run in decision.superseded}
     gone = [entry for entry in under_way if is_waiting(entry) and _key(entry) in keys]
     left = [entry for entry in under_way if entry not in gone]
-    if len(gone) < len(keys) or not may_claim(len(left), decision.job.policy.max_instances):
+    if len(gone) < len(keys) or not may_claim(len(left), decision.job.policy.limit):
         return None
     runs = [{**entry_of(run), "claim": token} for run in decision.runs]
     ends = [entry_of(run) for run in ended_copies(decision.superseded, now)]

@@ -132,7 +132,7 @@ class Runs:
             if decision.records or decision.state == ENDED or hasattr(decision, "superseded")
         ]
         if filed:
-            self._filing.file(filed)
+            self._filing.file(filed, ask=False)
         return won
 
     def _write(self, decisions: Sequence[Decision], token: str, now: int) -> int:
@@ -288,7 +288,7 @@ class Runs:
             with self._server.translated():
                 # Of these some may be refused: that is found out when they are tried again.
                 left = self._refused(runs, ends, ids)
-            self._filing.file(ids)
+            self._filing.file(ids, ask=False)
             if not left:
                 return []
             raise HeldRowsError(str(exc), left) from exc
@@ -298,7 +298,7 @@ class Runs:
             return self._finish(ended)
         with self._server.translated():
             refused = [] if matched == len(runs) else self._refused(runs, ends, ids)
-        self._filing.file(ids)
+        self._filing.file(ids, ask=False)
         return refused
 
     def _finish_counted(
@@ -319,7 +319,7 @@ class Runs:
             with self._server.translated():
                 matched = self._server.jobs.update_one(condition, together(change_of_end(run, end), more))
             if matched.matched_count:
-                self._filing.file([run.job_id])
+                self._filing.file([run.job_id], ask=False)
                 return ()
         raise StoreConflictError(
             f"Job {run.job_id!r} was changed by others {COUNTED_TRIES} times in a row, while the end of a run was written"

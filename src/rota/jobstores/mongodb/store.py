@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from ...core.durations import Durations
     from ...core.hours import HourCounts
     from ...core.nodes import Node
+    from ...core.openings import Cut
     from ...core.orders import Orders
     from ...core.plan import Decision
     from ...core.queries import Count, JobQuery, Part, RunQuery
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...job.handle import Job
     from .beside import Beside
+    from .chains import Chains
+    from .orders import NodeOrders
     from .search import Searching
     from .waiting import Waiting
 
@@ -86,6 +89,7 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
     """
 
     has_clock = True
+    starts_chains = True
     waits_for_sockets = True
     poll_interval = POLL_INTERVAL
 
@@ -112,7 +116,7 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
         self._jobs = Jobs(self._server, self._format, self._damage.quarantine)
         self._history = History(self._server, self._bounds)
         self._leases = Leases(self._server, self._identity)
-        self._filing = Filing(self._server)
+        self._filing = Filing(self._server, lambda: self._chains, self.may_start_others)
         self._runs = Runs(
             self._server, self._jobs, self._leases, self._damage, self._filing, self._history, self._bounds
         )
@@ -389,7 +393,7 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
         yield from self._history.prune(now, self.clock, self._beside.delete)
         yield from self._jobs.forget_ended()
         self._leases.prune(now)
-        self._waiting.forget(now)
+        self._orders.forget(now)
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
@@ -404,6 +408,24 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
     def measure_clock(self) -> int:
         """Ask the server for its time, which it tells in milliseconds; see the port."""
         return self._measure(self._server.time)
+
+    # -- chains --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _chains(self) -> Chains:
+        from .chains import Chains  # import time
+
+        return Chains(self._server, self._format, self._job_of)
+
+    def children(self, parents: Collection[str]) -> Sequence[Job]:
+        """Return the jobs that the ends of some jobs start, as they are stored."""
+        self._check_started()
+        return self._chains.children(parents)
+
+    def parents(self) -> Collection[str]:
+        """Return the ids of the jobs that start others."""
+        self._check_started()
+        return self._chains.parents()
 
     # -- searching, and what is kept beside ----------------------------------------------------------------------
 
@@ -509,10 +531,18 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
 
         return Waiting(self._server, self._format, self._filing, self._searching)
 
-    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
+    @cached_property
+    def _orders(self) -> NodeOrders:
+        from .orders import NodeOrders  # import time
+
+        return NodeOrders(self._server)
+
+    def open_runs(
+        self, runs: Sequence[Run], now: int, cuts: Sequence[Cut] = (), version: int | None = None
+    ) -> list[Run]:
         """Make runs wait that are asked for; see the port."""
         self._check_started()
-        return self._waiting.open_runs(runs, now)
+        return self._waiting.open_runs(runs, now, cuts, version)
 
     def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Make claimed runs wait, for any node; see the port."""
@@ -534,20 +564,22 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
         self._check_started()
         return self._waiting.next_waiting()
 
-    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+    def cancel_run(
+        self, job_id: str, nominal: int, reason: str, now: int, only_waiting: bool = False
+    ) -> Run | None:
         """Cancel a run; see the port."""
         self._check_started()
-        return self._waiting.cancel_run(job_id, nominal, reason, now)
+        return self._waiting.cancel_run(job_id, nominal, reason, now, only_waiting)
 
     def orders(self, node: str, now: int) -> Orders:
         """Return what others ask of a node."""
         self._check_started()
-        return self._waiting.orders(node, now)
+        return self._orders.of(node, now, self._waiting.next_waiting())
 
     @property
-    def _asked(self) -> Waiting:
+    def _asked(self) -> NodeOrders:
         self._check_started()
-        return self._waiting
+        return self._orders
 
     # -- helpers -------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Runs that wait in the MongoDB store, cancelling, and what nodes are asked.
+"""Runs that wait in the MongoDB store, and cancelling.
 
 Each step about a run is one conditional update of its job's document, as in the claim protocol. What may start is decided by
 :mod:`rota.core.waiting`; a key that a run was asked for with is taken before the run is opened.
@@ -14,15 +14,13 @@ from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
 from ...codec.damaged import DAMAGED, is_time, text_instead
-from ...core.details import cut
 from ...core.extras import extra_of, keeps_place
-from ...core.orders import LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request
-from ...core.states import CLAIMED, LOST, end
-from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, opened
+from ...core.openings import by_run
+from ...core.states import CLAIMED, LOST, WAITING, end
+from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
 from ...errors import DeserializationError, HeldRowsError
 from ...texts import storable
-from ...util import new_node_id
-from ..documents import mended_fields, run_of, whole
+from ..documents import mended_fields, run_of
 from .failures import counted, together
 from .forms import (
     KEPT,
@@ -38,7 +36,6 @@ from .forms import (
     time_of,
 )
 from .jobs import REMOVAL
-from .layout import SCHEMA_VERSION
 from .run_updates import fence_of
 
 TYPE_CHECKING = False
@@ -47,6 +44,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...codec.jobs import JobFormat
+    from ...core.openings import Cut
     from ...core.run import Run
     from ...job.handle import Job
     from .filing import Filing
@@ -61,7 +59,7 @@ TRIES = 20
 
 
 class Waiting:
-    """Opens, takes, gives back and cancels runs of one store, and keeps what nodes are asked.
+    """Opens, takes, gives back and cancels runs of one store.
 
     :param server: where the documents are
     :param format: how arguments of runs are written
@@ -77,18 +75,20 @@ class Waiting:
 
     # -- opening -------------------------------------------------------------------------------------------------
 
-    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
+    def open_runs(self, runs: Sequence[Run], now: int, cuts: Sequence[Cut], version: int | None) -> list[Run]:
         """Make runs wait; see the port."""
         found = []
+        together: dict[str, list[Run]] = {}
         for run in runs:
             key = extra_of(run).key
             if key is None:
-                if self._open(run, now):
-                    found.append(run)
+                together.setdefault(run.job_id, []).append(run)
             else:
                 known = self._open_by_key(run, key, now)
                 if known is not None:
                     found.append(known)
+        for job_id, some in together.items():
+            found += self._open(job_id, some, now, cuts, version)
         return found
 
     def _open_by_key(self, run: Run, key: str, now: int) -> Run | None:
@@ -109,7 +109,7 @@ class Waiting:
                 return known
             # Whoever has taken the key has not opened the run yet.
             run.nominal = run.last = int(nominal)
-        if self._open(run, now):
+        if self._open(run.job_id, [run], now):
             return run
         known = self._searching.get_run(run.job_id, run.nominal)
         if known is not None and extra_of(known).key == key:
@@ -118,66 +118,99 @@ class Waiting:
             self._server.keys.delete_one({"_id": place, "nominal": run.nominal})
         return None
 
-    def _open(self, run: Run, now: int) -> bool:
-        """Make a run wait if its time has no record that has not ended (R4); return whether that was done."""
-        extra = extra_of(run)
-        opened(run, now if extra.not_before is None else extra.not_before)
-        self._format.extra_text(run)
-        self._format.sign(run)
-        entry = entry_of(run)
-        jobs, key = self._server.jobs, key_of(run.job_id, run.nominal)
+    def _open(
+        self,
+        job_id: str,
+        runs: Sequence[Run],
+        now: int,
+        cuts: Sequence[Cut] = (),
+        version: int | None = None,
+    ) -> list[Run]:
+        """Make runs of a job wait whose times have no record that has not ended (R4), in one step; return those that do."""
+        for run in runs:
+            extra = extra_of(run)
+            opened(run, now if extra.not_before is None else extra.not_before)
+            self._format.extra_text(run)
+            self._format.sign(run)
+        cut_of = by_run(cuts, runs) if cuts else {}
+        keys = {run.nominal for run in runs} | {cut.found.nominal for cut in cut_of.values()}
         for _ in range(TRIES):
             with self._server.translated():
-                document = jobs.find_one({"_id": run.job_id})
-                if document is None or document.get("state") == REMOVED:
-                    return False
-                if document.get("state") in OVER and "not_before" not in document and KEPT not in document:
-                    return False
-                same = [
-                    entry
+                document = self._server.jobs.find_one({"_id": job_id})
+                if document is None or _is_gone(document):
+                    return []
+                if version is not None and document.get("version") != version:  # R1
+                    return []
+                unfinished: dict[Any, Any] = {
+                    entry.get("nominal"): entry.get("status")
                     for name in LISTS
                     for entry in entries_of(document, name)
-                    if entry.get("nominal") == run.nominal
-                ]
-                if same:
-                    if same[0].get("status") in (CLAIMED, run.status):
-                        return False
-                    self._filing.file([run.job_id])  # it has ended
-                    continue
-                filed = self._server.runs.find_one({"_id": key}, {"attempt": 1})
-                if filed is not None and run.attempt == 0 and extra.key is not None:
-                    return False  # the run of this key has ended already
-                # A record that is written after this look comes with a new version of its job.
-                condition = {"_id": run.job_id, "version": document.get("version")}
-                change = {
-                    "$push": {"pending": entry},
-                    "$min": {"not_before": extra.not_before},
-                    "$inc": {"version": 1},
-                    **({} if document.get("busy") else {"$set": {"busy": True}}),
                 }
-                if jobs.update_one(condition, change).matched_count:
-                    if filed is not None:  # it would be found beside the one that waits
-                        self._server.runs.delete_one({"_id": key, "attempt": filed.get("attempt")})
-                    self._filing.settle([run.job_id])
-                    return True
-        return False
+                if any(status not in (CLAIMED, WAITING) for key, status in unfinished.items() if key in keys):
+                    self._filing.file([job_id])  # it has ended
+                    continue
+                filed = self._filed(job_id, keys)
+                free = [run for run in runs if _is_free(run, filed, unfinished, cut_of)]
+                if not free or self._push(document, free, cut_of, filed, now):
+                    return free
+        return []
+
+    def _push(
+        self,
+        document: Mapping[str, Any],
+        runs: Sequence[Run],
+        cut_of: Mapping[tuple[str, int], Cut],
+        filed: Mapping[Any, Mapping[str, Any]],
+        now: int,
+    ) -> bool:
+        """Put runs that wait into the document of their job, and what is left of their cuts; return False if others changed it."""
+        job_id = document["_id"]
+        its_cuts = {id(cut): cut for run in runs if (cut := _cut_of(cut_of, run)) is not None}
+        pieces = [piece for cut in its_cuts.values() for piece in cut.left]
+        # A record that is written after this look comes with a new version of its job.
+        condition = {"_id": job_id, "version": document.get("version")}
+        busy = bool(pieces) and document.get("busy") is not True
+        change = {
+            "$push": {"pending": {"$each": [entry_of(run) for run in (*runs, *pieces)]}},
+            "$min": {"not_before": min(extra_of(run).not_before or now for run in runs)},
+            "$inc": {"version": 1},
+            **({"$set": {"busy": True}} if busy or not document.get("busy") else {}),
+        }
+        if not self._server.jobs.update_one(condition, change).matched_count:
+            return False
+        for run in runs:  # it would be found beside the one that waits
+            record = filed.get(run.nominal)
+            if record is not None:
+                key = key_of(job_id, run.nominal)
+                self._server.runs.delete_one({"_id": key, "attempt": record.get("attempt")})
+        if pieces:
+            self._filing.file([job_id])
+        self._filing.settle([job_id])
+        return True
+
+    def _filed(self, job_id: str, keys: Iterable[int]) -> dict[Any, Mapping[str, Any]]:
+        """Return what is filed of some nominal times of a job."""
+        of = {"_id": {"$in": [key_of(job_id, key) for key in sorted(keys)]}}
+        fields = {"nominal": 1, "status": 1, "attempt": 1, "last": 1, "count": 1}
+        return {record.get("nominal"): record for record in self._server.runs.find(of, fields)}
 
     # -- giving back ---------------------------------------------------------------------------------------------
 
     def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
-        """Make claimed runs wait; return those that were refused (R5)."""
+        """Make claimed runs wait; return those that were refused (R5), or that somebody has asked to stop."""
         refused = []
         for run in runs:
-            fence, twin = fence_of(run), copy(run)
+            fence, twin = {"$elemMatch": {**fence_of(run)["$elemMatch"], "cancel": None}}, copy(run)
             twin.extra = copy(extra_of(run))
             given_back(twin, twin.extra.not_before or now)
             self._format.extra_text(twin)
             if self._wait(twin, fence):
                 given_back(run, extra_of(run).not_before or now)
             else:
+                is_asked(run, self._searching.get_run(run.job_id, run.nominal))
                 refused.append(run)
         ids = sorted({run.job_id for run in runs})
-        self._filing.file(ids)
+        self._filing.file(ids, ask=False)
         self._filing.settle(ids)
         return refused
 
@@ -333,7 +366,9 @@ class Waiting:
 
     # -- cancelling ----------------------------------------------------------------------------------------------
 
-    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+    def cancel_run(
+        self, job_id: str, nominal: int, reason: str, now: int, only_waiting: bool = False
+    ) -> Run | None:
         """Cancel a run; see the port."""
         for _ in range(TRIES):
             with self._server.translated():
@@ -354,7 +389,7 @@ class Waiting:
                     self._file([run])
                     self._filing.settle([job_id])
                     break
-            elif self._ask_to_stop(job_id, found[0], reason):
+            elif only_waiting or self._ask_to_stop(job_id, found[0], reason):
                 break
         return self._searching.get_run(job_id, nominal)
 
@@ -400,59 +435,30 @@ class Waiting:
                     return ended
         return None
 
-    # -- nodes ---------------------------------------------------------------------------------------------------
 
-    def orders(self, node: str, now: int) -> Orders:
-        """Return what others ask of a node; see the port."""
-        asked = {"$elemMatch": {"owner": node, "cancel": {"$type": "string"}}}
-        unanswered = {"node": node, "at": {"$gt": now - REQUESTS_KEPT}, "answer": {"$exists": False}}
-        cancels, requests = [], []
-        with self._server.translated():
-            lease = self._server.nodes.find_one({"_id": node}, {"draining": 1}) or {}
-            marks = self._server.meta.find_one({"_id": "schema"}, {"version": 1}) or {}
-            for document in self._server.jobs.find({"busy": True, "under_way": asked}, {"under_way": 1}):
-                for entry in entries_of(document, "under_way"):
-                    cancel = entry.get("cancel")
-                    if entry.get("owner") == node and type(cancel) is str and is_time(entry.get("nominal")):
-                        cancels.append((document["_id"], int(entry["nominal"]), cancel))
-            for document in self._server.requests.find(unanswered):
-                id, nominal = document.get("job_id"), document.get("nominal")
-                about = (id, int(nominal)) if type(id) is str and is_time(nominal) else None
-                requests.append(Request(document["_id"], text_instead(document.get("kind")), about))
-        version = marks.get("version")
-        outdated = isinstance(version, int) and version > SCHEMA_VERSION
-        return Orders(is_time(lease.get("draining")), cancels, requests, self.next_waiting(), outdated)
+def _is_gone(document: Mapping[str, Any]) -> bool:
+    """Whether a job is not there any more, but for the ends of its runs."""
+    state = document.get("state")
+    return state == REMOVED or (state in OVER and "not_before" not in document and KEPT not in document)
 
-    def drain(self, node: str, draining: bool, now: int) -> bool:
-        """Have a node claim nothing more, or claim again; return False if there is no such node."""
-        change = {"$set": {"draining": now}} if draining else {"$unset": {"draining": ""}}
-        with self._server.translated():
-            return bool(self._server.nodes.update_one({"_id": node}, change).matched_count)
 
-    def request(self, node: str, kind: str, now: int, subject: tuple[str, int] | None) -> str:
-        """Keep a request; see the port."""
-        about = {} if subject is None else {"job_id": subject[0], "nominal": subject[1]}
-        id: str = new_node_id()
-        with self._server.translated():
-            self._server.requests.insert_one({"_id": id, "node": node, "kind": kind, "at": now, **about})
-        return id
+def _cut_of(cut_of: Mapping[tuple[str, int], Cut], run: Run) -> Cut | None:
+    return cut_of.get((run.job_id, run.nominal))
 
-    def answer(self, id: str, text: str, now: int) -> None:
-        """Keep an answer; see the port."""
-        asked = {"_id": id, "at": {"$gt": now - REQUESTS_KEPT}}
-        with self._server.translated():
-            answer = whole(cut(text, LONGEST_ANSWER))
-            self._server.requests.update_one(asked, {"$set": {"answer": answer}})
 
-    def answer_to(self, id: str, now: int) -> str | None:
-        """Return an answer; see the port."""
-        with self._server.translated():
-            found = self._server.requests.find_one({"_id": id, "at": {"$gt": now - REQUESTS_KEPT}}) or {}
-        answer = found.get("answer")
-        return answer if type(answer) is str else None
-
-    def forget(self, now: int) -> None:
-        """Delete keys and requests that are of no use any more."""
-        with self._server.translated():
-            self._server.keys.delete_many({"at": {"$not": {"$gt": now - KEY_HOLDS}}})
-            self._server.requests.delete_many({"at": {"$not": {"$gt": now - REQUESTS_KEPT}}})
+def _is_free(
+    run: Run,
+    filed: Mapping[Any, Mapping[str, Any]],
+    unfinished: Mapping[Any, Any],
+    cut_of: Mapping[tuple[str, int], Cut],
+) -> bool:
+    """Whether a run may be opened: its time has no record that has not ended (R4), and that of its cut is as it was looked at."""
+    if run.nominal in unfinished:
+        return False
+    cut = _cut_of(cut_of, run)
+    if cut is None:
+        return run.nominal not in filed or run.attempt > 0
+    get = filed.get(cut.found.nominal, {}).get
+    return cut.found.nominal not in unfinished and cut.seen == tuple(
+        map(get, ("status", "attempt", "last", "count"))
+    )

@@ -18,7 +18,7 @@ from ...core.nodes import text_of as text_of_node
 from ...core.states import QUARANTINED
 from ...core.waiting import KEY_HOLDS
 from ..retention import NODES_KEPT
-from .forms import is_id, kept_text, number_of, owned, padded, revision_of, time_of_score
+from .forms import is_id, kept_text, number_of, owned, padded, revision_of, tags_of, time_of_score
 from .server import texts
 
 TYPE_CHECKING = False
@@ -222,7 +222,7 @@ class Beside:
         wrong = [
             text
             for tag, job_id in found
-            if (job := jobs.get(job_id)) is None or (job.state != QUARANTINED and tag not in job.tags)
+            if (job := jobs.get(job_id)) is None or (job.state != QUARANTINED and tag not in tags_of((job,)))
             for text in (tag, job_id, states.get(job_id, ""))
         ]
         if wrong:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ...core.pauses import count_ends
 from ...errors import StoreConflictError
+from ...triggers.base import BaseTrigger
 from .forms import fence_of, padded, record_of, spec_of, state_of
 
 TYPE_CHECKING = False
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ...codec.jobs import JobFormat
     from ...core.run import Run
     from ...job.handle import Job
+    from .chains import Chains
 
 #: How often the end of a run is tried against others' changes of its job.
 TRIES = 100
@@ -29,14 +31,20 @@ class Failures:
     :param run: carries out a script with some fields
     :param jobs_of: makes jobs of an answer
     :param format: how the parts of a job are written
+    :param chains: returns what tells what ends leave at other jobs
     """
 
     def __init__(
-        self, run: Callable[..., Any], jobs_of: Callable[[str], list[Job]], format: JobFormat
+        self,
+        run: Callable[..., Any],
+        jobs_of: Callable[[str], list[Job]],
+        format: JobFormat,
+        chains: Callable[[], Chains],
     ) -> None:
         self._run = run
         self._jobs_of = jobs_of
         self._format = format
+        self._chains = chains
 
     def finish(self, run: Run, now: int) -> bool:
         """Write how a run ended; return False if that is refused (R5)."""
@@ -48,8 +56,8 @@ class Failures:
                 jobs[0].running -= 1
             fields = self.counted(jobs[0], [run], now) if jobs else ("", "")
             if not fields[0]:
-                return bool(self._run("finish", *record) == "1")
-            answer = self._run("finish_counted", *record, found.split("\0")[2], *fields)
+                return bool(self._send(run, now, "finish", record) == "1")
+            answer = self._send(run, now, "finish_counted", (*record, found.split("\0")[2], *fields))
             if answer != "1" and hasattr(run, "pauses"):
                 del run.pauses
             if answer != "changed":
@@ -57,6 +65,12 @@ class Failures:
         raise StoreConflictError(
             f"Job {run.job_id!r} was changed by others {TRIES} times in a row, while the end of a run was written"
         )
+
+    def _send(self, run: Run, now: int, script: str, fields: Sequence[str]) -> Any:
+        """Carry out a script that writes the end of a run, with what that leaves at other jobs."""
+        chains = self._chains()
+        starting = chains.starting([run]) if BaseTrigger.some_chain else ()
+        return chains.send(starting, now, lambda beside: self._run(script, *fields, beside=beside))
 
     def counted(self, job: Job, runs: Sequence[Run], now: int) -> tuple[str, str]:
         """Return spec and rest of a job as they are after the ends of some runs; nothing if these do not change it.

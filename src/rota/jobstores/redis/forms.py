@@ -12,6 +12,7 @@ from ...clock import HELD
 from ...codec.damaged import DAMAGED, LATEST, NO_VERSION, is_time, text_instead
 from ...codec.results import text_of_result, value_of
 from ...codec.values import raw
+from ...core.chains import parent_of
 from ...core.run import is_plain
 from ...core.states import ACTIVE, CLAIMED, LOST, MANUAL, QUARANTINED, end, set_job_state
 from ...errors import DeserializationError
@@ -67,8 +68,18 @@ def revision_of(spec: str) -> int:
 
 
 def tags_of(jobs: Iterable[Job]) -> list[str]:
-    """Return tag and id of each tag of some jobs, in turn."""
-    return [text for job in jobs if job.tags for tag in job.tags for text in (tag, job.id)]
+    """Return tag and id of each tag of some jobs, in turn; the job that starts one counts as a tag of it (:func:`tag_after`)."""
+    found: list[str] = []
+    for job in jobs:
+        parent = parent_of(job)
+        for tag in (*job.tags, tag_after(parent)) if parent is not None else job.tags:
+            found += (tag, job.id)
+    return found
+
+
+def tag_after(parent: str) -> str:
+    """Return by what jobs are found that the ends of a job start; no tag of a user begins so."""
+    return f"\x01{parent}"
 
 
 def state_of(state: str, nominal: int | None, due: int | None, executor: str, error: str | None) -> str:

@@ -173,15 +173,22 @@ class Jobs:
         job.version = int(answer)
         return True
 
-    def remove(self, job_id: str, clock: Callable[[], int]) -> list[Run] | None:
+    def remove(
+        self,
+        job_id: str,
+        clock: Callable[[], int],
+        send: Callable[[int, Callable[[Sequence[str]], Any]], Any],
+    ) -> list[Run] | None:
         """Delete a job; return its waiting runs, which are cancelled. What counts its unfinished runs stays until they have ended.
 
         :param clock: tells the current instant
+        :param send: carries out the step with what the ends of the waiting runs leave at other jobs, at an instant
         :raises JobLookupError: if there is none
         """
         answer = self._run("remove", job_id)
         if answer == "waiting":
-            answer = self._run("remove", job_id, str(clock()))
+            now = clock()
+            answer = send(now, lambda beside: self._run("remove", job_id, str(now), beside=beside))
         if answer == 0:
             raise JobLookupError(job_id)
         return None if answer == 1 else _runs_of(answer)

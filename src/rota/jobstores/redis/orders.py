@@ -1,12 +1,14 @@
 """What others ask of nodes in the Redis store: to cancel runs, to claim nothing more, to answer questions.
 
-It changes no run; the steps, which are atomic, are in ``scripts/``: orders.lua, drain.lua, request.lua, answer.lua.
+It changes no run; the steps, which are atomic, are in ``scripts/``: orders.lua, drain.lua, request.lua, answer.lua,
+keep_backfill.lua.
 """
 
 from __future__ import annotations
 
+from ...clock import LAST_SHOWN
 from ...core.details import cut
-from ...core.orders import LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request
+from ...core.orders import LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request, backfill_id
 from ...util import new_node_id
 from .forms import kept_text, number_of, time_of_score
 from .layout import SCHEMA_VERSION
@@ -32,8 +34,13 @@ class OrderBook:
 
     def of(self, node: str, now: int) -> Orders:
         """Return what is asked of a node."""
-        draining, version, first, count, *found = texts(self._run("orders", node, _since(now)))
-        cancels, asked = found[: 2 * int(count)], found[2 * int(count) :]
+        draining, version, first, count, several, *found = texts(self._run("orders", node, _since(now)))
+        end = 2 * int(count)
+        cancels, kept, asked = (
+            found[:end],
+            found[end : end + 2 * int(several)],
+            found[end + 2 * int(several) :],
+        )
         return Orders(
             bool(draining),
             [_cancel(key, reason) for key, reason in zip(cancels[::2], cancels[1::2], strict=True)],
@@ -43,7 +50,18 @@ class OrderBook:
             ],
             time_of_score(first) if first else None,
             version.isdecimal() and int(version) > SCHEMA_VERSION,
+            dict(zip(kept[::2], kept[1::2], strict=True)),
         )
+
+    def backfills(self, now: int) -> dict[str, str]:
+        """Return what is left of backfills, by the ids of their jobs."""
+        kept = texts(self._run("backfills", _since(now)))
+        return dict(zip(kept[::2], kept[1::2], strict=True))
+
+    def keep_backfill(self, job_id: str, text: str | None, before: str | None, now: int) -> bool:
+        """Keep what is left of the backfill of a job, if that is still as it was looked at."""
+        fields = backfill_id(job_id), _since(now), job_id, str(LAST_SHOWN), text or "", before or ""
+        return bool(self._run("keep_backfill", *fields) == "1")
 
     def drain(self, node: str, draining: bool, now: int) -> bool:
         """Have a node claim nothing more, or claim again; return False if there is no such node."""

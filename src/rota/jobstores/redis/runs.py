@@ -5,9 +5,11 @@ It decides nothing; the steps, which are atomic, are in ``scripts/``: claim.lua,
 
 from __future__ import annotations
 
+from functools import partial
 from operator import attrgetter
 from os import urandom
 
+from ...core.chains import ends_among
 from ...core.orphans import by_job
 from ...core.pauses import counting
 from ...core.policy import Policy
@@ -16,6 +18,7 @@ from ...core.states import CLAIMED, WAITING
 from ...core.transitions import marked, moved
 from ...core.tries import end_superseded, ended_copies
 from ...errors import DeserializationError, StoreConflictError, StoreError
+from ...triggers.base import BaseTrigger
 from ..documents import check_times
 from ..identity import RESTORED, Changed
 from .forms import fence, fence_of, lost_run, padded, record_of, run_of_text, state_of, time_of, triples
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from ...job.handle import Job
     from ..identity import Identity
     from ..retention import Retention
+    from .chains import Chains
     from .failures import Failures
     from .history import History
 
@@ -93,6 +97,7 @@ class Runs:
     :param bounds: counts records
     :param identity: what is known of the store that is open
     :param failures: counts ends of runs
+    :param chains: returns what tells what ends leave at other jobs
     """
 
     def __init__(
@@ -102,12 +107,17 @@ class Runs:
         bounds: Retention,
         identity: Identity,
         failures: Failures,
+        chains: Callable[[], Chains],
     ) -> None:
         self._run = run
         self._history = history
         self._bounds = bounds
         self._identity = identity
         self._failures = failures
+        self._chains = chains
+
+    def _sent(self, script: str, fields: Sequence[str], beside: Sequence[str]) -> Any:
+        return self._run(script, *fields, beside=beside)
 
     # -- claim ---------------------------------------------------------------------------------------------------
 
@@ -125,7 +135,8 @@ class Runs:
             # Ranges are looked at once: a run by hand, which is no time of the schedule, may stay inside one.
             ranges = _ranges_of(decisions) if not tried else ["0"]
             known = str(identity.renewals(node)), str(identity.until(node))
-            answer = self._run("claim", node, str(now), token(), *known, *ranges, *_claim_of(decisions, now))
+            fields = node, str(now), token(), *known, *ranges, *_claim_of(decisions, now)
+            answer = self._chains().send(_given_up(decisions, now), now, partial(self._sent, "claim", fields))
             if not answer.startswith("="):  # nothing, if there was nothing to decide
                 break
             self._leave_out_recorded(decisions, {int(place) for place in answer[1:].split(",")})
@@ -162,6 +173,7 @@ class Runs:
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Write how runs ended; return those whose end is refused (R5)."""
         refused: list[Run] = []
+        chains = self._chains()
         if Policy.some_pause and (counted := counting(runs)):
             counted.sort(key=lambda run: run.finished_at or now)
             refused += [run for run in counted if not self._failures.finish(run, now)]
@@ -171,7 +183,8 @@ class Runs:
             fields: list[str] = []
             for run in part:
                 fields += (run.job_id, padded(run.nominal), run.status, fence_of(run), record_of(run))
-            answer = self._run("finish", *fields)
+            starting = chains.starting(part) if BaseTrigger.some_chain else ()
+            answer = chains.send(starting, now, partial(self._sent, "finish", fields))
             refused += [run for run, bit in zip(part, answer, strict=True) if bit == "0"]
         return refused
 
@@ -227,12 +240,14 @@ class Runs:
         fields: list[str] = []
         for job_id, runs in of_job.items():
             counted, job = ("", ""), jobs.get(job_id)
-            if job is not None and Policy.some_pause and (ended := [run for run in runs if run.ended]):
+            if job is not None and Policy.some_pause and (over := [run for run in runs if run.ended]):
                 left = job.copy()
-                left.running -= len(ended)
-                counted = self._failures.counted(left, ended, now)
+                left.running -= len(over)
+                counted = self._failures.counted(left, over, now)
             fields += orphans.expected(job_id, runs, *counted)
-        answer = self._run("take", node, token(), str(now), *fields)
+        sent = node, token(), str(now), *fields
+        ended = [run for run in changed if run.ended]
+        answer = self._chains().send(ended, now, partial(self._sent, "take", sent))
         return [run for runs, bit in zip(of_job.values(), answer, strict=True) if bit == "1" for run in runs]
 
 
@@ -259,7 +274,7 @@ def _claim_of(decisions: Sequence[Decision], now: int) -> list[str]:
             job.id,
             str(decision.version),
             str(len(runs)),
-            str(job.policy.max_instances),
+            str(-job.policy.limit if hasattr(decision, "waits_for_room") else job.policy.limit),
             state_of(state, decision.next_nominal, due, executor, decision.error),
             executor,
             time_of(state, due),
@@ -275,6 +290,14 @@ def _claim_of(decisions: Sequence[Decision], now: int) -> list[str]:
                 record_of(run),
             )
     return fields
+
+
+def _given_up(decisions: Sequence[Decision], now: int) -> list[Run]:
+    """Return the ends that decisions write: of retries that they supersede, and of what the store had forgotten."""
+    if not BaseTrigger.some_chain:
+        return []
+    superseded = [run for each in decisions for run in ended_copies(getattr(each, "superseded", ()), now)]
+    return superseded + ends_among(decisions)
 
 
 def token() -> str:

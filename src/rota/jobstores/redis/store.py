@@ -13,6 +13,7 @@ from ...codec.jobs import JobFormat
 from ...codec.unrestored import can_run
 from ...compat.absent import only_read
 from ...core.orphans import Search
+from ...core.states import WAITING
 from ...errors import MissingExtraError, StoreError
 from ...util import maybe_ref
 from ..asked_nodes import AsksNodes
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from ...core.durations import Durations
     from ...core.hours import HourCounts
     from ...core.nodes import Node
+    from ...core.openings import Cut
     from ...core.orders import Orders
     from ...core.plan import Decision
     from ...core.queries import Count, JobQuery, Part, RunQuery
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...job.handle import Job
     from .beside import Beside
+    from .chains import Chains
     from .orders import OrderBook
     from .search import Searches
     from .waiting import Waiting
@@ -88,6 +91,7 @@ class RedisJobStore(AsksNodes, DurableJobStore):
 
     has_clock = True
     waits_for_sockets = True
+    starts_chains = True
 
     def __init__(
         self,
@@ -112,8 +116,10 @@ class RedisJobStore(AsksNodes, DurableJobStore):
         self._keys = Keys(jobs_key, run_times_key, self._server.db)
         self._jobs = Jobs(self._run, self._format, lambda: (self._scheduler, self._alias))
         self._history = History(self._run, self._bounds, lambda: self._beside)
-        self._failures = Failures(self._run, self._jobs.of, self._format)
-        self._runs = Runs(self._run, self._history, self._bounds, self._identity, self._failures)
+        self._failures = Failures(self._run, self._jobs.of, self._format, lambda: self._chains)
+        self._runs = Runs(
+            self._run, self._history, self._bounds, self._identity, self._failures, lambda: self._chains
+        )
         self._leases = Leases(self._run, self._identity)
         self._damage = Damage(self._run, self._runs)
         #: the executors whose jobs were asked for last
@@ -162,7 +168,7 @@ class RedisJobStore(AsksNodes, DurableJobStore):
 
     def before_fork(self) -> None:
         """Import what calls import late: a child would wait for ever for a thread of its parent that does so."""
-        from . import beside, orders, search, waiting  # noqa: F401  # import time
+        from . import beside, chains, orders, search, waiting  # noqa: F401  # import time
 
     def forked(self) -> None:
         """Forget the parent's thread; redis-py opens connections of its own in a child."""
@@ -247,7 +253,17 @@ class RedisJobStore(AsksNodes, DurableJobStore):
 
         :raises JobLookupError: if there is none
         """
-        return self._jobs.remove(job_id, self.now)
+
+        def send(now: int, step: Callable[[Sequence[str]], Any]) -> Any:
+            from ...core.queries import RunQuery  # import time
+            from ...core.waiting import JOB_REMOVED, cancelled
+
+            waiting = self.find_runs(RunQuery(job_ids=job_id, statuses=WAITING), 1000).items
+            for run in waiting:
+                cancelled(run, JOB_REMOVED, now)
+            return self._chains.send(waiting, now, step)
+
+        return self._jobs.remove(job_id, self.now, send)
 
     def remove_all_jobs(self) -> Sequence[Run] | None:
         """Delete all jobs; return their waiting runs, which are cancelled. Their records stay."""
@@ -378,7 +394,13 @@ class RedisJobStore(AsksNodes, DurableJobStore):
     def _waiting(self) -> Waiting:
         from .waiting import Waiting  # import time
 
-        return Waiting(self._run, self._jobs.of, self._format, self._failures)
+        return Waiting(self._run, self._jobs.of, self._format, self._failures, lambda: self._chains)
+
+    @cached_property
+    def _chains(self) -> Chains:
+        from .chains import Chains  # import time
+
+        return Chains(self._run, self._jobs.of, self._format, self.starting)
 
     @cached_property
     def _orders(self) -> OrderBook:
@@ -452,9 +474,11 @@ class RedisJobStore(AsksNodes, DurableJobStore):
 
     # -- what is asked of runs and nodes -------------------------------------------------------------------------
 
-    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
+    def open_runs(
+        self, runs: Sequence[Run], now: int, cuts: Sequence[Cut] = (), version: int | None = None
+    ) -> list[Run]:
         """Make runs wait that are asked for: new ones, and such as have ended; see the port."""
-        return self._waiting.open(runs, now)
+        return self._waiting.open(runs, now, cuts, version)
 
     def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Make claimed runs wait, for any node; return those that were refused (R5)."""
@@ -468,9 +492,19 @@ class RedisJobStore(AsksNodes, DurableJobStore):
         """Return the earliest time at which a waiting run may start, None if none waits."""
         return self._waiting.next()
 
-    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+    def cancel_run(
+        self, job_id: str, nominal: int, reason: str, now: int, only_waiting: bool = False
+    ) -> Run | None:
         """Cancel a run: one that waits ends at once, of one that is under way its node is told."""
-        return self._waiting.cancel(job_id, nominal, reason, now)
+        return self._waiting.cancel(job_id, nominal, reason, now, only_waiting)
+
+    def children(self, parents: Collection[str]) -> Sequence[Job]:
+        """Return the jobs that the ends of some jobs start, as they are stored."""
+        return self._chains.children(parents)
+
+    def parents(self) -> Collection[str]:
+        """Return the ids of the jobs that start others, and of some that did."""
+        return self._chains.parents()
 
     def orders(self, node: str, now: int) -> Orders:
         """Return what others ask of a node."""

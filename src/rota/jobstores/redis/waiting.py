@@ -7,11 +7,14 @@ waiting.lua, start.lua, cancel.lua.
 from __future__ import annotations
 
 from copy import copy
+from functools import partial
 
 from ...core.extras import extra_of, keeps_place
+from ...core.openings import by_run
+from ...core.plan import GROUP_LIMIT
 from ...core.policy import Policy
 from ...core.states import CLAIMED, WAITING
-from ...core.waiting import KEY_HOLDS, Taking, cancelled, given_back, opened
+from ...core.waiting import KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
 from ...errors import DeserializationError, StoreConflictError
 from ...texts import storable
 from .forms import fence_of, is_id, lost_run, padded, quoted, record_of, run_of_text, time_of_score
@@ -24,8 +27,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...codec.jobs import JobFormat
+    from ...core.openings import Cut
     from ...core.run import Run
     from ...job.handle import Job
+    from .chains import Chains
     from .failures import Failures
 
     #: document, class and time of a waiting run as they were found
@@ -44,6 +49,7 @@ class Waiting:
     :param jobs_of: makes jobs of an answer
     :param format: how the arguments of a run are written, and whether it is trusted
     :param failures: counts ends of runs
+    :param chains: returns what tells what ends leave at other jobs
     """
 
     def __init__(
@@ -52,17 +58,26 @@ class Waiting:
         jobs_of: Callable[[str], list[Job]],
         format: JobFormat,
         failures: Failures,
+        chains: Callable[[], Chains],
     ) -> None:
         self._run = run
         self._jobs_of = jobs_of
         self._format = format
         self._failures = failures
+        self._chains = chains
+
+    def _sent(self, script: str, fields: Sequence[str], beside: Sequence[str]) -> Any:
+        return self._run(script, *fields, beside=beside)
 
     # -- opening and giving back ---------------------------------------------------------------------------------
 
-    def open(self, runs: Sequence[Run], now: int) -> list[Run]:
+    def open(
+        self, runs: Sequence[Run], now: int, cuts: Sequence[Cut] = (), version: int | None = None
+    ) -> list[Run]:
         """Make runs wait that are asked for; return those that do, and those that were found by their keys."""
-        fields = [str(now), str(KEY_HOLDS)]
+        fields = [str(now), str(KEY_HOLDS), "" if version is None else str(version)]
+        cut_of = by_run(cuts, runs) if cuts else {}
+        numbers = {id(cut): str(number) for number, cut in enumerate(cuts, 1)}
         asked = [run for run in runs if is_id(run.job_id)]
         for run in asked:
             extra = extra_of(run)
@@ -71,15 +86,19 @@ class Waiting:
             self._format.sign(run)
             head = f'{{"status":"{WAITING}","attempt":{run.attempt}'
             key = storable(extra.key) or ""
-            fields += (run.job_id, padded(run.nominal), key, str(run.attempt), record_of(run)[len(head) :])
+            its_cut = cut_of.get((run.job_id, run.nominal))
+            number = "" if its_cut is None else numbers[id(its_cut)]
+            rest = record_of(run)[len(head) :]
+            fields += (run.job_id, padded(run.nominal), key, str(run.attempt), number, rest)
         if not asked:
             return []
-        answer = texts(self._run("open", *fields))
+        beside = [field for cut in cuts for field in _fields_of(cut)]
+        answer = texts(self._run("open", *fields, beside=beside))
         found = zip(asked, answer[::2], answer[1::2], strict=True)
         return [run_of_text(run.job_id, nominal, document) for run, nominal, document in found if nominal]
 
     def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
-        """Make claimed runs wait; return those that were refused (R5)."""
+        """Make claimed runs wait; return those that were refused (R5), or that somebody has asked to stop."""
         fields: list[str] = []
         for run in runs:
             twin = copy(run)
@@ -93,7 +112,15 @@ class Waiting:
                 given_back(run, extra_of(run).not_before or now)
             else:
                 refused.append(run)
+                if bit == "2":
+                    self._hear(run, now)
         return refused
+
+    def _hear(self, run: Run, now: int) -> None:
+        """Let a run know why somebody has asked it to stop."""
+        answer = texts(self._run("get_run", run.job_id, padded(run.nominal)))
+        if answer:
+            is_asked(run, _run_or_lost(run.job_id, run.nominal, answer[0], now))
 
     # -- taking --------------------------------------------------------------------------------------------------
 
@@ -105,7 +132,7 @@ class Waiting:
         for _ in range(STEPS):
             if taking.full:
                 break
-            fields = node, str(now), *place, str(JOBS_AT_ONCE), str(RUNS_OF_EACH)
+            fields = node, str(now), *place, str(JOBS_AT_ONCE), str(RUNS_OF_EACH), str(GROUP_LIMIT)
             time, job_id, runs, jobs = texts(self._run("waiting", *fields))
             changed += self._take_some(taking, runs, jobs, node, now)
             place = time, job_id
@@ -137,13 +164,14 @@ class Waiting:
         if not of_job:
             return []
         fields = [node, token(), str(now)]
+        ended = [run for some in of_job.values() for run, _, _ in some if run.ended]
         for job_id, some in of_job.items():
-            ended = [(run, as_found[1]) for run, as_found, _ in some if run.ended]
-            counted = self._counted(by_id.get(job_id), ended, running.get(job_id, 0), now)
+            over = [(run, as_found[1]) for run, as_found, _ in some if run.ended]
+            counted = self._counted(by_id.get(job_id), over, running.get(job_id, 0), now)
             fields += (job_id, states.get(job_id, ""), str(len(some)), *counted)
             for run, as_found, record in some:
                 fields += (padded(run.nominal), *as_found, run.status, record)
-        answer = self._run("start", *fields)
+        answer = self._chains().send(ended, now, partial(self._sent, "start", fields))
         changed: list[Run] = []
         for some, bit in zip(of_job.values(), answer, strict=True):
             for run, _, _ in some:
@@ -188,7 +216,9 @@ class Waiting:
 
     # -- cancelling ----------------------------------------------------------------------------------------------
 
-    def cancel(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+    def cancel(
+        self, job_id: str, nominal: int, reason: str, now: int, only_waiting: bool = False
+    ) -> Run | None:
         """Cancel a run; return its record as it is now, None if there is none."""
         said = storable(reason) or ""
         for _ in range(TRIES):
@@ -200,7 +230,11 @@ class Waiting:
             if run.status == WAITING:
                 cancelled(run, said, now)
                 after = record_of(run)
-            document = self._run("cancel", job_id, padded(nominal), said, quoted(said), before, after)
+            elif only_waiting:
+                return run
+            fields = job_id, padded(nominal), said, quoted(said), before, after
+            ended = (run,) if after else ()
+            document = self._chains().send(ended, now, partial(self._sent, "cancel", fields))
             if document is None:
                 return None
             if document != "changed":
@@ -208,6 +242,17 @@ class Waiting:
         raise StoreConflictError(
             f"The run of job {job_id!r} was changed by others {TRIES} times in a row; try again"
         )
+
+
+def _fields_of(cut: Cut) -> list[str]:
+    """Return a cut as the script open.lua takes it."""
+    status, attempt, last, count = cut.seen
+    fields = [cut.found.job_id, padded(cut.found.nominal), status, str(attempt), str(last), str(count)]
+    return [
+        *fields,
+        str(len(cut.left)),
+        *(part for piece in cut.left for part in (padded(piece.nominal), record_of(piece))),
+    ]
 
 
 def _run_or_lost(job_id: str, nominal: int, document: str, now: int) -> Run:

@@ -7,23 +7,28 @@ from __future__ import annotations
 
 from functools import cached_property, partial
 
+from sqlalchemy.exc import IntegrityError
+
 from ...core.extras import extra_of
 from ...core.waiting import given_back
 from ...errors import HeldRowsError
+from ..chaining import StartsChains
 from ..requests import TakesRequests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Any
 
     from sqlalchemy import Connection
 
     from ...codec.jobs import JobFormat
+    from ...core.openings import Cut
     from ...core.orders import Orders
     from ...core.run import Run
     from ...job.handle import Job
     from ..identity import Identity
+    from .chains import Chains
     from .jobs import Jobs
     from .layout import Tables
     from .leases import Nodes
@@ -34,8 +39,10 @@ if TYPE_CHECKING:
     from .wakeups import Wakeups
 
 
-class AskedTables(TakesRequests):
+class AskedTables(TakesRequests, StartsChains):
     """The tables of one store as somebody may ask something of them."""
+
+    starts_chains = True
 
     _identity: Identity
     _transactions: Transactions
@@ -47,6 +54,17 @@ class AskedTables(TakesRequests):
     _job_of: Callable[[Any], Job]
     _wakeups: Wakeups
     now: Callable[[], int]
+
+    @cached_property
+    def _chains(self) -> Chains:
+        from .chains import Chains  # import time
+
+        return Chains(self._tables, self._jobs, self._runs, self._format, self._wakeups, self._job_of)
+
+    def _follow_in(self, conn: Connection, runs: Sequence[Run], now: int) -> None:
+        """Write what the ends of runs leave at other jobs, in the transaction that writes these."""
+        if runs:
+            self._chains.follow(conn, runs, now)
 
     @cached_property
     def _waiting(self) -> Waiting:
@@ -62,11 +80,13 @@ class AskedTables(TakesRequests):
 
     # -- runs that wait ------------------------------------------------------------------------------------------
 
-    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
+    def open_runs(
+        self, runs: Sequence[Run], now: int, cuts: Sequence[Cut] = (), version: int | None = None
+    ) -> list[Run]:
         """Make runs wait that are asked for; see the port."""
 
         def work(conn: Connection) -> list[Run]:
-            found = self._waiting.open(conn, runs, now)
+            found = self._waiting.open(conn, runs, now, cuts, version)
             times = [run.extra.not_before for run in found if not run.ended and hasattr(run, "extra")]
             self._wakeups.tell_if_soon(conn, min((time for time in times if time is not None), default=None))
             return found
@@ -108,11 +128,13 @@ class AskedTables(TakesRequests):
         """Return the earliest time at which a waiting run may start, None if none waits."""
         return self._transactions.read(self._waiting.next)
 
-    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+    def cancel_run(
+        self, job_id: str, nominal: int, reason: str, now: int, only_waiting: bool = False
+    ) -> Run | None:
         """Cancel a run; see the port. The other nodes are told, as one of them may have it."""
 
         def work(conn: Connection) -> Run | None:
-            run = self._waiting.cancel(conn, job_id, nominal, reason, now)
+            run = self._waiting.cancel(conn, job_id, nominal, reason, now, only_waiting)
             if run is not None and not run.ended:
                 self._wakeups.tell(conn)
             return run
@@ -130,6 +152,37 @@ class AskedTables(TakesRequests):
         ended = self._waiting.cancel_all(conn, self.now())
         self._jobs.remove_all(conn)
         return ended
+
+    # -- what is left of a backfill ------------------------------------------------------------------------------
+
+    def backfills(self) -> dict[str, str]:
+        """Return what is left of backfills, by the ids of their jobs."""
+        return self._transactions.read(self._orders.backfills)
+
+    def keep_backfill(self, job_id: str, text: str | None, before: str | None) -> bool:
+        """Keep what is left of the backfill of a job, if that is still as it was looked at; see the port."""
+
+        def work(conn: Connection) -> bool:
+            kept = self._orders.keep_backfill(conn, job_id, text, before)
+            self._wakeups.tell(conn)
+            return kept
+
+        try:
+            kept = self._transactions.write(work)
+        except IntegrityError:  # somebody else was faster
+            return False
+        self._wakeups.wake()
+        return kept
+
+    # -- chains --------------------------------------------------------------------------------------------------
+
+    def children(self, parents: Collection[str]) -> Sequence[Job]:
+        """Return the jobs that the ends of some jobs start, as they are stored."""
+        return self._transactions.read(partial(self._chains.children, parents=parents))
+
+    def parents(self) -> Collection[str]:
+        """Return the ids of the jobs that start others."""
+        return self._transactions.read(self._chains.parents)
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 

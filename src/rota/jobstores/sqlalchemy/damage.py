@@ -18,7 +18,7 @@ from .job_statements import has_place, has_waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from sqlalchemy import Connection
@@ -35,13 +35,19 @@ _DISTINCT = 50
 
 
 class Damage:
-    """Looks through the tables of one store for damage."""
+    """Looks through the tables of one store for damage.
 
-    def __init__(self, tables: Tables, rows: Jobs) -> None:
+    :param follow: writes what the ends of runs leave at other jobs
+    """
+
+    def __init__(
+        self, tables: Tables, rows: Jobs, follow: Callable[[Connection, Sequence[Run], int], None]
+    ) -> None:
         self._database = tables.database
         self._jobs = tables.jobs
         self._runs = tables.runs
         self._rows = rows
+        self._follow = follow
 
     def steps(
         self, transactions: Transactions, job_of: Callable[[Any], Job], now: int
@@ -116,6 +122,7 @@ class Damage:
             values = {"status": LOST, "reason": run.reason, "finished": now, "not_before": None}
             if conn.execute(self._runs.update().where(*as_found).values(values)).rowcount:
                 ended.append(run)
+        self._follow(conn, ended, now)
         return ended
 
     # -- counters ------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from random import getrandbits
 from ...clock import HELD
 from ...codec.damaged import DAMAGED, is_sound_run, mended_run, text_instead
 from ...codec.results import text_of_result, value_of
+from ...core.chains import parent_of
 from ...core.run import Run
 from ...core.states import CLAIMED, ENDED, MANUAL, QUARANTINED
 from ...errors import JobValueError
@@ -42,6 +43,8 @@ NEW = ("id", *PARTS, "next_nominal", "next_due", "version", "state", "error", "c
 KEPT = "over"
 #: the columns of what only some jobs have, and which statements for other jobs do not name
 MARKS = ("revision", "paused")
+#: the same with the job whose ends of runs start it, which is only written: the trigger says it as well
+WRITTEN_MARKS = (*MARKS, "parent")
 #: returns the version of a new row
 version_of_new = itemgetter(NEW.index("version"))
 #: the columns of a run that was just claimed; the others are written with its end
@@ -122,12 +125,12 @@ def stored_states(states: Collection[str]) -> list[str]:
 
 def is_marked(job: Job) -> bool:
     """Whether a job has something that others do not have, and that is written by statements of its own."""
-    return bool(job.tags or job.revision or job.paused is not None)
+    return bool(job.tags or job.revision or job.paused is not None or parent_of(job) is not None)
 
 
 def marks_of(job: Job) -> dict[str, Any]:
-    """Return the values of the columns MARKS."""
-    return {"revision": job.revision or None, "paused": storable(job.paused)}
+    """Return the values of the columns WRITTEN_MARKS."""
+    return {"revision": job.revision or None, "paused": storable(job.paused), "parent": parent_of(job)}
 
 
 def healed(row: Row, format: JobFormat, home: Home) -> Job | None:

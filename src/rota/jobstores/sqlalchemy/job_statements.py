@@ -12,7 +12,7 @@ from sqlalchemy import and_, bindparam, case, exists, func, not_, or_, select
 from ...clock import HELD
 from ...core.states import ACTIVE, CLAIMED, ENDED, QUARANTINED, WAITING
 from ..base import COUNTED
-from .forms import KEPT, MARKS, NEW, PARTS
+from .forms import KEPT, MARKS, NEW, PARTS, WRITTEN_MARKS
 from .prepared import Prepared
 
 TYPE_CHECKING = False
@@ -99,10 +99,10 @@ class JobStatements:
         update = jobs.update().where(c.id == bindparam("b_id")).values(changes)
         # R1, for the change of a job by its user.
         self.save = update.where(c.version == bindparam("b_version"))
-        marks: dict[str, Any] = {name: bindparam(name) for name in MARKS}
+        marks: dict[str, Any] = {name: bindparam(name) for name in WRITTEN_MARKS}
         self.save_marked = self.save.values(marks)
         self.mark = jobs.update().where(c.id == bindparam("b_id")).values(marks)
-        nothing = dict.fromkeys(("durations", "failures", "horizon", "parent", *MARKS))
+        nothing = dict.fromkeys(("durations", "failures", "horizon", *WRITTEN_MARKS))
         self.revive = update.values(created=bindparam("created"), **nothing)
         self.revive = self.revive.where(c.state.in_((ENDED, KEPT)))
         self.delete = jobs.delete().where(c.id == bindparam("b_id"), c.state != ENDED, not_(self.waits))

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from ...clock import HELD
 from ...codec.damaged import text_instead, version_of
+from ...core.chains import parent_of
 from ...core.states import ENDED, QUARANTINED
 from ...errors import JobLookupError
 from ..base import ALIASES
@@ -186,7 +187,8 @@ class Jobs:
         state = stored_state(values["state"], stored.state == KEPT)
         row = {**values, "state": state, "b_id": job.id, "b_version": stored.version, "version": found + 1}
         save = self._sql.save
-        if job.revision or job.paused is not None or (stored.revision, stored.paused) != (None, None):
+        is_marked = job.revision or job.paused is not None or (stored.revision, stored.paused) != (None, None)
+        if is_marked or parent_of(job) is not None or _has_parent(stored.trigger_spec):
             save = self._sql.save_marked
             row |= marks_of(job)
         if not conn.execute(save, row).rowcount:
@@ -251,6 +253,11 @@ class Jobs:
 def _has_tags(options: Any) -> bool:
     """Whether the options of a job may name tags."""
     return type(options) is not str or '"tags"' in options
+
+
+def _has_parent(trigger: Any) -> bool:
+    """Whether the ends of another job's runs may start a job."""
+    return type(trigger) is not str or '"after"' in trigger
 
 
 def _texts(ids: Iterable[Any]) -> list[str]:

@@ -58,6 +58,8 @@ class Nodes:
         # A damaged count begins anew.
         count = case((table.c.renewals.between(0, MOST), table.c.renewals + 1), else_=1)
         self._renew = self._set.values(renewals=count)
+        #: the same if nobody has changed the lease since it was looked at
+        self._prolong = self._renew.where(table.c.lease_until == bindparam("b_before"))
 
     def is_alive(self, conn: Connection, node: str, now: int, identity: Identity) -> bool:
         """Whether the lease of a node is not over.
@@ -93,8 +95,14 @@ class Nodes:
             first = {"id": node, "lease_until": until, "started": now, "renewals": 1}
             conn.execute(self._table.insert(), first)
             return None, 1
-        conn.execute(self._renew, {"b_id": node, "lease_until": until, "started": now})
-        return is_time(before) and bool(before >= now), (renewals or 0) + 1 if is_known else 1
+        count = (renewals or 0) + 1 if is_known else 1
+        values = {"b_id": node, "lease_until": until, "started": now}
+        ran = is_time(before) and bool(before >= now)
+        # Somebody may have taken it for a lease of the future meanwhile, as the clock was set back: then it may have been over.
+        if ran and conn.execute(self._prolong, {**values, "b_before": before}).rowcount:
+            return True, count
+        conn.execute(self._renew, values)
+        return False, count
 
     def settle(self, conn: Connection, now: int, clock: Callable[[], int]) -> None:
         """Lock the leases that are over until the end of the transaction, so that nobody renews them meanwhile.

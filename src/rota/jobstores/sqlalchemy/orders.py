@@ -5,10 +5,11 @@ Each method is one step inside a transaction of the caller.
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 
+from ...clock import LAST_SHOWN
 from ...core.details import cut
-from ...core.orders import LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request
+from ...core.orders import ANY_NODE, BACKFILL, LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request, backfill_id
 from ...core.states import CLAIMED
 from ...core.waiting import KEY_HOLDS
 from ...util import new_node_id
@@ -17,6 +18,9 @@ from .layout import SCHEMA_VERSION, VERSION_KEY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
     from sqlalchemy import Connection
 
     from .layout import Tables
@@ -37,9 +41,10 @@ class NodeOrders:
         cancels = select(runs.job_id, runs.nominal, runs.cancel).where(
             runs.status == CLAIMED, runs.owner == node, runs.cancel.is_not(None)
         )
-        requests = select(asked.id, asked.kind, asked.job_id, asked.nominal).where(
-            asked.node == node, asked.answer.is_(None), asked.at > now - REQUESTS_KEPT
-        )
+        mine = and_(asked.node == node, asked.answer.is_(None), asked.at > now - REQUESTS_KEPT)
+        columns = (asked.id, asked.node, asked.kind, asked.job_id, asked.nominal, asked.answer)
+        requests = select(*columns).where(or_(mine, asked.node == ANY_NODE))
+        found = conn.execute(requests).all()
         return Orders(
             draining is not None,
             [
@@ -49,11 +54,35 @@ class NodeOrders:
             ],
             [
                 Request(str(id), str(kind), None if job_id is None else (job_id, nominal))
-                for id, kind, job_id, nominal in conn.execute(requests)
+                for id, asked_node, kind, job_id, nominal, _ in found
+                if asked_node != ANY_NODE
             ],
             self._waiting.next(conn),
             self._is_outdated(conn),
+            _backfills((row.job_id, row.answer) for row in found if row.node == ANY_NODE),
         )
+
+    def backfills(self, conn: Connection) -> dict[str, str]:
+        """Return what is left of backfills, by the ids of their jobs."""
+        asked = self._tables.requests.c
+        rows = conn.execute(select(asked.job_id, asked.answer).where(asked.node == ANY_NODE))
+        return _backfills((row.job_id, row.answer) for row in rows)
+
+    def keep_backfill(self, conn: Connection, job_id: str, text: str | None, before: str | None) -> bool:
+        """Keep what is left of the backfill of a job, if that is still as it was looked at."""
+        requests, id = self._tables.requests, backfill_id(job_id)
+        mine = requests.c.id == id
+        found = conn.scalar(select(requests.c.answer).where(mine).with_for_update())
+        if (None if found is None else str(found)) != before:
+            return False
+        if text is None:
+            conn.execute(requests.delete().where(mine))
+        elif before is None:
+            values = {"id": id, "node": ANY_NODE, "kind": BACKFILL, "job_id": job_id, "at": LAST_SHOWN}
+            conn.execute(requests.insert().values(answer=text, **values))
+        else:
+            conn.execute(requests.update().where(mine).values(answer=text))
+        return True
 
     def _is_outdated(self, conn: Connection) -> bool:
         """Whether the tables have a newer version than this code knows."""
@@ -103,3 +132,7 @@ class NodeOrders:
         requests, keys = self._tables.requests, self._tables.keys
         conn.execute(requests.delete().where(requests.c.at <= now - REQUESTS_KEPT))
         conn.execute(keys.delete().where(keys.c.at <= now - KEY_HOLDS))
+
+
+def _backfills(rows: Iterable[tuple[Any, Any]]) -> dict[str, str]:
+    return {job_id: str(text) for job_id, text in rows if type(job_id) is str and text is not None}

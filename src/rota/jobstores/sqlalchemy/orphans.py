@@ -73,9 +73,7 @@ class Orphans:
 
     def recount_busy(self, conn: Connection, jobs: Mapping[str, Job], orphaned: Mapping[str, int]) -> None:
         """Check the counters of jobs that seem to have no room for their orphaned runs (R2)."""
-        busy = [
-            id for id, job in jobs.items() if not 0 <= job.running - orphaned[id] < job.policy.max_instances
-        ]
+        busy = [id for id, job in jobs.items() if not 0 <= job.running - orphaned[id] < job.policy.limit]
         for id, running in self._jobs.recount(conn, busy, wait=False).items() if busy else ():
             jobs[id].running = running
 
@@ -113,6 +111,7 @@ class Orphans:
         self._runs.release(conn, counts, now, failed=not_ended_well(ended))
         if Policy.some_pause:
             self._runs.count_ends(conn, ended, now)
+        self._runs.follow(conn, ended, now)
         linked(found)
         return found
 

@@ -40,6 +40,7 @@ class RunStatements:
         self._claims(tables)
         self._ends()
         self._counters(tables)
+        self._ended_jobs()
         self._orphans()
 
     def _claims(self, tables: Tables) -> None:
@@ -146,6 +147,19 @@ class RunStatements:
             alike=("b_less",),
         )
         self.release_held = Prepared(partial(_release, jobs, held=True), "b_id", "b_less", writes_out=False)
+        self.look_held = select(c.id, c.options).where(
+            tables.database.is_one_of(c.id), c.next_due == HELD, c.running > 0
+        )
+        #: makes jobs due, after that, that wait for a place and not for all of their runs
+        self.release_room = Prepared(
+            lambda value: (
+                jobs.update()
+                .where(c.id == value("b_id"), c.next_due == HELD, c.running <= value("b_spare"))
+                .values(next_due=c.next_nominal)
+            ),
+            "b_id",
+            "b_spare",
+        )
         #: locks jobs and reads them, to count how their runs have ended
         self.look_whole = select(*tables.once(JobStatements).all_columns).with_for_update()
         self.look_whole = self.look_whole.where(c.id.in_(bindparam("ids", expanding=True)))
@@ -155,7 +169,10 @@ class RunStatements:
         }
         counted |= {"version": c.version + 1, "updated": bindparam("b_updated")}
         self.count_ends = jobs.update().where(c.id == bindparam("b_id")).values(counted)
+
+    def _ended_jobs(self) -> None:
         # R6: a job whose schedule is over goes with its last run.
+        jobs, c = self._jobs, self._jobs.c
         waits = has_waiting(jobs, self._runs)
         over = (c.state == ENDED, c.running <= 0, not_(waits))
         self.delete_over = jobs.delete().where(*over)

@@ -12,12 +12,15 @@ from sqlalchemy import select
 
 from ...clock import HELD
 from ...codec.damaged import MOST, count_of, is_damaged, version_of
+from ...codec.options import spare_in
+from ...core.chains import ends_among
 from ...core.pauses import count_ends, counting
 from ...core.policy import Policy
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, END_STATES, ENDED
-from ...core.transitions import marked, may_claim, not_ended_well
+from ...core.transitions import is_allowed, marked, not_ended_well
 from ...texts import storable
+from ...triggers.base import BaseTrigger
 from .databases.base import BATCH
 from .forms import (
     ENDS,
@@ -37,7 +40,7 @@ from .run_statements import RunStatements
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Any
 
     from sqlalchemy import ColumnElement, Connection, Dialect
@@ -64,6 +67,9 @@ class Runs:
         self._database = tables.database
         self._jobs = jobs
         self.sql = tables.once(RunStatements)
+        #: writes what the ends of runs leave at other jobs, and tells which of these may leave something
+        self.follow: Callable[[Connection, Sequence[Run], int], None]
+        self.starting: Callable[[Sequence[Run]], list[Run]]
 
     def warm_up(self, dialect: Dialect) -> None:
         """Compile the statements that every run needs, so that the first runs do not wait for it."""
@@ -93,6 +99,7 @@ class Runs:
             return []
         if not careful and not _supersede(decisions) and self._move_all(conn, decisions, now):
             self.insert(conn, [run for decision in decisions for run in marked(decision, node, now)])
+            self._follow_recorded(conn, decisions, now)
             return [(decision, decision.job.running + len(decision.runs)) for decision in decisions]
         won = []
         moves: list[tuple[Any, ...]] = []
@@ -116,7 +123,14 @@ class Runs:
         if drops and self.sql.drop.run(conn, drops) != len(drops):
             self.sql.move.run(conn, ended)  # those stay of which runs wait
         self.insert(conn, records)
+        self._follow_recorded(conn, [decision for decision, _ in won], now)
         return won
+
+    def _follow_recorded(self, conn: Connection, decisions: Sequence[Decision], now: int) -> None:
+        """Write what ends among the records of claims leave at other jobs."""
+        ended = ends_among(decisions)
+        if ended:
+            self.follow(conn, ended, now)
 
     def _move_all(self, conn: Connection, decisions: Sequence[Decision], now: int) -> bool:
         """Move all jobs without reading them first (R1, R2 and R3 in one statement), which is right most of the time.
@@ -129,9 +143,9 @@ class Runs:
         rows = []
         for decision in decisions:
             job, more = decision.job, len(decision.runs)
-            if decision.state == ENDED and not more:
-                return False  # whether such a job goes depends on its counter
-            most = job.policy.max_instances - 1 if more else HELD
+            if not more and (decision.state == ENDED or hasattr(decision, "waits_for_room")):
+                return False  # whether such a job goes, or waits, depends on its counter
+            most = job.policy.limit - 1 if more else HELD
             following = (decision.next_nominal, decision.next_due, decision.version + 1, more)  # R3
             rows.append(
                 (*following, decision.state, storable(decision.error), now, job.id, decision.version, most)
@@ -171,7 +185,7 @@ class Runs:
             if running is None:
                 running = self._jobs.recount(conn, [id]).get(id, 0)
             gone = getattr(decision, "superseded", ())
-            if decision.runs and not may_claim(running - len(gone), decision.job.policy.max_instances):  # R2
+            if not is_allowed(decision, running - len(gone)):  # R2
                 continue  # the planner looks at it again
             if gone and not self._end_superseded(conn, id, gone, now):  # R4
                 continue
@@ -195,6 +209,8 @@ class Runs:
         end_superseded(runs, now)
         rows = [(run.status, run.reason, now, job_id, run.nominal, run.attempt) for run in runs]
         self.sql.supersede.run(conn, rows)
+        if BaseTrigger.some_chain:
+            self.follow(conn, runs, now)
         return True
 
     def _ids_of(self, conn: Connection, decisions: Sequence[Decision]) -> list[Any]:
@@ -251,19 +267,19 @@ class Runs:
         :raises OptimisticWriteFailed: if that has to be expected
         """
         refused: list[Run] = []
-        written: list[Run] = []
+        written: Sequence[Run] = runs
         if not careful:
             self._finish_all(conn, runs)
-            written += runs
-            ended = Counter([run.job_id for run in runs])
         else:
-            ended = Counter()
+            written = []
             for run in runs:
                 if self.sql.finish.run(conn, [end_of(run)]) or self._finish_damaged(conn, run):
-                    ended[run.job_id] += 1
                     written.append(run)
                 elif not self._is_recorded(conn, run):
                     refused.append(run)
+        if BaseTrigger.some_chain and (starting := self.starting(written)):
+            self.follow(conn, starting, now)
+        ended = Counter([run.job_id for run in written])
         over = all(run.job is not None and run.job.state == ENDED for run in runs)
         due = self.release(conn, ended, now, over, not_ended_well(written))
         if Policy.some_pause:
@@ -336,6 +352,20 @@ class Runs:
         """
         if not ended:
             return False
+        is_due = self._count_down(conn, ended, now, over, failed)
+        return (Policy.some_wait and self._let_go_on(conn, ended)) or is_due
+
+    def _let_go_on(self, conn: Connection, ids: Collection[str]) -> bool:
+        """Make jobs due that wait for a place and not for the end of all of their runs (R6); return whether there is one."""
+        held: dict[str, int] = {}
+        for some in self._database.in_parameters(sorted(ids)):
+            rows = conn.execute(self.sql.look_held, {"ids": some}).all()
+            held.update((id, spare) for id, options in rows if (spare := spare_in(options)))
+        return bool(held and self.sql.release_room.run(conn, sorted(held.items())))
+
+    def _count_down(
+        self, conn: Connection, ended: Mapping[str, int], now: int, over: bool, failed: Collection[str]
+    ) -> bool:
         rows = sorted(ended.items())
         if over and not failed and self.sql.delete_ended.run(conn, rows) == len(rows):
             return False

@@ -120,9 +120,10 @@ class SQLAlchemyJobStore(HousekeptTables):
         self._wakeups = Wakeups(server, tables.jobs.fullname, self._is_soon)
         self._jobs = Jobs(tables)
         self._runs = Runs(tables, self._jobs, format)
+        self._runs.follow, self._runs.starting = self._follow_in, self.starting
         self._nodes = tables.once(Nodes)
         self._history = tables.once(History)
-        self._damage = Damage(tables, self._jobs)
+        self._damage = Damage(tables, self._jobs, self._follow_in)
         self._job_writes = JobWrites(self._transactions, self._jobs, format, self._wakeups)
         self._run_writes = RunWrites(
             self._transactions,
@@ -188,7 +189,7 @@ class SQLAlchemyJobStore(HousekeptTables):
 
     def before_fork(self) -> None:
         """Load what some calls load late, so that a forked copy does not find it half loaded."""
-        from . import beside, counts, job_search, orders, run_search, waiting  # noqa: F401  # import time
+        from . import beside, chains, counts, job_search, orders, run_search, waiting  # noqa: F401  # import time
 
         super().before_fork()
 

@@ -13,10 +13,11 @@ from operator import attrgetter
 from sqlalchemy import and_, bindparam, func, or_, select
 
 from ...core.extras import extra_of, keeps_place
+from ...core.openings import by_run
 from ...core.policy import Policy
 from ...core.states import CLAIMED, ENDED, WAITING
 from ...core.transitions import not_ended_well
-from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, opened
+from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
 from ...errors import JobLookupError
 from .databases.base import BATCH
 from .forms import EXTRA, KEPT, RECORD, extra_of_run, row_of, run_of
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from ...codec.jobs import JobFormat
+    from ...core.openings import Cut
     from ...core.run import Run
     from ...job.handle import Job
     from .forms import Row
@@ -70,29 +72,69 @@ class Waiting:
         written: dict[str, Any] = {name: bindparam(name) for name in (*RECORD[2:], *EXTRA)}
         change = self._table.update().where(*fence).values(written)
         self._from_waiting = change.where(c.status == WAITING)
-        self._from_claimed = change.where(c.status == CLAIMED, c.owner == bindparam("b_owner"))
+        # What somebody has asked to stop does not wait for another try.
+        self._from_claimed = change.where(
+            c.status == CLAIMED, c.owner == bindparam("b_owner"), c.cancel.is_(None)
+        )
         self._again = change.where(c.status == bindparam("b_status"))
 
     # -- opening -------------------------------------------------------------------------------------------------
 
-    def open(self, conn: Connection, runs: Sequence[Run], now: int) -> list[Run]:
+    def open(
+        self, conn: Connection, runs: Sequence[Run], now: int, cuts: Sequence[Cut], version: int | None
+    ) -> list[Run]:
         """Make runs wait that are asked for; see the port."""
         rows = self._locked(conn, {run.job_id for run in runs})
-        known = {row.id for row in rows}
+        known = {row.id for row in rows if version is None or row.version == version}  # R1
+        cut_of = by_run(cuts, runs) if cuts else {}
+        of_cut: dict[int, list[Run]] = {}
         found: list[Run] = []
         for run in runs:
             if run.job_id not in known:
+                continue
+            its_cut = cut_of.get((run.job_id, run.nominal))
+            if its_cut is not None:
+                of_cut.setdefault(id(its_cut), []).append(run)
                 continue
             extra = extra_of(run)
             waiting = self._of_key(conn, run.job_id, extra.key, now) or self._opened(conn, run, now)
             if waiting is not None:
                 found.append(waiting)
+        split: set[str] = set()
+        for cut in cuts:
+            some = self._cut(conn, cut, of_cut.get(id(cut), ()), now)
+            split |= {run.job_id for run in some}
+            found += some
+        if split:  # who has read the records before may have missed a piece (R1)
+            jobs = self._tables.jobs
+            raised = jobs.update().where(jobs.c.id.in_(sorted(split)))
+            conn.execute(raised.values(version=jobs.c.version + 1))
         kept = [(row.id,) for row in rows if row.state == KEPT]
         if kept and found:
             self._runs.sql.open_kept.run(conn, kept)
             # Of those that were refused, or that their keys found ended, nothing waits.
             self._runs.keep_ended(conn, [id for (id,) in kept])
         return found
+
+    def _cut(self, conn: Connection, cut: Cut, runs: Sequence[Run], now: int) -> list[Run]:
+        """Open runs in the place of a record, and write what is left of it; return them, none if it is not as it was."""
+        record = self._record(conn, cut.found.job_id, cut.found.nominal)
+        if not runs or record is None or not record.ended or not cut.is_same(record):
+            return []
+        opened_now = []
+        for run in runs:
+            twin = copy(run)  # the step may be repeated
+            twin.extra = copy(extra_of(run))
+            opened(twin, now if twin.extra.not_before is None else twin.extra.not_before)
+            self._format.extra_text(twin)
+            self._format.sign(twin)
+            opened_now.append(twin)
+        written = [*cut.left, *opened_now]
+        instead = next(each for each in written if each.nominal == record.nominal)
+        if not self._write(conn, self._again, instead, record.attempt, b_status=record.status):
+            return []  # it was forgotten at this moment
+        self._runs.insert(conn, [each for each in written if each is not instead])
+        return opened_now
 
     def _opened(self, conn: Connection, run: Run, now: int) -> Run | None:
         """Return a run that waits from now on, None if its time has a record that has not ended (R4)."""
@@ -104,14 +146,15 @@ class Waiting:
             self._format.extra_text(run)  # the arguments are texts from now on
             self._format.sign(run)
             self._runs.insert(conn, [run])
-        elif not record.ended:
+        elif not record.ended or run.attempt == 0:
             return None
         else:
             status, record.extra, run = record.status, extra, record
             opened(run, not_before)
             self._format.extra_text(run)
             self._format.sign(run)
-            self._write(conn, self._again, run, run.attempt, b_status=status)
+            if not self._write(conn, self._again, run, run.attempt, b_status=status):
+                return None  # it was forgotten at this moment
         if extra.key is not None:
             keys = self._tables.keys
             conn.execute(keys.delete().where(keys.c.job_id == run.job_id, keys.c.key == extra.key))
@@ -169,6 +212,7 @@ class Waiting:
         stored = {row.id: row for row in self._jobs.some(conn, ids - held)}
         jobs = {id: self._job_of(row) for id, row in stored.items()}
         running = Counter({id: job.running for id, job in jobs.items()})
+        free: Counter[str] = Counter()
         changed: list[Run] = []
         for run in map(run_of, rows):
             job, attempt = jobs.get(run.job_id), run.attempt
@@ -184,19 +228,24 @@ class Waiting:
             changed.append(run)
             if job is not None:
                 running[run.job_id] += (run.status == CLAIMED) - keeps
+                free[run.job_id] += keeps and run.ended
+        ended = [run for run in changed if run.ended]
+        self._runs.follow(conn, ended, now)
         for id, job in jobs.items():
-            self._count(conn, id, running[id] - job.running)
+            self._count(conn, id, running[id] - job.running + free[id])
         over = [id for id, job in jobs.items() if job.state == ENDED]
-        self._runs.keep_ended(conn, not_ended_well(run for run in changed if run.ended) & set(over))
+        failed = not_ended_well(ended) & set(over)
+        self._runs.release(conn, +free, now, failed=failed)
+        self._runs.keep_ended(conn, failed)
         self._drop_ended(conn, over)
         if Policy.some_pause:
-            self._runs.count_ends(conn, [run for run in changed if run.ended], now)
+            self._runs.count_ends(conn, ended, now)
         return changed
 
     # -- giving back ---------------------------------------------------------------------------------------------
 
     def give_back(self, conn: Connection, runs: Sequence[Run], now: int) -> list[Run]:
-        """Make claimed runs wait; return those that were refused (R5)."""
+        """Make claimed runs wait; return those that were refused (R5), or that somebody has asked to stop."""
         self._locked(conn, {run.job_id for run in runs})
         refused: list[Run] = []
         free: Counter[str] = Counter()
@@ -206,23 +255,18 @@ class Waiting:
             if self._write(conn, self._from_claimed, record, run.attempt, b_owner=run.owner):
                 if not keeps_place(extra_of(run)):
                     free[run.job_id] += 1
-            elif not self._is_given_back(conn, record):
+                continue
+            there = self._record(conn, run.job_id, run.nominal)
+            if is_asked(run, there) or not _is_given_back(record, there):
                 refused.append(run)
         self._runs.release(conn, free, now)
         return refused
 
-    def _is_given_back(self, conn: Connection, run: Run) -> bool:
-        """Whether the run waits as it was given back: the answer to the first try was lost."""
-        record = self._record(conn, run.job_id, run.nominal)
-        return (
-            record is not None
-            and (record.status, record.attempt) == (WAITING, run.attempt)
-            and extra_of(record).not_before == extra_of(run).not_before
-        )
-
     # -- cancelling ----------------------------------------------------------------------------------------------
 
-    def cancel(self, conn: Connection, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+    def cancel(
+        self, conn: Connection, job_id: str, nominal: int, reason: str, now: int, only_waiting: bool
+    ) -> Run | None:
         """Cancel a run; return its record, None if there is none.
 
         One that waits ends; of one that is under way the request is kept.
@@ -235,7 +279,7 @@ class Waiting:
         if run.status == WAITING:
             self._cancel(conn, run, reason, now)
             self._drop_ended(conn, [job_id])
-        elif extra.cancel is None:
+        elif extra.cancel is None and not only_waiting:
             c = self._table.c
             asked = self._table.update().where(
                 c.job_id == job_id, c.nominal == nominal, c.status == CLAIMED, c.cancel.is_(None)
@@ -247,7 +291,10 @@ class Waiting:
     def _cancel(self, conn: Connection, run: Run, reason: str, now: int) -> None:
         keeps = keeps_place(extra_of(run))
         cancelled(run, reason, now)
-        if self._write(conn, self._from_waiting, run, run.attempt) and keeps:
+        if not self._write(conn, self._from_waiting, run, run.attempt):
+            return
+        self._runs.follow(conn, [run], now)
+        if keeps:
             self._runs.release(conn, {run.job_id: 1}, now)
 
     def remove_job(self, conn: Connection, job_id: str, now: int) -> list[Run]:
@@ -261,6 +308,7 @@ class Waiting:
         ended = self._cancel_all(conn, self._of_job(conn, job_id), now)
         jobs = self._tables.jobs
         conn.execute(jobs.delete().where(jobs.c.id == job_id))
+        self._runs.follow(conn, ended, now)
         return ended
 
     def cancel_all(self, conn: Connection, now: int) -> list[Run]:
@@ -287,9 +335,9 @@ class Waiting:
     # -- rows ----------------------------------------------------------------------------------------------------
 
     def _locked(self, conn: Connection, ids: set[str]) -> Sequence[Any]:
-        """Lock the rows of jobs, and return their ids and states."""
+        """Lock the rows of jobs, and return their ids, states and versions."""
         jobs = self._tables.jobs.c
-        rows = select(jobs.id, jobs.state).where(jobs.id.in_(sorted(ids))).order_by(jobs.id)
+        rows = select(jobs.id, jobs.state, jobs.version).where(jobs.id.in_(sorted(ids))).order_by(jobs.id)
         return conn.execute(rows.with_for_update()).all()
 
     def _record(self, conn: Connection, job_id: str, nominal: Any) -> Run | None:
@@ -313,3 +361,12 @@ class Waiting:
         """Delete those of some jobs whose schedule is over and of which no run is left (R6)."""
         if ids:
             self._runs.sql.delete_ended.run(conn, [(id, 0) for id in sorted(ids)])
+
+
+def _is_given_back(run: Run, record: Run | None) -> bool:
+    """Whether a run waits as it was given back: the answer to the first try was lost."""
+    return (
+        record is not None
+        and (record.status, record.attempt) == (WAITING, run.attempt)
+        and extra_of(record).not_before == extra_of(run).not_before
+    )

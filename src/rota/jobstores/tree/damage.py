@@ -13,6 +13,7 @@ from ...core.extras import extra_of, keeps_place
 from ...core.states import CLAIMED, LOST, end
 from ...errors import DeserializationError
 from ...texts import shortened
+from ...triggers.base import BaseTrigger
 from ..documents import fields_of, mended_fields, run_of
 from ..retention import Pace
 from .forms import changes_of, doc_of, run_of_text, run_of_waiting
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...job.handle import Job
     from ...logs import GuardedLogger
+    from .chains import Chains
     from .forms import Doc
     from .jobs import Jobs
     from .port import Entry, Tree
@@ -59,11 +61,13 @@ class Damage:
 
     :param tree: the server
     :param jobs: reads the documents of jobs
+    :param chains: writes what ends leave at other jobs
     """
 
-    def __init__(self, tree: Tree, jobs: Jobs) -> None:
+    def __init__(self, tree: Tree, jobs: Jobs, chains: Chains) -> None:
         self._tree = tree
         self._jobs = jobs
+        self._chains = chains
         #: the name up to which jobs were looked at
         self._at = ""
 
@@ -178,16 +182,27 @@ class Damage:
                 run = lost(key[0], key[1], entry.value or "", now)
                 by_job.setdefault(key[0], []).append((name, entry, run))
         for job_id, group in by_job.items():
-            doc = docs[job_id]
-            changes = (
-                [] if doc is None or doc.unreadable is not None else changes_of(doc, doc.release(len(group)))
-            )
-            for _, entry, run in group:
-                changes.append(Change(active_key(job_id, run.nominal), None, entry.rev))
-                changes.append(Change(ended_key(job_id, run.nominal), damaged_record(run, entry.value or "")))
-            if self._tree.commit(changes):
-                runs += [run for _, _, run in group]
+            if not BaseTrigger.some_chain:
+                runs += self._end(docs[job_id], group, now)
+                continue
+            for each in group:  # an end may leave much at other jobs
+                runs += self._end(self._jobs.some([job_id])[job_id], [each], now)
         return runs
+
+    def _end(self, doc: Doc | None, group: Sequence[tuple[str, Entry, Run]], now: int) -> list[Run]:
+        """Write the ends of damaged runs of a job; return those that were written."""
+        runs = [run for _, _, run in group]
+        changes = (
+            []
+            if doc is None or doc.unreadable is not None
+            else changes_of(doc, doc.release(len(group), True))
+        )
+        for _, entry, run in group:
+            changes.append(Change(active_key(run.job_id, run.nominal), None, entry.rev))
+            changes.append(Change(ended_key(run.job_id, run.nominal), damaged_record(run, entry.value or "")))
+        if BaseTrigger.some_chain:
+            changes += self._chains.left_by(runs, now)[0]
+        return runs if self._tree.commit(changes) else []
 
     def _set_aside(self, name: str, entry: Entry, logger: GuardedLogger) -> None:
         """Move a key that is among those of claimed runs, and that no run can have, to the damaged keys."""

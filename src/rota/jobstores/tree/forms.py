@@ -11,6 +11,7 @@ from collections import Counter
 
 from ...clock import HELD
 from ...codec.damaged import DAMAGED, MOST, MOST_VERSION, NO_VERSION, STATES, is_time
+from ...codec.options import spare_in
 from ...core.extras import SCHEDULE, extra_of, keeps_place, tell, text_of
 from ...core.policy import Policy
 from ...core.states import ACTIVE, ENDED, MANUAL, QUARANTINED, WAITING, set_job_state
@@ -24,6 +25,7 @@ from .keys import (
     JOBS,
     active_of,
     cancel_key,
+    child_key,
     damaged_key,
     due_folder,
     due_name,
@@ -196,7 +198,10 @@ class Doc:
         is_over = new.running == 0 and new.waiting == 0 and not new.is_visible
         if is_over and not (failed and new.state == ENDED):
             return None
-        new.due = released(new.nominal, new.due, new.running)
+        if new.due == HELD:
+            new.due = released(
+                new.nominal, new.due, new.running, spare_in(new.parts[_PARTS.index("options")])
+            )
         return new
 
     def job(self, format: JobFormat, scheduler: Any, alias: str | None, healing: bool = False) -> Job:
@@ -329,7 +334,25 @@ def changes_of(old: Doc | None, new: Doc | None, absent: int | None = None) -> l
             changes.append(Change(before, None))
         if after is not None:
             changes.append(Change(after, ""))
+    if old is None or new is None or old.parts is not new.parts or new.state == REMOVED:
+        mine, theirs = parent_in(new), parent_in(old)
+        if theirs is not None and theirs != mine and old is not None:
+            changes.append(Change(child_key(theirs, old.id), None))
+        if mine is not None and theirs != mine and new is not None:
+            changes.append(Change(child_key(mine, new.id), ""))
     return changes
+
+
+def parent_in(doc: Doc | None) -> str | None:
+    """Return the id of the job of which ended runs start the one of a document, None: there is none."""
+    if doc is None or doc.unreadable is not None or doc.state == REMOVED or '"after"' not in doc.parts[3]:
+        return None
+    try:
+        spec = json.loads(doc.parts[3])
+        parent = spec["job_id"] if spec["type"] == "after" else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return parent if type(parent) is str and parent else None
 
 
 def quarantine(doc: Doc, reason: str) -> list[Change]:

@@ -272,9 +272,17 @@ class Jobs:
                 return True
         raise StoreConflictError(f"Job {job.id} was changed by others {TRIES} times in a row; try again")
 
-    def remove(self, job_id: str, now: int) -> list[Run]:
+    def remove(
+        self,
+        job_id: str,
+        now: int,
+        has_children: Callable[[str], bool] | None = None,
+        left_by: Callable[[Sequence[Run], int], tuple[list[Change], int | None]] | None = None,
+    ) -> list[Run]:
         """Delete a job; return its waiting runs, which are cancelled with it.
 
+        :param has_children: tells whether the ends of a job start others
+        :param left_by: returns the changes that write what ends leave at these; None: nothing is written
         :raises JobLookupError: if there is none
         """
         ended: list[Run] = []
@@ -284,7 +292,10 @@ class Jobs:
                 doc = self.one(job_id)
                 if doc is None:
                     raise JobLookupError(job_id)
-                changes, is_done, runs = self._removal(doc, now)
+                singly = has_children is not None and doc.waiting > 0 and has_children(job_id)
+                changes, is_done, runs = self._removal(doc, now, singly)
+                if singly and left_by is not None:
+                    changes += left_by(runs, now)[0]
                 if not self._tree.commit(changes):
                     break
                 ended += runs
@@ -307,10 +318,11 @@ class Jobs:
                 return ended
         raise StoreConflictError(f"Others changed jobs {TRIES} times while they were removed; try again")
 
-    def _removal(self, doc: Doc, now: int) -> tuple[list[Change], bool, list[Run]]:
+    def _removal(self, doc: Doc, now: int, singly: bool = False) -> tuple[list[Change], bool, list[Run]]:
         """Return the changes that remove a job and cancel its waiting runs, whether they do, and those runs; of very many runs some
         go first.
 
+        :param singly: whether they go one by one
         Runs that are under way keep its document until they have ended.
         """
         if doc.unreadable is not None:
@@ -322,7 +334,7 @@ class Jobs:
                 run = run_in(entry)
                 if run is not None and run.job_id == doc.id and run.status == WAITING:
                     runs[run] = entry
-        most = (self._tree.max_changes - 5) // 3
+        most = 1 if singly else (self._tree.max_changes - 6) // 3
         if len(runs) > most:
             some = dict(list(runs.items())[:most])
             return cancellation(doc, some, JOB_REMOVED, now), False, list(some)

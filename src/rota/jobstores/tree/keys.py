@@ -14,6 +14,7 @@
     cancels/<node>/<id>@<nominal>     why a run of a node is to stop
     requests/<request>                what a node is asked, and its answer
     ended/<id>/<nominal>              the record of a run that has ended
+    children/<id>/<other>             a job that the ends of runs of another one, <id>, start
     parts/<id>/<nominal>              what is kept beside the record of a run
     edits/<id>                        the last edits of a job
     durations/<id>                    how long the runs of a job took
@@ -46,6 +47,7 @@ CANCELS = "cancels"
 REQUESTS = "requests"
 ENDED_RUNS = "ended"
 PARTS = "parts"
+CHILDREN = "children"
 EDITS = "edits"
 DURATIONS = "durations"
 HOURS = "hours"
@@ -206,6 +208,16 @@ def parts_folder(job_id: str) -> str:
 def parts_key(job_id: str, nominal: int) -> str:
     """Return the key of what is kept beside a record."""
     return f"parts/{quoted(job_id)}/{number(nominal)}"
+
+
+def children_folder(parent: str) -> str:
+    """Return the folder of the jobs that the ends of a job start."""
+    return f"children/{quoted(parent)}"
+
+
+def child_key(parent: str, job_id: str) -> str:
+    """Return the key that a job has which the ends of another one start."""
+    return f"children/{quoted(parent)}/{quoted(job_id)}"
 
 
 def edits_key(job_id: str) -> str:

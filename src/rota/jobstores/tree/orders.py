@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 
+from ...clock import LAST_SHOWN
 from ...codec.damaged import is_time
 from ...core.details import cut
-from ...core.orders import LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request
+from ...core.orders import ANY_NODE, BACKFILL, LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request, backfill_id
 from ...errors import StoreConflictError
 from ...util import new_node_id
 from .keys import (
@@ -29,6 +30,7 @@ from .port import Change, tries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from .port import Entry, Tree
@@ -54,13 +56,29 @@ class NodeOrders:
             key, reason = active_of(name), _json_in(entry)
             if key is not None:
                 cancels.append((*key, reason if isinstance(reason, str) else "cancelled"))
+        known = self._requests()
         requests = [
             Request(id, asked["kind"], asked["subject"])
-            for id, asked, _ in self._requests()
+            for id, asked, _ in known
             if asked["node"] == node and asked["answer"] is None and now - asked["at"] < REQUESTS_KEPT
         ]
         draining = description_of(lease.value)[1] is not None
-        return Orders(draining, cancels, requests, next_waiting, is_newer(meta.value))
+        return Orders(draining, cancels, requests, next_waiting, is_newer(meta.value), _backfills(known))
+
+    def backfills(self, now: int) -> dict[str, str]:
+        """Return what is left of backfills, by the ids of their jobs."""
+        return _backfills(self._requests())
+
+    def keep_backfill(self, job_id: str, text: str | None, before: str | None, now: int) -> bool:
+        """Keep what is left of the backfill of a job, if that is still as it was looked at."""
+        key = request_key(backfill_id(job_id))
+        (entry,) = self._tree.read([key])
+        known = _request_in(entry)
+        if (None if known is None else known["answer"]) != before:
+            return False
+        asked = {"node": ANY_NODE, "kind": BACKFILL, "subject": [job_id, 0], "at": LAST_SHOWN, "answer": text}
+        value = None if text is None else json.dumps(asked, ensure_ascii=False)
+        return self._tree.commit([Change(key, value, entry.rev)], tell=True)
 
     def drain(self, node: str, draining: bool, now: int) -> bool:
         """Have a node claim nothing more, or claim again; return whether there is one."""
@@ -116,6 +134,15 @@ class NodeOrders:
             for name, entry in self._tree.entries(REQUESTS).items()
         )
         return [(id, asked, entry) for id, asked, entry in found if asked is not None]
+
+
+def _backfills(requests: Iterable[tuple[str, dict[str, Any], Entry]]) -> dict[str, str]:
+    """Return what is left of backfills among requests, by the ids of their jobs."""
+    return {
+        asked["subject"][0]: asked["answer"]
+        for _, asked, _ in requests
+        if asked["node"] == ANY_NODE and asked["subject"] is not None and asked["answer"] is not None
+    }
 
 
 def _request_in(entry: Entry) -> dict[str, Any] | None:

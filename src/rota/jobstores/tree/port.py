@@ -200,13 +200,21 @@ def tries() -> Iterator[int]:
 class Step:
     """Changes that must be made together, and what they are about."""
 
-    __slots__ = ("about", "changes", "done")
+    __slots__ = ("about", "changes", "done", "ended")
 
-    def __init__(self, about: Any, changes: list[Change], done: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        about: Any,
+        changes: list[Change],
+        done: Callable[[], None] | None = None,
+        ended: Sequence[Any] = (),
+    ) -> None:
         self.about = about
         self.changes = changes
         #: called when they have been made
         self.done = done
+        #: the runs that end with them
+        self.ended = ended
 
 
 def packed(steps: Iterable[Step], tree: Tree) -> Iterator[list[Step]]:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 
 from ...codec.damaged import NO_VERSION
+from ...core.chains import ends_among
 from ...core.extras import extra_of
 from ...core.orphans import by_job
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.states import CLAIMED, ENDED, QUARANTINED
-from ...core.transitions import marked, may_claim, moved, not_ended_well
-from ...core.tries import end_superseded
+from ...core.transitions import is_allowed, marked, moved, not_ended_well
+from ...core.tries import end_superseded, leave_to_next
 from ...errors import StoreConflictError
 from ...texts import storable
+from ...triggers.base import BaseTrigger
 from ..documents import check_times
 from .forms import (
     REMOVED,
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...job.handle import Job
     from ..retention import Retention
+    from .chains import Chains
     from .forms import Doc
     from .history import History
     from .jobs import Jobs
@@ -68,16 +71,27 @@ class Runs:
     :param history: reads records
     :param bounds: counts records
     :param format: how the parts of a job are written
+    :param chains: writes what ends leave at other jobs
+    :param starting: returns those of some ended runs whose ends may start other jobs
     """
 
     def __init__(
-        self, tree: Tree, jobs: Jobs, history: History, bounds: Retention, format: JobFormat
+        self,
+        tree: Tree,
+        jobs: Jobs,
+        history: History,
+        bounds: Retention,
+        format: JobFormat,
+        chains: Chains,
+        starting: Callable[[Sequence[Run]], list[Run]],
     ) -> None:
         self._tree = tree
         self._jobs = jobs
         self._history = history
         self._bounds = bounds
         self._format = format
+        self._chains = chains
+        self._starting = starting
 
     # -- claim ---------------------------------------------------------------------------------------------------
 
@@ -109,7 +123,7 @@ class Runs:
                 self._claim_step(decision, docs[decision.job.id], node, now, won, gone.get(id(decision), {}))  # type: ignore[arg-type]
                 for decision in open_ones
             ]
-            pending = [step.about for step in carry_out(steps, self._tree)]
+            pending = [step.about for step in self._chains.carry_out(steps, now)]
             if not pending:
                 break
             docs = {}
@@ -144,6 +158,9 @@ class Runs:
             return Step(decision, quarantine(doc, decision.error or ""), lambda: won.add(id(decision)))
         if len(decision.runs) + len(decision.records) + 5 > self._tree.max_changes:
             decision.records = joined(decision.records)
+        if decision.job.policy.retry is not None:
+            most = self._tree.max_changes - 5
+            leave_to_next(decision, max(min(most // 4, most - 3 * len(superseded)), 1))
         self._leave_out_recorded(decision, doc)
         if not decision.runs:  # nothing is claimed that could end a retry
             superseded = {}
@@ -179,7 +196,7 @@ class Runs:
             won.add(id(decision))
             self._count(decision.job.id, len(decision.records))
 
-        return Step(decision, changes, done)
+        return Step(decision, changes, done, [*superseded, *ends_among((decision,))])
 
     def _leave_out_recorded(self, decision: Decision, doc: Doc) -> None:
         """Take out of a decision what has a record already (R4): the job was removed and added again, or set back by its user.
@@ -196,7 +213,7 @@ class Runs:
     def finish(
         self, runs: Sequence[Run], now: int, due: Callable[[int | None], bool]
     ) -> tuple[list[Run], bool]:
-        """Write how runs ended, those of one job together.
+        """Write how runs ended, those of one job together; of a job that starts others one by one.
 
         :param now: instant
         :param due: whether others should be told of a due time
@@ -241,7 +258,8 @@ class Runs:
             doc = docs[job_id]
             if doc is not None and doc.unreadable is not None:
                 doc = None  # it is left as it is; what it counts is known when it is replaced
-            texts = self._texts(group, doc)
+            starting = self._starting(group) if BaseTrigger.some_chain else ()
+            texts = self._texts(group[:1] if starting else group, doc)
             some = group[: len(texts)]
             later += group[len(some) :]
             new = (
@@ -256,10 +274,9 @@ class Runs:
                 changes.append(Change(ended_key(run.job_id, run.nominal), text))
             is_free = doc is not None and new is not None and new.due not in (doc.due, None)
             tell = tell or (is_free and due(new.due if new else None))
-            steps.append(
-                Step(some, changes, self._finished(job_id, len(some), freed, new if is_free else None))
-            )
-        return later + [run for step in carry_out(steps, self._tree, tell) for run in step.about]
+            done = self._finished(job_id, len(some), freed, new if is_free else None)
+            steps.append(Step(some, changes, done, some if starting else ()))
+        return later + [run for step in self._chains.carry_out(steps, now, tell) for run in step.about]
 
     def _texts(self, group: Sequence[Run], doc: Doc | None) -> list[str]:
         """Return the records of as many runs of a job as one step can write, one at least."""
@@ -398,14 +415,17 @@ class Runs:
                 changes += _moved_cancel(before[id(run)], run)
                 if gone:
                     changes.append(Change(ended_key(run.job_id, run.nominal), record_of(run)))
-            steps.append(Step(some, changes, lambda some=some: taken.extend(some)))  # type: ignore[misc]
-        refused = carry_out(steps, self._tree)
+            ended = [run for run in some if run.ended]
+            steps.append(Step(some, changes, lambda some=some: taken.extend(some), ended))  # type: ignore[misc]
+        refused = self._chains.carry_out(steps, now)
         return taken, all_done and not refused
 
     def _first_of(self, group: Sequence[Run]) -> Sequence[Run]:
         """Return as many of these runs as one step can take or end."""
         room = self._tree.max_changes - 5
         for place, run in enumerate(group):
+            if run.ended and place and BaseTrigger.some_chain:  # an end may leave much at other jobs
+                return group[:place]
             room -= 2 + 2 * (getattr(run, "extra", None) is not None) if run.ended else 1
             if room < 0:
                 return group[:place]
@@ -441,7 +461,7 @@ def _is_open(decision: Decision, doc: Doc | None) -> bool:
     if doc is None or not doc.is_kept or doc.version != decision.version:
         return False
     running = doc.running - len(getattr(decision, "superseded", ()))
-    return not decision.runs or may_claim(running, decision.job.policy.max_instances)
+    return is_allowed(decision, running)
 
 
 def _moved_cancel(before: Entry, run: Run) -> list[Change]:

@@ -16,6 +16,7 @@ from ..asked_nodes import AsksNodes
 from ..documents import label_all
 from ..durable import DurableJobStore
 from .beside import Beside
+from .chains import Chains
 from .counts import Counts
 from .damage import Damage
 from .forms import parts_of
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from ...core.details import RunParts
     from ...core.durations import Durations
     from ...core.nodes import Node
+    from ...core.openings import Cut
     from ...core.orders import Orders
     from ...core.plan import Decision
     from ...core.queries import JobQuery, Part, RunQuery
@@ -62,6 +64,7 @@ class TreeJobStore(AsksNodes, DurableJobStore):
     """
 
     has_clock = True
+    starts_chains = True
     longest_log = 8 * 1024
     writes_beats_rarely = True
     waits_for_sockets = True
@@ -82,11 +85,14 @@ class TreeJobStore(AsksNodes, DurableJobStore):
         self._counts = Counts(server)
         self._history = History(server, self._bounds, self._counts)
         self._leases = Leases(server, self._identity)
-        self._runs = Runs(server, self._jobs, self._history, self._bounds, format)
-        self._damage = Damage(server, self._jobs)
+        self._chains = Chains(server, self._jobs, self._history, format, self._job_of, self._is_soon)
+        self._runs = Runs(
+            server, self._jobs, self._history, self._bounds, format, self._chains, self.starting
+        )
+        self._damage = Damage(server, self._jobs, self._chains)
         self._search = Searching(server, self._jobs)
         self._beside = Beside(server, self._jobs, self._leases)
-        self._waiting = Waiting(server, self._jobs, self._history, format)
+        self._waiting = Waiting(server, self._jobs, self._history, format, self._chains)
         self._orders = NodeOrders(server)
         #: the documents of what was due lately
         self._seen: dict[str, Doc] = {}
@@ -224,7 +230,7 @@ class TreeJobStore(AsksNodes, DurableJobStore):
         :raises JobLookupError: if there is none
         """
         self._check_started()
-        return self._jobs.remove(job_id, self.now())
+        return self._jobs.remove(job_id, self.now(), self._chains.has_children, self._chains.left_by)
 
     def remove_all_jobs(self) -> Sequence[Run] | None:
         """Delete all jobs; return their waiting runs, which are cancelled. Their records stay."""
@@ -473,10 +479,12 @@ class TreeJobStore(AsksNodes, DurableJobStore):
 
     # -- what is asked for ---------------------------------------------------------------------------------------
 
-    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
+    def open_runs(
+        self, runs: Sequence[Run], now: int, cuts: Sequence[Cut] = (), version: int | None = None
+    ) -> list[Run]:
         """Make runs wait that are asked for; see the port."""
         self._check_started()
-        return self._waiting.open(runs, now, self._is_soon)
+        return self._waiting.open(runs, now, self._is_soon, cuts, version)
 
     def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Make claimed runs wait, for any node; return the refused ones; see the port."""
@@ -501,13 +509,25 @@ class TreeJobStore(AsksNodes, DurableJobStore):
         self._check_started()
         return self._waiting.next()
 
-    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+    def cancel_run(
+        self, job_id: str, nominal: int, reason: str, now: int, only_waiting: bool = False
+    ) -> Run | None:
         """Cancel a run, or have its node told; see the port."""
         self._check_started()
-        run = self._waiting.cancel(job_id, nominal, reason, now, self._is_soon)
+        run = self._waiting.cancel(job_id, nominal, reason, now, self._is_soon, only_waiting)
         if run is not None:
             self._labelled([run])
         return run
+
+    def children(self, parents: Collection[str]) -> Sequence[Job]:
+        """Return the jobs that the ends of some jobs start, as they are stored."""
+        self._check_started()
+        return self._chains.children(parents)
+
+    def parents(self) -> Collection[str]:
+        """Return the ids of the jobs that start others."""
+        self._check_started()
+        return self._chains.parents()
 
     def orders(self, node: str, now: int) -> Orders:
         """Return what others ask of a node; see the port."""

@@ -12,13 +12,13 @@ from ...core.extras import extra_of, keeps_place
 from ...core.orphans import by_job
 from ...core.states import CLAIMED, LOST, WAITING
 from ...core.transitions import not_ended_well
-from ...core.waiting import Taking, given_back, opened
+from ...core.waiting import Taking, given_back, is_asked
 from ...errors import StoreConflictError
 from ...texts import storable
+from ...triggers.base import BaseTrigger
 from .damage import damaged_record, lost
 from .forms import (
     REMOVED,
-    asked_in,
     cancellation,
     changes_of,
     counted,
@@ -31,7 +31,6 @@ from .forms import (
 from .keys import (
     START_TIMES,
     active_key,
-    asked_key,
     cancel_key,
     ended_key,
     number,
@@ -39,6 +38,7 @@ from .keys import (
     start_of,
     waiting_key,
 )
+from .opening import EACH, JOB, Opening
 from .port import KEEP, Change, Step, carry_out, tries
 
 TYPE_CHECKING = False
@@ -46,8 +46,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ...codec.jobs import JobFormat
+    from ...core.openings import Cut
     from ...core.run import Run
     from ...job.handle import Job
+    from .chains import Chains
     from .forms import Doc
     from .history import History
     from .jobs import Jobs
@@ -58,8 +60,6 @@ if TYPE_CHECKING:
 
 #: How many waiting runs are looked at for those that may start: at first, and at most.
 LOOKED_AT = (200, 1_000, 5_000)
-#: How many changes each waiting run needs at most, and its job.
-EACH, JOB = 4, 5
 
 
 class Waiting:
@@ -69,117 +69,29 @@ class Waiting:
     :param jobs: reads the documents of jobs
     :param history: reads records
     :param format: reads and writes the arguments of runs
+    :param chains: writes what ends leave at other jobs
     """
 
-    def __init__(self, tree: Tree, jobs: Jobs, history: History, format: JobFormat) -> None:
+    def __init__(self, tree: Tree, jobs: Jobs, history: History, format: JobFormat, chains: Chains) -> None:
         self._tree = tree
         self._jobs = jobs
         self._history = history
         self._format = format
+        self._opening = Opening(tree, jobs, history, format)
+        self._chains = chains
 
     # -- opening -------------------------------------------------------------------------------------------------
 
-    def open(self, runs: Sequence[Run], now: int, is_soon: IsSoon) -> list[Run]:
-        """Make runs wait that are asked for; see the port."""
-        for run in runs:
-            self._format.extra_text(run)
-            self._format.sign(run)
-        found: dict[int, Run] = {}
-        pending = list(runs)
-        for _ in tries():
-            before = len(pending) + 1
-            while pending and len(pending) < before:  # those of one job that do not fit into one step
-                before = len(pending)
-                pending = self._open(pending, now, is_soon, found)
-            if not pending:
-                return [found[id(run)] for run in runs if id(run) in found]
-        raise StoreConflictError(
-            f"{len(pending)} runs could not be opened: others changed their jobs each time"
-        )
-
-    def _open(self, runs: Sequence[Run], now: int, is_soon: IsSoon, found: dict[int, Run]) -> list[Run]:
-        """Open what can be opened in one round; return the other runs."""
-        docs = self._jobs.some(run.job_id for run in runs)
-        asked = self._tree.read([asked_key(run.job_id, extra_of(run).key or "") for run in runs])
-        known = {
-            id(run): (entry, nominal)
-            for run, entry in zip(runs, asked, strict=True)
-            if extra_of(run).key is not None and (nominal := asked_in(entry, now)) is not None
-        }
-        keys = dict(zip(map(id, runs), asked, strict=True))
-        repeated = [run for run in runs if id(run) in known]
-        records = self._records([(run.job_id, known[id(run)][1]) for run in repeated])
-        for run, (_, record) in zip(repeated, records, strict=True):
-            if record is not None:
-                found[id(run)] = record
-        new = [run for run in runs if id(run) not in found]
-        places = dict(
-            zip(map(id, new), self._records([(run.job_id, run.nominal) for run in new]), strict=True)
-        )
-        self._history.look_back([doc for doc in docs.values() if doc is not None])
-        later: list[Run] = []
-        steps = []
-        earliest: int | None = None
-        for job_id, group in by_job(new).items():
-            doc = docs[job_id]
-            if doc is None or doc.unreadable is not None or doc.state == REMOVED:
-                continue  # there is no job
-            free = [run for run in group if _is_free(*places[id(run)])]
-            some = _distinct(free)[: (self._tree.max_changes - JOB) // EACH]
-            later += [run for run in free if run not in some]
-            if some:
-                step = self._opening(doc, some, {id(run): places[id(run)] for run in some}, keys, now, found)
-                steps.append(step)
-                first = min(extra_of(run).not_before or now for run in some)
-                earliest = first if earliest is None else min(earliest, first)
-        refused = carry_out(steps, self._tree, is_soon(earliest))
-        return later + [run for step in refused for run in step.about]
-
-    def _opening(
+    def open(
         self,
-        doc: Doc,
         runs: Sequence[Run],
-        places: Mapping[int, tuple[Entry, Run | None]],
-        keys: Mapping[int, Entry],
         now: int,
-        found: dict[int, Run],
-    ) -> Step:
-        """Return the step that makes runs of a job wait."""
-        new = doc.copy()
-        new.waiting += len(runs)
-        new.placed += (placed := sum(keeps_place(extra_of(run)) for run in runs))
-        new.running += placed
-        # R4: a decision looks back from now on.
-        new.recorded = max([doc.recorded or -(2**62), *(run.nominal for run in runs)])
-        changes = changes_of(doc, new)
-        written: list[tuple[Run, Run]] = []
-        for run in runs:
-            entry, record = places[id(run)]
-            extra = extra_of(run)
-            if record is None:
-                record = copy(run)
-            else:
-                record.extra, record.signature = extra, run.signature
-                changes.append(Change(ended_key(run.job_id, run.nominal), None, entry.rev))
-            not_before = now if extra.not_before is None else extra.not_before
-            opened(record, not_before)
-            changes += waits(record, not_before)
-            if extra.key is not None:
-                asked = json.dumps([run.nominal, now])
-                changes.append(Change(asked_key(run.job_id, extra.key), asked, keys[id(run)].rev))
-            written.append((run, record))
-        return Step(list(runs), changes, lambda: found.update({id(run): record for run, record in written}))
-
-    def _records(self, keys: Sequence[tuple[str, int]]) -> list[tuple[Entry, Run | None]]:
-        """Return for each nominal time the entry of its record, and the record, None if it is damaged or not there."""
-        places = [[place(*key) for key in keys] for place in (active_key, waiting_key, ended_key)]
-        entries = self._tree.read([place for some in places for place in some])
-        found = []
-        for number_, _ in enumerate(keys):
-            those = [entries[number_ + index * len(keys)] for index in range(len(places))]
-            entry = next((entry for entry in those if entry.value is not None), those[-1])
-            found.append((entry, run_in(entry)))
-        return found
+        is_soon: IsSoon,
+        cuts: Sequence[Cut] = (),
+        version: int | None = None,
+    ) -> list[Run]:
+        """Make runs wait that are asked for; see the port."""
+        return self._opening.open(runs, now, is_soon, cuts, version)
 
     # -- giving back ---------------------------------------------------------------------------------------------
 
@@ -209,7 +121,9 @@ class Waiting:
         mine: list[Run] = []
         for run, entry, other in zip(runs, active, waiting, strict=True):
             kept, done = run_in(entry), run_in(other)
-            if kept is not None and (kept.owner, kept.attempt, kept.status) == (
+            if is_asked(run, kept):
+                refused.append(run)
+            elif kept is not None and (kept.owner, kept.attempt, kept.status) == (
                 run.owner,
                 run.attempt,
                 CLAIMED,
@@ -316,11 +230,15 @@ class Waiting:
                 running[job_id] = running.get(job_id, 0) + (run.status == CLAIMED and not keeps)
             if taking.full:
                 break
-        steps = [
-            self._taking(docs[job_id], group[: (self._tree.max_changes - JOB) // EACH], now, found, left)
-            for job_id, group in groups.items()
-        ]
-        return carry_out(steps, self._tree)
+        steps, cut = [], []
+        for job_id, group in groups.items():
+            some = group[: (self._tree.max_changes - JOB) // EACH]
+            if BaseTrigger.some_chain:  # an end may leave much at other jobs
+                ends = [place for place, (_, _, run, _) in enumerate(some) if run.ended]
+                some = some[: ends[1]] if len(ends) > 1 else some
+                cut += [Step(group, [])] if len(some) < len(group) else []
+            steps.append(self._taking(docs[job_id], some, now, found, left))
+        return self._chains.carry_out(steps, now) + cut
 
     def _taking(
         self,
@@ -363,7 +281,7 @@ class Waiting:
                 if left is not None and run.status == CLAIMED:
                     left[run.executor] -= 1
 
-        return Step(group, changes, done)
+        return Step(group, changes, done, [run for _, _, run, _ in group if run.ended])
 
     def next(self) -> int | None:
         """Return the earliest time at which a waiting run may start; see the port."""
@@ -376,10 +294,18 @@ class Waiting:
 
     # -- cancelling ----------------------------------------------------------------------------------------------
 
-    def cancel(self, job_id: str, nominal: int, reason: str, now: int, is_soon: IsSoon) -> Run | None:
+    def cancel(
+        self,
+        job_id: str,
+        nominal: int,
+        reason: str,
+        now: int,
+        is_soon: IsSoon,
+        only_waiting: bool = False,
+    ) -> Run | None:
         """Cancel a run; see the port."""
         for _ in tries():
-            ((entry, run),) = self._records([(job_id, nominal)])
+            ((entry, run),) = self._opening.records([(job_id, nominal)])
             if run is None or run.ended:
                 return run
             extra = extra_of(run)
@@ -387,7 +313,8 @@ class Waiting:
                 doc = self._jobs.some([job_id])[job_id]
                 whole = None if doc is None or doc.unreadable is not None else doc
                 changes = cancellation(whole, {run: entry}, reason, now)
-            elif extra.cancel is None:
+                changes += self._chains.left_by([run], now)[0]
+            elif extra.cancel is None and not only_waiting:
                 extra.cancel = reason
                 changes = [Change(active_key(job_id, nominal), record_of(run), entry.rev)]
                 if run.owner is not None:
@@ -408,23 +335,6 @@ def _given_back(runs: Sequence[Run], now: int, freed: list[Doc], doc: Doc | None
             freed.append(doc)
 
     return done
-
-
-def _is_free(entry: Entry, record: Run | None) -> bool:
-    """Whether a nominal time has no record, or one that has ended (R4)."""
-    return entry.value is None if record is None else record.ended
-
-
-def _distinct(runs: Sequence[Run]) -> list[Run]:
-    """Return the first run of each nominal time and of each key; the others are looked at again when these are there."""
-    seen: set[object] = set()
-    found = []
-    for run in runs:
-        names = {run.nominal, extra_of(run).key or run.nominal}
-        if seen.isdisjoint(names):
-            found.append(run)
-        seen |= names
-    return found
 
 
 def _time_of(run: Run) -> int | None:

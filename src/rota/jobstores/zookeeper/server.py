@@ -30,7 +30,7 @@ from kazoo.protocol.states import KazooState
 
 from ...clock import HOUR
 from ...errors import ConfigurationError, StoreConflictError, StoreError, StoreUnavailableError
-from ..tree.keys import CANCELS, DUE, ENDED_RUNS, JOBS, PARTS, STARTS, WAITING_RUNS, WAKE
+from ..tree.keys import CANCELS, CHILDREN, DUE, ENDED_RUNS, JOBS, PARTS, STARTS, WAITING_RUNS, WAKE
 from ..tree.port import Entry, Tree
 from .operations import Operation, failure_of, operations_of
 from .wakeups import Listener
@@ -355,7 +355,7 @@ class Server(Tree):
                 if stat is not None and stat.dataLength == 0 and stat.mtime * 1000 < now - REMOVED_KEPT
             )
             yield None
-        for folder in (ENDED_RUNS, PARTS, WAITING_RUNS, CANCELS):
+        for folder in (ENDED_RUNS, PARTS, WAITING_RUNS, CANCELS, CHILDREN):
             yield from self._sweep(folder)
 
     def _sweep(self, folder: str) -> Iterator[None]:

@@ -9,8 +9,8 @@ from ...clock import SECOND
 from ...core.plan import plan
 from ...core.retry import Retry
 from ...core.run import fail
-from ...core.states import CLAIMED, FAILED, SKIPPED, SUCCEEDED, WAITING
-from ...core.tries import SUPERSEDED, next_try
+from ...core.states import CANCELLED, CLAIMED, FAILED, SKIPPED, SUCCEEDED, WAITING
+from ...core.tries import SUPERSEDED, next_try, stop_instead
 from ...engine.busy import waiting_retries
 from .store_jobs import LEASE, NODE, OTHER, START, claim, finish, make_job, running, until_done
 from .waiting import take
@@ -61,6 +61,27 @@ class RetriesContract:
         assert stale.status == FAILED
         (record,) = store.get_runs()
         assert (record.status, record.attempt, record.owner) == (CLAIMED, 2, OTHER)
+
+    def test_a_run_that_somebody_has_asked_to_stop_is_not_given_back_for_another_try(
+        self, store: BaseJobStore
+    ) -> None:
+        """Its node, which did not know it yet, is told, and ends it."""
+        if not store.durable:  # its record is the very run, which nobody can ask to stop any more
+            return
+        store.add_job(make_job(retry=Retry(wait_initial=1, wait_jitter=0)))
+        (run,) = claim(store)
+        run.started_at, run.wish = START, ("retry", None, None)
+        fail(run, ValueError("wrong"), "frames", START)
+        assert next_try(run, START) is not None
+        store.cancel_run("job", START, "no more", START)
+        assert until_done(lambda: store.give_back([run], START)) == [run]
+        assert run.extra.cancel == "no more"
+        assert (running(store), store.next_waiting()) == (1, None)
+        stop_instead(run, run.extra.cancel, START)
+        assert until_done(lambda: store.finish([run], START)) == []
+        (record,) = store.get_runs()
+        assert (record.status, record.reason, record.error) == (CANCELLED, "no more", "wrong")
+        assert (running(store), list(store.orders(NODE, START).cancels)) == (0, [])
 
     def test_the_claim_of_a_later_time_ends_a_retry_that_waits(self, store: BaseJobStore) -> None:
         """R2, R3, R4: its place is free for the later time."""
@@ -134,6 +155,25 @@ class RetriesContract:
         (won,) = claim_next(store, START + 300 * SECOND)
         assert (len(won.runs), len(won.superseded), running(store)) == (1, 5, 1)
         assert [run.status for run in store.get_runs()] == [CLAIMED, *[FAILED] * 5]
+
+    def test_a_large_group_is_tried_again_as_one(self, store: BaseJobStore) -> None:
+        """In one step, however many a store has room for; or some would run beside the others."""
+        now = START + 39 * 60 * SECOND
+        store.add_job(make_job(coalesce=False, retry=Retry(wait_initial=1, wait_jitter=0)))
+        runs = claim(store, now)
+        assert 1 < len(runs) <= 40
+        for run in runs:
+            run.then = None
+            fail_and_give_back(store, run, now=now)
+        taken = take(store, now + 2 * SECOND)
+        assert [run.nominal for run in taken] == [run.nominal for run in runs]
+        for run in taken:
+            fail_and_give_back(store, run, now=now + 2 * SECOND)
+        claim_next(store, now + 60 * SECOND)
+        job = store.lookup_job("job")
+        assert job is not None
+        unfinished = [run for run in store.get_runs(limit=100) if not run.ended]
+        assert job.running == len(unfinished)
 
     def test_the_options_of_a_retry_are_kept_with_the_job(self, store: BaseJobStore) -> None:
         retry = Retry((OSError, KeyError), ConnectionError, 1, 3, 60, 0.5, timeout=120.5, until=None)

@@ -15,10 +15,14 @@ from ...core.queries import COUNTED, LOOKED_AT, JobQuery, RunQuery
 from ...core.run import fail
 from ...core.states import CLAIMED, FAILED, PAUSED, SKIPPED, SUCCEEDED, succeed
 from ...errors import QueryError
+from .backfills import BackfillContract
 from .beside import BesideContract
+from .chains import ChainsContract
 from .crowds import CrowdContract
 from .ended_jobs import EndedJobsContract
 from .failures import FailuresContract
+from .overlaps import OverlapsContract
+from .pairs import PairsContract
 from .retries import RetriesContract
 from .store_jobs import LEASE, NODE, OTHER, START, claim, finish, make_job, other_task
 from .waiting import WaitingContract
@@ -34,7 +38,16 @@ if TYPE_CHECKING:
 
 
 class SearchContract(
-    BesideContract, CrowdContract, EndedJobsContract, FailuresContract, RetriesContract, WaitingContract
+    BesideContract,
+    BackfillContract,
+    ChainsContract,
+    CrowdContract,
+    EndedJobsContract,
+    FailuresContract,
+    OverlapsContract,
+    PairsContract,
+    RetriesContract,
+    WaitingContract,
 ):
     """What can be found in a store, and in which order, while jobs and records come and go; what is kept beside them, and waits."""
 

@@ -14,11 +14,14 @@ from ...core.plan import plan
 from ...core.states import CLAIMED, QUARANTINED
 from ...engine.damage import claim_singly
 from ...errors import ConflictingIdError, JobLookupError
+from .backfills import SharedBackfillContract
 from .beside import SharedBesideContract
+from .chains import SharedChainsContract
 from .ended_jobs import SharedEndedJobsContract
 from .failures import SharedFailuresContract
 from .housekeeping import HousekeepingContract
 from .orphans import OrphanContract
+from .pairs import SharedPairsContract
 from .store_jobs import (
     LEASE,
     NODE,
@@ -47,9 +50,12 @@ if TYPE_CHECKING:
 
 class SharedJobStoreContract(
     OrphanContract,
+    SharedBackfillContract,
     SharedBesideContract,
+    SharedChainsContract,
     SharedEndedJobsContract,
     SharedFailuresContract,
+    SharedPairsContract,
     SharedWaitingContract,
     HousekeepingContract,
 ):

@@ -82,7 +82,10 @@ def make_job(
     values: dict[str, Any] = {"args": (), "kwargs": {}, "executor": "default", "trigger": trigger}
     options: dict[str, Any] = {
         name: attributes.pop(name)
-        for name in ("max_instances", "coalesce", "on_lost", "max_attempts", "retry", "pause_on_failure")
+        for name in (
+            *("max_instances", "coalesce", "on_lost", "max_attempts", "retry", "overlap"),
+            "pause_on_failure",
+        )
         if name in attributes
     }
     job = Job(None, id=id, func=func, **{**values, **attributes})

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ...clock import SYSTEM_CLOCK
+from ...core.policy import with_options
 from ...core.states import CANCELLED, SUCCEEDED
 from ...core.timeouts import has_limit
 from ...executors.steps import chain
@@ -68,7 +69,7 @@ class Watch:
         """Let the time of a run be over."""
         self._over.add(run)
         run.cancelled = True
-        executor.time_out(run)
+        executor.terminate_run(run)
 
 
 class TimingContract:
@@ -197,11 +198,30 @@ class TimingContract:
         self.wait(ended, 2)
         assert (second.status, second.retval) == (SUCCEEDED, "found")
 
+    def test_a_worker_is_ended_whose_run_is_to_make_room(
+        self, executor: BaseExecutor, tmp_path: Path
+    ) -> None:
+        """Without a limit of time, too; the next run gets another worker."""
+        if not self.pickles:
+            return  # only worker processes can be ended
+        run = self.run_of(jobs.begin_and_wait, str(tmp_path / "begun"))
+        assert run.job is not None
+        run.job.policy = with_options(run.job.policy, {"overlap": "terminate_other"})
+        ended = Ended()
+        executor.submit([run], ended)
+        self.wait_until((tmp_path / "begun").exists, "it has begun")
+        run.cancelled = True
+        executor.terminate_run(run)
+        self.wait(ended, 1)
+        assert run.status == CANCELLED
+        (other,) = self.carry_out(executor, self.run_of(add, 1))
+        assert other.status == SUCCEEDED
+
     def test_a_run_that_has_ended_is_left_alone(self, executor: BaseExecutor, watch: Watch) -> None:
         """Its time may be over while it is reported; whoever has its place now goes on."""
         run = self.run_of(add, 1, timeout=60)
         watch.limit(run)
         self.carry_out(executor, run)
-        executor.time_out(run)
+        executor.terminate_run(run)
         others = self.carry_out(executor, *(self.run_of(add, number) for number in range(4)))
         assert [each.status for each in others] == [SUCCEEDED] * 4

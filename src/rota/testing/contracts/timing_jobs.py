@@ -5,6 +5,7 @@ The callables are functions of a module, so that worker processes find them; the
 
 from __future__ import annotations
 
+from pathlib import Path
 from time import sleep
 
 from ...clock import SECOND, SYSTEM_CLOCK
@@ -19,6 +20,12 @@ async def until_asked_async() -> str:
         assert SYSTEM_CLOCK.monotonic() < until, "nobody asked"
         sleep(0.002)  # noqa: ASYNC251  # it is to hold up the loop
     return "asked"
+
+
+def begin_and_wait(path: str) -> None:
+    """Make a file, and wait for long."""
+    Path(path).touch()
+    sleep(PATIENCE)
 
 
 def about_time() -> tuple[bool, bool, float | None]:

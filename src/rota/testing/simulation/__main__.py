@@ -10,9 +10,10 @@ import sys
 
 from ...clock import SECOND, SYSTEM_CLOCK
 from .arenas import ARENAS, MODELS
-from .exhaustive import DEPTH, search
+from .exhaustive import BEGINNINGS, DEPTH, DEPTH_OF_RETRIES, OF_RETRIES, search
 from .rules import ALL, MUTANTS
 from .runner import simulate_seeds
+from .small_calls import RETRIES, Budget
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,9 +39,15 @@ def main(arguments: list[str] | None = None) -> int:
         "--exhaustive",
         type=int,
         nargs="?",
-        const=DEPTH,
+        const=0,
         metavar="DEPTH",
-        help=f"instead of seeds: try everything that can happen in a small world, so many things one after another ({DEPTH})",
+        help="instead of seeds: try everything that can happen in a small world, so many things one after another "
+        f"({DEPTH}, with --retries {DEPTH_OF_RETRIES})",
+    )
+    parser.add_argument(
+        "--retries",
+        action="store_true",
+        help="with --exhaustive: a run fails and is tried again, and one is cancelled, instead of jobs that come and go",
     )
     parser.add_argument(
         "--without",
@@ -49,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     if options.exhaustive is not None:
-        return _search(options.exhaustive, options.without)
+        return _search(options.exhaustive, options.without, options.retries)
     if options.without is not None and options.store not in MODELS:
         parser.error(f"--without needs --exhaustive, or --store {' or '.join(MODELS)}")
     began = SYSTEM_CLOCK.monotonic()
@@ -65,7 +72,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if failures else 0
 
 
-def _search(depth: int, without: str | None) -> int:
+def _search(depth: int, without: str | None, retries: bool) -> int:
+    depth = depth or (DEPTH_OF_RETRIES if retries else DEPTH)
+    budget, beginnings = (RETRIES, OF_RETRIES) if retries else (Budget(), BEGINNINGS)
     began = SYSTEM_CLOCK.monotonic()
 
     def tell(reached: int, states: int) -> None:
@@ -73,7 +82,8 @@ def _search(depth: int, without: str | None) -> int:
         sys.stdout.write(f"depth {reached}: {states} states, {took:.1f} s\n")
         sys.stdout.flush()
 
-    result = search(depth, ALL if without is None else MUTANTS[without], tell=tell)
+    rules = ALL if without is None else MUTANTS[without]
+    result = search(depth, rules, budget, tell, beginnings)
     if result.violation is not None:
         sys.stdout.write(f"{result.violation}\n")
         return 1

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ...clock import moment
 from ...core.extras import KEEPS_PLACE, RETRY, extra_of
-from ...core.states import CLAIMED, FAILED, SNOOZED
+from ...core.states import CLAIMED, FAILED, SNOOZED, TIMED_OUT
 from ...core.tries import DEADLINE, FINAL, NEXT, SUPERSEDED, deadline_of
 
 TYPE_CHECKING = False
@@ -90,6 +90,11 @@ class Attempts:
             for run in runs:
                 self._groups[run.job_id, run.nominal] = run.job_id, runs[0].nominal
 
+    def opened(self, run: Run) -> None:
+        """Take note of a run whose tries begin anew."""
+        self._tries.pop((run.job_id, run.nominal), None)
+        self._groups.pop((run.job_id, run.nominal), None)
+
     def left(self, key: Key) -> None:
         """Take note of a run that a shutdown has kept from starting: it waits for none that failed before it, within the limit."""
         self._groups.pop(key, None)
@@ -98,7 +103,7 @@ class Attempts:
         """Check a run that has ended for good."""
         if run.reason in FINAL:
             self._count(run.reason)
-        if run.status == FAILED and run.job is not None:
+        if run.status in (FAILED, TIMED_OUT) and run.job is not None:
             self._add((run.job_id, run.nominal), run.job.policy.max_attempts)
 
     def died(self, run: Run) -> None:

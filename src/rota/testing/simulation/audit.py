@@ -5,52 +5,27 @@ It watches; it calls nothing but the observer's reading methods.
 
 from __future__ import annotations
 
-from ...clock import HELD
-from ...core.states import ACTIVE, CANCELLED, END_STATES, ENDED, FAILED, PAUSED, SKIPPED, SUCCEEDED
+from ...core.states import ACTIVE, CANCELLED, END_STATES, ENDED, SKIPPED
 from .attempts import Attempts, Waits, name
 from .balance import Balance, Segment
+from .cuts import note_cut
+from .seen import Snapshot, is_beside_the_schedule, waits_wrongly
+from .stopped import Stopped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from random import Random
-    from typing import Any
 
+    from ...core.openings import Cut
     from ...core.plan import Decision
     from ...core.run import Run
     from ...jobstores.base import BaseJobStore
-    from ...triggers.base import BaseTrigger
-    from .attempts import Presented
-
-    #: job id, nominal instant
-    Key = tuple[str, int]
+    from .attempts import Key, Presented
 
 
 class Violation(AssertionError):
     """An invariant does not hold."""
-
-
-class Snapshot:
-    """What the store says about a job at one moment."""
-
-    __slots__ = (
-        "max_instances",
-        "next_due",
-        "next_nominal",
-        "running",
-        "state",
-        "trigger",
-        "version",
-    )
-
-    def __init__(self, job: Any) -> None:
-        self.version: int = job.version
-        self.state: str = job.state
-        self.next_nominal: int | None = job.next_nominal
-        self.next_due: int | None = job.next_due
-        self.running: int = job.running
-        self.trigger: BaseTrigger = job.trigger
-        self.max_instances: int = job.policy.max_instances
 
 
 class Audit:
@@ -60,6 +35,7 @@ class Audit:
     """
 
     def __init__(self, observer: BaseJobStore) -> None:
+        self.observer = observer
         # Past what stands between a scheduler and its store, if this object serves one too.
         self.lookup = type(observer).lookup_job.__get__(observer)
         self.get_runs = type(observer).get_runs.__get__(observer)
@@ -84,6 +60,12 @@ class Audit:
         #: counts for the report
         self.counts: dict[str, int] = {}
         self.attempts = Attempts(self.require, self.count)
+        self.stopped = Stopped(
+            self.claimed, type(observer).parts_of.__get__(observer), self.require, self.count
+        )
+        #: check what an end has left at the job after it, and in the end that there is nothing else; see :mod:`.chain`
+        self.followed: Callable[[Run], None] = lambda run: None
+        self.chain_adds_up: Callable[[], None] = lambda: None
 
     def require(self, condition: object, message: str) -> None:
         """Raise :class:`Violation` unless the condition holds; and remember it, because engines catch what stores raise."""
@@ -134,7 +116,7 @@ class Audit:
         self, before: dict[str, Snapshot | None], won: Sequence[Decision], node: str, now: int, running: bool
     ) -> None:
         """Check a claim that was stored."""
-        late = [decision for decision in won if _is_beside_the_schedule(decision, before)]
+        late = [decision for decision in won if is_beside_the_schedule(decision, before.get(decision.job.id))]
         self.require(
             running or len(late) == len(won), f"{node} claimed while its scheduler was paused or stopped"
         )
@@ -194,6 +176,7 @@ class Audit:
             )
             self.attempts.superseded(run, self.waiting.pop(key), decision)
             self.ended[key] = (run.owner, run.attempt, run.status, run.finished_at)
+            self.followed(run)
         return len(runs)
 
     def _record_late(self, decision: Decision) -> None:
@@ -224,8 +207,17 @@ class Audit:
         found = sorted(nominal for id, nominal in (*self.waiting, *self.claimed) if id == job_id)
         return rng.choice(found) if found else None
 
-    def opened(self, runs: Iterable[Run]) -> None:
-        """Check runs that somebody has asked for."""
+    def opened(self, runs: Sequence[Run], cuts: Iterable[Cut] = ()) -> None:
+        """Check runs that somebody has asked for: new ones, and those of a backfill that take the places of records.
+
+        :param cuts: the records in place of which some of them were opened
+        """
+        taken = {(run.job_id, run.nominal) for run in runs}
+        for cut in cuts:
+            if any(cut.covers(run) for run in runs):
+                note_cut(self.ended, self.order, self.require, cut, taken)
+                if cut.splits:
+                    self.count("split")
         for run in runs:
             key = (run.job_id, run.nominal)
             self.require(
@@ -233,8 +225,11 @@ class Audit:
                 f"{name(key)} was asked for beside another run",
             )
             self.waiting[key] = Waits(run.attempt, run.extra.not_before or 0, run.extra.waiting_for)
-            self.by_hand.add(key)
-            self.count("asked for")
+            if run.attempt == 0:
+                self.by_hand.add(key)
+                self.order.setdefault(key, len(self.order))
+            self.attempts.opened(run)
+            self.count("backfilled" if run.extra.backfill is not None else "asked for")
 
     def given_back(self, given: Iterable[Presented], refused: Collection[Run]) -> None:
         """Check runs that were given back until later, by their owners, and those that were refused."""
@@ -242,6 +237,9 @@ class Audit:
         for each in given:
             key, is_refused = each.key, id(each.run) in stale
             if self.claimed.get(key) == each.fence:
+                self.stopped.ended(key, each.fence[1], each.status)
+                if not self.stopped.may_wait(key, is_refused):
+                    continue
                 self.require(
                     not is_refused, f"{name(key)} was not taken back from {each.fence}, which owns it"
                 )
@@ -267,6 +265,7 @@ class Audit:
             if run.ended:
                 self.ended[key] = (run.owner, run.attempt, run.status, run.finished_at)
                 self.count(run.status)
+                self.followed(run)
                 continue
             self.require(run.attempt == attempt + 1, f"{name(key)} has attempt {run.attempt} after {attempt}")
             self.require(run.owner == node, f"{name(key)} belongs to {run.owner}, not to {node}")
@@ -291,6 +290,7 @@ class Audit:
             )
             self.ended[key] = (run.owner, run.attempt, run.status, run.finished_at)
             self.count("cancelled while it waited")
+            self.followed(run)
 
     def finish(self, runs: Sequence[Run], refused: Collection[Run]) -> None:
         """Check outcomes that were stored, and those that were refused."""
@@ -304,10 +304,13 @@ class Audit:
                     id(run) not in stale,
                     f"the outcome of {name(key)} by {fence} was refused though it owns the run",
                 )
+                self.stopped.ended(key, run.attempt, run.status)
+                self.stopped.forget(key)
                 del self.claimed[key]
                 self.ended[key] = outcome
                 self.attempts.ended(run)
                 self.count(run.status)
+                self.followed(run)
             elif self.ended.get(key) == outcome:
                 self.require(
                     id(run) not in stale,
@@ -316,6 +319,9 @@ class Audit:
             else:
                 self.require(id(run) in stale, f"the stale outcome of {name(key)} by {fence} was not refused")
                 self.count("refused")
+        for job_id in {run.job_id for run in runs if run.job is not None and run.job.policy.waits_for_room}:
+            job = self.look(job_id)
+            self.require(job is None or not job.waits_in_vain, f"{job_id} waits for room, and there is some")
 
     def renew(
         self,
@@ -355,13 +361,17 @@ class Audit:
     def rescue(
         self,
         runs: Iterable[Run],
+        marked: Collection[Key],
         node: str,
         now: int,
         known: Collection[Key] = (),
         in_doubt: bool = False,
         ownerless: bool = False,
     ) -> None:
-        """Check what was taken over."""
+        """Check what was taken over.
+
+        :param marked: the runs of which the store knew that their time was over
+        """
         for run in runs:
             key = (run.job_id, run.nominal)
             self.require(key in self.claimed, f"{name(key)} was rescued though it was not under way")
@@ -374,10 +384,13 @@ class Audit:
                 f"{name(key)} was taken from {owner}, which {'may be' if dead else 'is'} alive, by {node}",
             )
             if run.ended:
+                self.stopped.ended_with_node(key, attempt, run.status)
                 del self.claimed[key]
                 self.ended[key] = (owner, attempt, run.status, run.finished_at)
                 self.count(run.status)
+                self.followed(run)
                 continue
+            self.stopped.rescued(key, run.job, dead, marked)
             expected = attempt + 1 if dead else attempt
             self.require(run.attempt == expected, f"{name(key)} has attempt {run.attempt}, not {expected}")
             self.require(run.owner == node, f"{name(key)} belongs to {run.owner}, not to {node}")
@@ -426,7 +439,7 @@ class Audit:
         rightful = [
             other for other in executing if other.job_id == run.job_id and self.is_rightful(other, latest)
         ]
-        beside, limit = len(rightful), run.job.policy.max_instances
+        beside, limit = len(rightful), run.job.policy.limit
         self.require(
             beside < limit, f"{name(key)} was started beside {beside} others (max_instances={limit})"
         )
@@ -453,15 +466,12 @@ class Audit:
         self.require(
             job.running == under_way, f"{job_id} counts {job.running} runs under way; there are {under_way}"
         )
-        if job.next_due == HELD:
-            self.require(under_way, f"{job_id} waits for runs that have ended")
-        else:
-            self.require(
-                job.next_due is not None and job.next_due > now, f"{job_id} is overdue: {job.next_due}"
-            )
+        wrong = waits_wrongly(job, under_way, now)
+        self.require(wrong is None, f"{job_id} {wrong}")
 
     def balance(self) -> None:
         """Check that the ledger adds up, after all runs have ended and all jobs have been paused."""
+        self.chain_adds_up()
         balance = Balance(self.order, self.require, self.count)
         for job_id, segments in self.segments.items():
             job = self.look(job_id)
@@ -483,18 +493,3 @@ class Audit:
             self.require(
                 not covered, f"{job_id} has records of times that it never had: {list(covered.values())[:3]}"
             )
-
-
-def _is_beside_the_schedule(decision: Decision, before: dict[str, Snapshot | None]) -> bool:
-    """Whether a claim leaves its job's next time as it is, and at most records what was under way, or left out."""
-    seen = before[decision.job.id]
-    return (
-        not decision.runs
-        and all(
-            record.status in (SUCCEEDED, FAILED, CANCELLED)
-            or (seen is not None and seen.state == PAUSED and record.reason == "paused")
-            for record in decision.records
-        )
-        and seen is not None
-        and seen.next_nominal == decision.next_nominal
-    )

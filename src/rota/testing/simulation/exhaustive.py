@@ -15,7 +15,7 @@ from .small_world import SmallWorld
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from .rules import Rules
@@ -26,12 +26,22 @@ if TYPE_CHECKING:
 
 #: How deep the search goes unless somebody wants another depth.
 DEPTH = 5
+#: The same where runs are tried again: a cancel can come between any two steps, so that there is more to try.
+DEPTH_OF_RETRIES = 4
 #: Where it begins: before anything, and when the second and the third time of the jobs are due and runs of those before are
 #: under way. Each is what happens after the one before it.
 BEGINNINGS = (
     (),
     ("¹ looks", "claim of ¹", "a second passes"),
     ("finish of ¹ (b", "finish of ¹ (a", "¹ looks", "claim of ¹", "a second passes"),
+)
+#: The same where runs are tried again: runs are under way; one of them has failed and waits; the next time is due besides; and a
+#: node that is about to take the waiting run has seen that it waits.
+OF_RETRIES = (
+    ("¹ looks", "claim of ¹"),
+    ("give_back of ¹ (a",),
+    ("finish of ¹ (b", "a second passes"),
+    ("take of ¹ begins", *3 * ("take of ¹ goes on",)),
 )
 
 
@@ -54,6 +64,7 @@ def search(
     rules: Rules = ALL,
     budget: Budget | None = None,
     tell: Callable[[int, int], None] | None = None,
+    beginnings: Sequence[Sequence[str]] = BEGINNINGS,
 ) -> Result:
     """Try everything that can happen from each beginning on, the shortest way first, and let it come to rest in the end.
 
@@ -61,10 +72,11 @@ def search(
     :param rules: the rules of the protocol that are kept
     :param budget: what may go wrong, and what users may do
     :param tell: called with each depth that was searched and the number of states so far
+    :param beginnings: what happens before, one after another; the search begins after each
     :return: what was found; the first violation ends the search
     """
     try:
-        level = list(_beginnings(SmallWorld(rules, budget)))
+        level = list(_beginnings(SmallWorld(rules, budget), beginnings))
     except Violation as exc:
         return Result(0, 0, 0, exc)
     seen = {digest(world) for world, _ in level}
@@ -93,10 +105,10 @@ def search(
     return Result(depth, len(seen), steps, None)
 
 
-def _beginnings(world: SmallWorld) -> Iterator[tuple[SmallWorld, Path]]:
+def _beginnings(world: SmallWorld, beginnings: Sequence[Sequence[str]]) -> Iterator[tuple[SmallWorld, Path]]:
     """Yield where the search begins, and what has happened before."""
     path: Path = None
-    for names in BEGINNINGS:
+    for names in beginnings:
         for wanted in names:
             what, make = next(choice for choice in world.choices() if choice[0].startswith(wanted))
             path = what, path

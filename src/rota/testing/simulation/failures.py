@@ -1,4 +1,4 @@
-"""Jobs that are paused after failures in a row, or stay as their last run has failed, in the step that records an end.
+"""What becomes of the jobs of ended runs, in the step that records these ends: they go, stay, become due, or are paused.
 
 Executes nothing, as :mod:`rota.testing.simulation.protocol`.
 """
@@ -10,14 +10,32 @@ from ...core.pauses import count_ends
 from ...core.policy import Policy
 from ...core.states import ENDED
 from .database import Change
-from .rows import KEPT, has_waiting, job_of
+from .rows import KEPT, counted_down, goes_with, has_waiting, job_of, without_waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from ...core.run import Run
     from .database import Program
+
+
+def release(ended: Mapping[str, int], over: bool = False, failed: Collection[str] = ()) -> Program:
+    """Count ended runs down; jobs that waited for them become due, and those whose schedule is over go."""
+    if not ended:
+        return
+    ids = sorted(ended)
+    if over and not failed:
+        gone = yield Change(
+            "jobs", without_waiting(ids), lambda row: goes_with(row, ended[row.id]), lambda row: None
+        )
+        if len(gone) == len(ids):
+            return
+    rows = yield Change("jobs", ids, lambda row: True, lambda row: counted_down(row, ended[row.id]))
+    if any(goes_with(row, ended[row.id]) for row in rows):
+        yield from keep_ended(failed)
+        over_now = without_waiting(None)
+        yield Change("jobs", over_now, lambda row: goes_with(row, 0), lambda row: None)
 
 
 def counted(runs: Sequence[Run], now: int) -> Program:

@@ -113,6 +113,8 @@ class HeldExecutor(NativeExecutor):
         else:
             self._audit.start(run, self._executing, self._latest())
             run.started_at = now
+            if hasattr(run, "watch"):
+                run.watch.begin(run)
             self._executing.append(run)
 
     def _finish(self, run: Run, drawn: float, rng: Random, now: int) -> None:
@@ -123,6 +125,10 @@ class HeldExecutor(NativeExecutor):
             return
         exc = Snooze(rng.choice((1, 4, 12))) if drawn < 0.05 else RuntimeError("as the simulation wants it")
         record_failure(run, exc, now, LOGGER)
+
+    def terminate_run(self, run: Run) -> None:
+        """Take note that the time of a run is over, which goes on as if it was in a thread."""
+        self._audit.stopped.time_is_over(run)
 
     def cancel(self) -> None:
         """End everything as cancelled."""

@@ -7,31 +7,28 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ...clock import HELD
 from ...codec.unrestored import can_run
 from ...core.orphans import linked, sort_out
 from ...core.pauses import counting
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, ENDED, SKIPPED, WAITING
-from ...core.transitions import marked, may_claim, not_ended_well
+from ...core.transitions import is_allowed, marked, not_ended_well, released
 from ...core.tries import end_superseded
 from ...errors import ConflictingIdError, JobLookupError, StoreConflictError, StoreError
 from ...jobstores.documents import label_of
 from ...jobstores.requests_in_memory import job_for
 from ...jobstores.server_clock import AHEAD
 from .database import COMMIT, ROLLBACK, Change, Duplicate, Insert, Read
-from .failures import counted, keep_ended
+from .failures import counted, release
 from .rows import (
     KEPT,
     JobRow,
     NodeRow,
     RunRow,
     brought,
-    goes_with,
     is_due,
     job_of,
     recorded,
-    released,
     row_of,
     run_of,
     superseded_of,
@@ -51,6 +48,7 @@ if TYPE_CHECKING:
     from ...core.plan import Decision
     from ...core.recorded import Recorded
     from ...core.run import Run
+    from ...core.timeouts import PartsOf
     from .database import Program, Statement, View
     from .rules import Rules
 
@@ -120,7 +118,7 @@ def save(new: JobRow, version: int | None) -> Program:
         return False
 
     def saved(row: JobRow) -> JobRow:
-        due = new.nominal if new.due == HELD and row.running <= 0 else new.due
+        due = released(new.nominal, new.due, row.running)
         state = KEPT if row.state == KEPT and new.state == ENDED else new.state
         return new._replace(due=due, running=row.running, version=stored.version + 1, state=state)
 
@@ -216,7 +214,7 @@ def _claim(
             continue
         gone = getattr(decision, "superseded", ())
         left = row.running - len(gone)
-        is_full = bool(decision.runs) and not may_claim(left, row.job.policy.max_instances)
+        is_full = not is_allowed(decision, left)
         if rules.heals and (is_full or any(_is_refusal(record) for record in decision.records)):
             healed = yield from _healed(row)
             if healed is not None:
@@ -250,6 +248,8 @@ def _supersede(job_id: str, runs: Sequence[Run], now: int, rules: Rules) -> Part
     if rules.retries and waiting != attempts:
         return False
     end_superseded(runs, now)
+    if not rules.superseded:
+        return True
     ends = {(job_id, run.nominal): run for run in runs}
 
     def waits(row: RunRow) -> bool:
@@ -345,24 +345,6 @@ def _end(runs: Sequence[Run], rules: Rules) -> Part:
     return len(found)
 
 
-def release(ended: Mapping[str, int], over: bool = False, failed: Collection[str] = ()) -> Part:
-    """Count ended runs down; jobs that waited for them become due, and those whose schedule is over go."""
-    if not ended:
-        return
-    ids = sorted(ended)
-    if over and not failed:
-        gone = yield Change(
-            "jobs", without_waiting(ids), lambda row: goes_with(row, ended[row.id]), lambda row: None
-        )
-        if len(gone) == len(ids):
-            return
-    rows = yield Change("jobs", ids, lambda row: True, lambda row: released(row, ended[row.id]))
-    if any(goes_with(row, ended[row.id]) for row in rows):
-        yield from keep_ended(failed)
-        over_now = without_waiting(None)
-        yield Change("jobs", over_now, lambda row: goes_with(row, 0), lambda row: None)
-
-
 # ----------------------------------------------------------------------------------------------------------- leases
 
 
@@ -370,11 +352,14 @@ def renew(node: str, now: int, until: int, in_hand: Collection[Run], in_doubt: b
     """Renew or begin a lease; return None, or the runs that are not the node's any more if that was looked at."""
     before = yield Read(lambda view: view.nodes.get(node))
     new = NodeRow(node, until, now)
+    ran = before is not None and before.until >= now
     if before is None:
         yield Insert("nodes", lambda view: {node: new})
-    else:
+    elif ran:  # unless somebody has taken it for a lease of the future meanwhile, as the clock was set back
+        ran = bool((yield Change("nodes", [node], lambda row: row.until == before.until, lambda row: new)))
+    if before is not None and not ran:
         yield Change("nodes", [node], lambda row: True, lambda row: new)
-    looks = bool(in_hand) if before is None else before.until < now or in_doubt
+    looks = bool(in_hand) if before is None else not ran or in_doubt
     if not looks:
         yield COMMIT
         return None
@@ -398,10 +383,12 @@ def rescue(
     ownerless: bool = False,
     home: tuple[Any, str | None] = (None, None),
     clock: Callable[[], int] | None = None,
+    parts_of: PartsOf | None = None,
 ) -> Program:
     """Take over runs that no living node owns; return those, and those that are lost.
 
     :param clock: returns what the node takes for the time
+    :param parts_of: returns what is kept beside runs
     """
 
     def orphans(view: View, ahead: bool = False) -> list[RunRow]:
@@ -435,7 +422,7 @@ def rescue(
     unknown = [run_of(row) for row in found if row.owner != node or (row.job_id, row.nominal) not in known]
     others = yield from held({run.job_id for run in unknown})
     unknown = [run for run in unknown if run.owner == node or run.job_id not in others]
-    taken: list[Run] = yield from _take_over(unknown, node, now, room, known, home)
+    taken: list[Run] = yield from _take_over(unknown, node, now, room, known, home, parts_of)
     yield COMMIT
     linked(taken)
     return taken
@@ -448,6 +435,7 @@ def _take_over(
     room: Mapping[str, int] | None,
     known: Collection[Key],
     home: tuple[Any, str | None],
+    parts_of: PartsOf | None,
 ) -> Part:
     """Write what becomes of orphaned runs; return those that changed."""
     ids = {run.job_id for run in unknown}
@@ -455,7 +443,9 @@ def _take_over(
     fences = {id(run): (run.owner, run.attempt) for run in unknown}
     jobs = {row.id: job_of(row, home) for row in rows}
     taken = []
-    for run in sort_out(unknown, jobs, node, now, room, known, can_run=can_run, job_for=job_for):
+    for run in sort_out(
+        unknown, jobs, node, now, room, known, can_run=can_run, job_for=job_for, parts_of=parts_of
+    ):
         if (yield from _settle(run, fences[id(run)])):
             taken.append(run)
     ended = [run for run in taken if run.ended]

@@ -8,12 +8,12 @@ from __future__ import annotations
 from copy import copy
 from typing import NamedTuple
 
-from ...clock import HELD
 from ...codec.results import text_of_result, value_of
 from ...core.extras import keeps_place
 from ...core.recorded import standing_from
 from ...core.run import Run
 from ...core.states import ACTIVE, CLAIMED, ENDED, WAITING
+from ...core.transitions import released
 from ...jobstores.documents import label_of
 from ...texts import storable
 
@@ -53,7 +53,7 @@ class JobRow(NamedTuple):
 class RunRow(NamedTuple):
     """A row of the runs table.
 
-    :ivar ended_by: node and attempt that presented the end; only the audit looks at it
+    :ivar ended_by: node and attempt that presented the end, or gave the run back; only the audit looks at it
     """
 
     job_id: str
@@ -208,17 +208,6 @@ def goes_with(row: JobRow, less: int) -> bool:
     return row.state == ENDED and row.running <= less
 
 
-def released(row: JobRow, less: int) -> JobRow:
-    """Return the row of a job of which so many runs have ended; if it waited for them, it is due."""
-    due = row.nominal if row.due == HELD and row.running <= less else row.due
-    return row._replace(due=due, running=row.running - less)
-
-
-def brought(row: NodeRow, now: int) -> NodeRow:
-    """Return a lease that was renewed in the future, as it seems, as one that counts from now."""
-    return row._replace(until=row.until - row.started + now, started=now)
-
-
 def visible(view: View, job_id: str) -> JobRow | None:
     """Return the row of a job; one whose schedule is over is there as long as runs of it wait."""
     row = view.jobs.get(job_id)
@@ -230,3 +219,14 @@ def without_waiting(ids: Iterable[str] | None) -> Callable[[View], list[str]]:
     return lambda view: [
         id for id in (sorted(view.jobs) if ids is None else ids) if not has_waiting(view, id)
     ]
+
+
+def brought(row: NodeRow, now: int) -> NodeRow:
+    """Return a lease that was renewed in the future, as it seems, as one that counts from now."""
+    return row._replace(until=row.until - row.started + now, started=now)
+
+
+def counted_down(row: JobRow, less: int) -> JobRow:
+    """Return a job of which so many runs have ended: if it waits for their end, it is due (R6)."""
+    due = released(row.nominal, row.due, row.running - less, row.job.policy.spare)
+    return row._replace(due=due, running=row.running - less)

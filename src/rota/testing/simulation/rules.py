@@ -16,6 +16,9 @@ class Rules(NamedTuple):
     :param moves: R3: the claim moves the job and counts its runs in the same step in which it writes them
     :param records: R4: a nominal time has one record at most
     :param retries: R4: the claim of a later time ends a retry only if that still waits
+    :param superseded: a retry that the claim of a later time counts out is ended in the same step
+    :param taken: R4: a run that waits is taken only if it still does
+    :param cancels: a run that somebody has asked to stop is not given back for another try
     :param fences: R5: an end is accepted only from the owner and attempt that the record names
     :param serialised: a job that is added counts the runs of its id that are under way while none of them can end
     :param heals: a counter that would refuse work is compared with the ledger first
@@ -26,6 +29,9 @@ class Rules(NamedTuple):
     moves: bool = True
     records: bool = True
     retries: bool = True
+    superseded: bool = True
+    taken: bool = True
+    cancels: bool = True
     fences: bool = True
     serialised: bool = True
     heals: bool = True
@@ -39,6 +45,11 @@ MUTANTS = {
     "R3": ALL._replace(moves=False),
     "R4": ALL._replace(records=False),
     "retries": ALL._replace(retries=False),
+    "superseded": ALL._replace(superseded=False),
+    "taken": ALL._replace(taken=False),
+    "cancels": ALL._replace(cancels=False),
     "R5": ALL._replace(fences=False),
     "counters": ALL._replace(serialised=False, heals=False),
 }
+#: those of them that only runs reach which are tried again
+OF_RETRIES = ("retries", "superseded", "taken", "cancels")

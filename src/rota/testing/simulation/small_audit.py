@@ -6,7 +6,8 @@ Pure: it compares the committed rows before and after.
 from __future__ import annotations
 
 from ...clock import HELD
-from ...core.states import CLAIMED, ENDED
+from ...core.states import CANCELLED, CLAIMED, ENDED, FAILED, WAITING
+from ...core.tries import SUPERSEDED
 from .attempts import name
 from .audit import Violation
 from .rows import under_way
@@ -46,7 +47,7 @@ def judge(before: View, after: View, schedule: Sequence[int], now: int | None, b
 def judge_end(view: View) -> None:
     """Check what is left after everything has come to rest."""
     for key, run in view.runs.items():
-        if run.status == CLAIMED:
+        if run.status in (CLAIMED, WAITING):
             raise Violation(f"{name(key)} never ended")
     for job_id, job in view.jobs.items():
         if job.due is not None:
@@ -68,7 +69,7 @@ def _judge_runs(before: View, after: View, now: int | None) -> None:
         elif old is not run:
             _judge_change(key, old, run, before, now)
     for job_id in new:
-        job, beside = before.jobs.get(job_id), under_way(before, job_id)
+        job, beside = before.jobs.get(job_id), under_way(before, job_id) - _superseded(before, after, job_id)
         if job is None:
             raise Violation(f"a run of {job_id} was claimed, which was not in the store")
         limit = job.job.policy.max_instances
@@ -78,6 +79,9 @@ def _judge_runs(before: View, after: View, now: int | None) -> None:
 
 def _judge_change(key: tuple[str, int], old: RunRow, run: RunRow, before: View, now: int | None) -> None:
     fence = old.owner, old.attempt
+    if old.status == WAITING:
+        _judge_taken(key, old, run)
+        return
     if old.status != CLAIMED:
         raise Violation(f"the record of {name(key)} was written twice")
     if run.status != CLAIMED:
@@ -85,13 +89,38 @@ def _judge_change(key: tuple[str, int], old: RunRow, run: RunRow, before: View, 
             raise Violation(
                 f"the stale outcome of {name(key)} by {run.ended_by} was not refused: it belongs to {fence}"
             )
+        if run.status == WAITING and _is_asked(old):
+            raise Violation(f"{name(key)} was given back though somebody had asked it to stop")
     elif run.owner is not None and (run.owner, run.attempt) != fence:
+        if _is_asked(old):
+            raise Violation(f"{name(key)} was taken over though somebody had asked it to stop")
         dead = old.owner is not None
         if run.attempt != old.attempt + dead:
             raise Violation(f"{name(key)} was claimed twice")
         lease = before.nodes.get(old.owner) if dead else None
         if lease is not None and now is not None and lease.until >= now:
             raise Violation(f"{name(key)} was taken from {old.owner}, which is alive")
+
+
+def _judge_taken(key: tuple[str, int], old: RunRow, run: RunRow) -> None:
+    """Check what has become of a run that has waited for another try."""
+    if run.status == CLAIMED:
+        if run.attempt != old.attempt + 1:
+            raise Violation(f"{name(key)} was taken as attempt {run.attempt} after {old.attempt}")
+    elif (run.status, run.reason) != (FAILED, SUPERSEDED) and run.status != CANCELLED:
+        raise Violation(f"{name(key)} waited, and is {run.status} ({run.reason})")
+
+
+def _superseded(before: View, after: View, job_id: str) -> int:
+    """Return how many waiting runs of a job have ended with the claim of a later time."""
+    return sum(
+        run.status == WAITING and key[0] == job_id and after.runs[key].reason == SUPERSEDED
+        for key, run in before.runs.items()
+    )
+
+
+def _is_asked(run: RunRow) -> bool:
+    return run.extra is not None and run.extra.cancel is not None
 
 
 def _judge_job(row: JobRow, number: int) -> None:

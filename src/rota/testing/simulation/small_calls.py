@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ...clock import SECOND, moment
+from ...core.extras import RETRY, extra_of
 from ...core.plan import plan
 from ...core.policy import DEFAULT_POLICY, with_options
+from ...core.retry import Retry
 from ...core.run import Run
-from ...core.states import ACTIVE, ENDED, LOST, succeed
+from ...core.states import ACTIVE, CANCELLED, ENDED, FAILED, LOST, end, succeed, wait
+from ...core.tries import NEXT, superseded
 from ...job.handle import Job
 from ...triggers.interval import IntervalTrigger
 from ..clock import VirtualClock
@@ -20,9 +23,10 @@ from .rows import JobRow, job_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
+    from ...core.plan import Decision
     from .database import Program
     from .rules import Rules
 
@@ -33,6 +37,8 @@ LEASE = 15 * SECOND
 LEASES = 2
 #: How many nominal times each job has, a second apart.
 TIMES = 3
+#: Why users ask runs to stop.
+CANCEL = "no more"
 FIRST = VirtualClock().now()
 SCHEDULE = tuple(FIRST + number * SECOND for number in range(TIMES))
 
@@ -46,6 +52,8 @@ class Held(NamedTuple):
     due: int
     #: whether the schedule of its job was over when it was claimed
     is_last: bool
+    #: whether its node has been told, as it gave it back, that somebody has asked it to stop
+    is_asked: bool = False
 
 
 class Node(NamedTuple):
@@ -54,19 +62,23 @@ class Node(NamedTuple):
     :ivar is_late: whether its lease may be over, and it does not know whose its runs are
     :ivar offset: how far it thinks that the server's clock is ahead
     :ivar trusts_until: until when it declares nobody dead (elapsed time)
-    :ivar looked: the rows that it found due, and when; they wait to be claimed
+    :ivar looked: the rows that it found due, when, and the runs of these jobs that wait; they wait to be claimed
     """
 
     is_alive: bool = True
     is_late: bool = False
     offset: int = 0
     trusts_until: int = -1
-    looked: tuple[int, tuple[JobRow, ...]] | None = None
+    looked: tuple[int, tuple[JobRow, ...], tuple[Held, ...]] | None = None
     hand: tuple[Held, ...] = ()
 
 
 class Budget(NamedTuple):
-    """What may still go wrong, and what users may still do."""
+    """What may still go wrong, and what users may still do.
+
+    :ivar failures: how many attempts may still fail, and be followed by another one
+    :ivar cancels: how many runs users may still ask to stop
+    """
 
     crashes: int = 1
     suspensions: int = 1
@@ -75,6 +87,12 @@ class Budget(NamedTuple):
     removals: int = 1
     additions: int = 1
     leases: int = LEASES
+    failures: int = 0
+    cancels: int = 0
+
+
+#: What may happen where runs are tried again.
+RETRIES = Budget(jumps=0, removals=0, additions=0, failures=1, cancels=1)
 
 
 class Call:
@@ -106,14 +124,25 @@ def program_of(call: Call, rules: Rules, clock: Callable[[], int]) -> Program:
     """
     actor, kind, arguments = call.actor, call.kind, call.arguments
     if kind == "claim":
-        now, rows = arguments
-        return protocol.claim([plan(job_of(row), now) for row in rows], actor, now, rules)
+        now, rows, waits = arguments
+        return protocol.claim([_plan(row, waits, now) for row in rows], actor, now, rules)
     if kind == "finish":
         now, held = arguments
         runs = [_run(run, actor) for run in held]
-        for run in runs:
-            succeed(run, None, now)
+        for run, each in zip(runs, held, strict=True):
+            if each.is_asked:
+                end(run, CANCELLED, CANCEL, now)
+            else:
+                succeed(run, None, now)
         return protocol.finish(runs, now, rules)
+    if kind == "give_back":
+        now, held = arguments
+        return waiting.give_back([_failed(_run(run, actor), now) for run in held], now, rules)
+    if kind == "take":
+        return waiting.take(actor, arguments, None, rules=rules)
+    if kind == "cancel":
+        job_id, nominal = arguments
+        return waiting.cancel(job_id, nominal, CANCEL, 0)
     if kind == "renew":
         now, held, in_doubt = arguments
         return protocol.renew(actor, now, now + LEASE, [_run(run, actor) for run in held], in_doubt)
@@ -130,7 +159,27 @@ def program_of(call: Call, rules: Rules, clock: Callable[[], int]) -> Program:
     )
 
 
-def _run(held: Held, owner: str) -> Run:
+def _plan(row: JobRow, waits: Sequence[Held], now: int) -> Decision:
+    """Return what is decided about a due job; its retries that wait end with the claim, as the engine has it."""
+    job = job_of(row)
+    retry, retries = job.policy.retry, []
+    if retry is not None and retry.until == NEXT and job.running > 0 and job.next_nominal is not None:
+        runs = [_failed(_run(held, None), now) for held in waits if held.job_id == job.id]
+        for run in runs:
+            wait(run)
+        retries = superseded(runs, {job.id: job.next_nominal})
+    return plan(job, now, retries=retries)
+
+
+def _failed(run: Run, now: int) -> Run:
+    """Return a run whose attempt has failed, and that may be tried again at once."""
+    end(run, FAILED, None, now)
+    extra = extra_of(run)
+    extra.waiting_for, extra.not_before = RETRY, now
+    return run
+
+
+def _run(held: Held, owner: str | None) -> Run:
     job = templates()[held.job_id]
     if held.is_last:
         job = job.copy()
@@ -148,8 +197,13 @@ def templates() -> dict[str, Job]:
     if not _jobs:
         trigger = IntervalTrigger(seconds=1, start_date=moment(SCHEDULE[0]), end_date=moment(SCHEDULE[-1]))
         options: dict[str, dict[str, Any]] = {
-            "a": {"coalesce": False, "max_attempts": 3},
-            "b": {"coalesce": True, "on_lost": LOST, "max_instances": 2},
+            "a": {"coalesce": False, "max_attempts": 3, "retry": Retry(wait_initial=1)},
+            "b": {
+                "coalesce": True,
+                "on_lost": LOST,
+                "max_instances": 2,
+                "retry": Retry(wait_initial=1, until=None),
+            },
         }
         for job_id, policy in options.items():
             job = Job(None, job_id, func="rota.testing.simulation.nodes:work", trigger=trigger)

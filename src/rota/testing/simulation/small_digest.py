@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ...core.extras import Extra
     from .rows import JobRow
     from .small_calls import Node
     from .small_world import SmallWorld
@@ -34,7 +35,10 @@ def digest(world: SmallWorld) -> bytes:
 
 def _shape(world: SmallWorld, node: Node) -> Any:
     """Return what a node knows, without its name."""
-    looked = None if node.looked is None else (node.looked[0], [_values(row) for row in node.looked[1]])
+    looked = None
+    if node.looked is not None:
+        now, rows, waits = node.looked
+        looked = now, [_values(row) for row in rows], list(map(tuple, waits))
     trusts = max(node.trusts_until - world.elapsed, -1)
     return node.is_alive, node.is_late, node.offset, trusts, looked, list(map(tuple, node.hand))
 
@@ -50,6 +54,7 @@ def _digest(world: SmallWorld, swapped: bool, nodes: list[Any]) -> bytes:
             run.attempt,
             run.status,
             -1 if run.owner is None else place[run.owner],
+            _extra(run.extra),
         )
         for key, run in view.runs.items()
     )
@@ -78,3 +83,7 @@ def _digest(world: SmallWorld, swapped: bool, nodes: list[Any]) -> bytes:
 
 def _values(row: JobRow) -> tuple[Any, ...]:
     return (row.id, row.nominal, row.due, row.version, row.state, row.running, row.since)
+
+
+def _extra(extra: Extra | None) -> tuple[Any, ...] | None:
+    return None if extra is None else (extra.waiting_for, extra.not_before, extra.cancel)

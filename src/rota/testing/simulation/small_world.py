@@ -6,10 +6,11 @@ It knows what can happen next and makes it happen; in which order is the search'
 from __future__ import annotations
 
 from ...clock import SECOND
-from ...core.states import ACTIVE, CLAIMED, ENDED
+from ...core.extras import extra_of
+from ...core.states import ACTIVE, CLAIMED, ENDED, WAITING
 from ...errors import ConflictingIdError, JobLookupError
 from .database import COMMIT, Database, Deadlock, Duplicate, Waits
-from .rows import JobRow, NodeRow, is_due
+from .rows import JobRow, NodeRow, is_due, waiting_of, when
 from .rules import ALL
 from .small_audit import judge, judge_end
 from .small_calls import (
@@ -113,16 +114,18 @@ class SmallWorld:
 
     def _choices_of(self, name: str, node: Node) -> Iterator[tuple[str, Callable[[SmallWorld], None]]]:
         busy = {call.kind for call in self.calls if call.actor == name}
-        if not busy - {"finish"}:
+        if not busy - {"finish", "give_back"}:
             for kind, arguments in self._passes(name, node):
                 if kind == "look":
                     yield f"{name} looks", lambda world: world._look(name)
                 else:
                     yield from self._begins(name, kind, arguments)
-        if "finish" not in busy:
+        if not busy & {"finish", "give_back"}:
             now, heads = self.now_of(name), _heads(node)
             for run in heads:
                 yield from self._begins(name, "finish", (now, (run,)))
+                if self.budget.failures and not run.is_asked and _is_only(run, node):
+                    yield from self._begins(name, "give_back", (now, (run,)))
             if len(heads) > 1:
                 yield from self._begins(name, "finish", (now, heads))
 
@@ -136,6 +139,10 @@ class SmallWorld:
             return
         if not node.is_late and any(is_due(row, now) for row in self.db.committed.jobs.values()):
             yield "look", None
+        if not node.is_late and any(
+            run.status == WAITING and when(run) <= now for run in self.db.committed.runs.values()
+        ):
+            yield "take", now
         if self._has_orphans(name, node, now):
             yield (
                 "rescue",
@@ -146,10 +153,12 @@ class SmallWorld:
         self, actor: str, kind: str, arguments: Any
     ) -> Iterator[tuple[str, Callable[[SmallWorld], None]]]:
         what = f"{kind} of {actor}"
-        if kind == "finish":
+        if kind in ("finish", "give_back"):
             what += f" ({', '.join(f'{run.job_id}@{run.nominal - FIRST}' for run in arguments[1])})"
         elif kind in ("add", "remove"):
             what += f" ({arguments[0]})"
+        elif kind == "cancel":
+            what += f" ({arguments[0]}@{arguments[1] - FIRST})"
         yield what, lambda world: world._begin(Call(actor, kind, arguments, False))
         if self.budget.late:
             yield f"{what} begins", lambda world: world._begin(Call(actor, kind, arguments, True))
@@ -183,6 +192,10 @@ class SmallWorld:
                 first = next((nominal for nominal in SCHEDULE if nominal >= self.now), None)
                 if first is not None:
                     yield from self._begins(USER, "add", (job_id, first))
+        if self.budget.cancels:
+            for key, run in self.db.committed.runs.items():
+                if run.status in (CLAIMED, WAITING):
+                    yield from self._begins(USER, "cancel", key)
 
     def _trusts(self, node: Node) -> bool:
         return node.is_late or self.elapsed < node.trusts_until
@@ -209,7 +222,13 @@ class SmallWorld:
         rows = tuple(row for row in self.db.committed.jobs.values() if is_due(row, now))
         if not self.rules.limits:
             rows = tuple(row._replace(running=0) for row in rows)
-        self._know(name, looked=(now, rows))
+        ids = {row.id for row in rows}
+        waits = tuple(
+            Held(run.job_id, run.nominal, run.attempt, run.due, False)
+            for run in waiting_of(self.db.committed)
+            if run.job_id in ids
+        )
+        self._know(name, looked=(now, rows, waits))
 
     def _crash(self, name: str) -> None:
         self._spend(crashes=1)
@@ -256,6 +275,10 @@ class SmallWorld:
             self._spend(removals=1)
         elif call.kind == "add":
             self._spend(additions=1)
+        elif call.kind == "give_back":
+            self._spend(failures=1)
+        elif call.kind == "cancel":
+            self._spend(cancels=1)
         elif call.kind == "claim":
             self._know(call.actor, looked=None)
         self.calls.append(call)
@@ -327,13 +350,18 @@ class SmallWorld:
         if kind == "claim":
             for decision in result:
                 self._take(name, decision.runs, decision.state == ENDED)
-        elif kind == "rescue":
-            for run in result:
+        elif kind in ("rescue", "take"):
+            for run in result or ():
                 if not run.ended:
                     self._take(name, [run], run.job.state == ENDED)
         elif kind == "finish":
             ended = call.arguments[1]
             self._know(name, hand=tuple(run for run in self.nodes[name].hand if run not in ended))
+        elif kind == "give_back":
+            asked = {(run.job_id, run.nominal) for run in result or () if extra_of(run).cancel is not None}
+            given, hand = call.arguments[1], self.nodes[name].hand
+            kept = [run for run in hand if run not in given or (run.job_id, run.nominal) in asked]
+            self._know(name, hand=tuple(run._replace(is_asked=run in given or run.is_asked) for run in kept))
         elif kind == "renew":
             node = self.nodes[name]
             trusts = node.is_late or abs(self.shift - node.offset) > NOTICED
@@ -381,7 +409,7 @@ class SmallWorld:
     def _live(self, name: str) -> bool:
         """Let a node do what it can do; return whether there was anything."""
         acted = False
-        for wanted in ("renew", "look", "claim", "rescue"):
+        for wanted in ("renew", "look", "claim", "take", "rescue"):
             for kind, arguments in self._passes(name, self.nodes[name]):
                 if kind == wanted:
                     acted = True
@@ -399,3 +427,8 @@ class SmallWorld:
 def _heads(node: Node) -> tuple[Held, ...]:
     """Return the runs of a node that may end next: those of one job are executed one after another."""
     return tuple({run.job_id: run for run in reversed(node.hand)}.values())
+
+
+def _is_only(run: Held, node: Node) -> bool:
+    """Whether no other run of the job is in hand: members of one group are given back when their last one has ended."""
+    return sum(other.job_id == run.job_id for other in node.hand) == 1

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from ...core.details import RunParts
+    from ...core.openings import Cut
     from ...core.orders import Orders
     from ...core.plan import Decision
     from ...core.queries import Part, RunQuery
@@ -51,12 +53,16 @@ _FORMAT = JobFormat()
 class SharedDatabase(Database):
     """A database that threads may share, if nobody interrupts a transaction; and how often what happened in it."""
 
-    __slots__ = ("counts", "mutex")
+    __slots__ = ("backfills", "counts", "mutex", "parts")
 
     def __init__(self) -> None:
         super().__init__()
         self.mutex = RLock()
+        #: what is kept beside records, by job id and nominal time
+        self.parts: dict[tuple[str, int], dict[str, str]] = {}
         self.counts: dict[str, int] = {}
+        #: what is left of backfills, by the ids of their jobs: each change is one statement
+        self.backfills: dict[str, str] = {}
 
     def count(self, what: str) -> None:
         """Count something for the report."""
@@ -207,7 +213,7 @@ class SnapshotJobStore(BaseJobStore):
     ) -> list[Run]:
         home, clock = (self._scheduler, self._alias), time_from(self.clock, now)
         taken: list[Run] = self._run(
-            lambda: protocol.rescue(node, now, room, known, in_doubt, ownerless, home, clock)
+            lambda: protocol.rescue(node, now, room, known, in_doubt, ownerless, home, clock, self.parts_of)
         )
         return taken
 
@@ -228,12 +234,14 @@ class SnapshotJobStore(BaseJobStore):
 
     # -- runs that wait ------------------------------------------------------------------------------------------
 
-    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
-        found: list[Run] = self._run(lambda: waiting.open_runs(runs, now)) if runs else []
+    def open_runs(
+        self, runs: Sequence[Run], now: int, cuts: Sequence[Cut] = (), version: int | None = None
+    ) -> list[Run]:
+        found: list[Run] = self._run(lambda: waiting.open_runs(runs, now, cuts, version)) if runs else []
         return found
 
     def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
-        refused: list[Run] = self._run(lambda: waiting.give_back(runs, now)) if runs else []
+        refused: list[Run] = self._run(lambda: waiting.give_back(runs, now, self._rules)) if runs else []
         for run in runs:
             if run not in refused:
                 given_back(run, extra_of(run).not_before or now)
@@ -241,16 +249,31 @@ class SnapshotJobStore(BaseJobStore):
 
     def take_waiting(self, node: str, now: int, room: Mapping[str, int] | None = None) -> list[Run]:
         home = (self._scheduler, self._alias)
-        taken: list[Run] = self._run(lambda: waiting.take(node, now, room, home))
+        taken: list[Run] = self._run(lambda: waiting.take(node, now, room, home, self._rules))
         return taken
 
     def next_waiting(self) -> int | None:
         following: int | None = self._read(next_waiting)
         return following
 
-    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
-        run: Run | None = self._run(lambda: waiting.cancel(job_id, nominal, reason, now))
+    def cancel_run(
+        self, job_id: str, nominal: int, reason: str, now: int, only_waiting: bool = False
+    ) -> Run | None:
+        run: Run | None = self._run(lambda: waiting.cancel(job_id, nominal, reason, now, only_waiting))
         return run
+
+    def backfills(self) -> dict[str, str]:
+        with self._db.mutex:
+            return dict(self._db.backfills)
+
+    def keep_backfill(self, job_id: str, text: str | None, before: str | None) -> bool:
+        with self._db.mutex:
+            if self._db.backfills.get(job_id) != before:
+                return False
+            self._db.backfills.pop(job_id, None)
+            if text is not None:
+                self._db.backfills[job_id] = text
+            return True
 
     def orders(self, node: str, now: int) -> Orders:
         orders = super().orders(node, now)
@@ -260,7 +283,24 @@ class SnapshotJobStore(BaseJobStore):
             (row.job_id, row.nominal, row.extra.cancel) for row in mine if row.extra.cancel is not None
         ]
         orders.next_waiting = self.next_waiting()
+        orders.backfills = self.backfills()
         return orders
+
+    # -- beside records ------------------------------------------------------------------------------------------
+
+    def write_parts(self, parts: Sequence[RunParts], owner: str | None = None) -> None:
+        """Keep texts beside records. Nobody can come in between: what a run says of itself is no decision."""
+        runs = self._db.committed.runs
+        for job_id, nominal, texts in parts:
+            row = runs.get((job_id, nominal))
+            if row is not None and owner in (None, row.owner):
+                kept = {**self._db.parts.get((job_id, nominal), {}), **texts}
+                self._db.parts[job_id, nominal] = {
+                    name: text for name, text in kept.items() if text is not None
+                }
+
+    def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
+        return {key: dict(self._db.parts[key]) for key in keys if key in self._db.parts}
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,9 @@ They choose at random; the audit decides whether what comes of it may be.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from random import Random
+
 from ...clock import SECOND, moment
 from ...core.retry import Retry
 from ...core.states import ACTIVE
@@ -16,8 +19,7 @@ from .nodes import Crash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from random import Random
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from ...triggers.base import BaseTrigger
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 #: How many jobs there are at most.
 JOBS = 3
+#: In what part of the worlds the time of runs is limited, users ask many of them to stop, and nodes die more often.
+GOVERNED = 0.25
 
 #: What they do with schedules, some things more often than others.
 OF_SCHEDULES = (
@@ -44,9 +48,23 @@ OF_SCHEDULES = (
     "replace",
 )
 #: All that they do.
-KINDS = (*OF_SCHEDULES, "ask for a run of", "ask for a run of", "cancel a run of")
+KINDS = (
+    *OF_SCHEDULES,
+    "ask for a run of",
+    "ask for a run of",
+    "cancel a run of",
+    "backfill",
+    "backfill",
+    "cancel the backfill of",
+)
+#: The same where they ask many runs to stop.
+OFTEN_CANCELLING = (*KINDS, *(6 * ("cancel a run of",)))
 
 WORK = "rota.testing.simulation.nodes:work"
+
+
+#: what due times of the jobs meet, drawn by their numbers; of terminate_other the simulation has no worker processes
+_OVERLAPS = ("skip", "skip", "skip", "buffer_one", "buffer_all", "cancel_other", "allow_all")
 
 
 class Users:
@@ -61,7 +79,10 @@ class Users:
         self._audit = audit
         self._say = say
         self._ticks_of_phase = 0
-        self._policies = [self._policy() for _ in range(JOBS)]
+        self._apart = Random(f"{seed} apart")
+        #: whether this is a world in which the time of runs is limited, and users ask many of them to stop
+        self.governs = self._apart.random() < GOVERNED
+        self._policies = [self._policy(number) for number in range(JOBS)]
         #: the latest trigger with which each job was replaced
         self._triggers: dict[int, BaseTrigger] = {}
 
@@ -70,7 +91,7 @@ class Users:
         rng = self._rng
         number = rng.randrange(JOBS)
         job_id = f"{self._seed}.{number}"
-        kind = rng.choice(KINDS)
+        kind = rng.choice(OFTEN_CANCELLING if self.governs else KINDS)
         self._say(f"{node}: a user wants to {kind} {job_id}")
         try:
             self._do(kind, node, number, job_id)
@@ -102,6 +123,12 @@ class Users:
             scheduler.modify_job(job_id, next_run_time=moment(when))
         elif kind == "set back":
             self._set_back(node, job_id)
+        else:
+            self._do_more(kind, node, number, job_id)
+
+    def _do_more(self, kind: str, node: Node, number: int, job_id: str) -> None:
+        if "backfill" in kind:
+            self._backfill(kind, node)
         elif kind.endswith("a run of"):
             self._govern(kind, node, job_id)
         else:
@@ -115,7 +142,22 @@ class Users:
                 node.scheduler.cancel_run(job_id, moment(nominal), reason="cancelled by a user")
         elif self._audit.durable:  # else it is claimed at once, as no pass plans it
             later = moment(node.now + rng.randint(1, 20) * SECOND)
-            node.scheduler.run_job(job_id, not_before=later if rng.random() < 0.5 else None)
+            with _seeing_records(node):  # of the same instant, as no time passes here
+                node.scheduler.run_job(job_id, not_before=later if rng.random() < 0.5 else None)
+
+    def _backfill(self, kind: str, node: Node) -> None:
+        """Have some of the latest times of a job run, one whose schedule has times that no other one has; or end that."""
+        rng = self._rng
+        found = [node.store.lookup_job(f"{self._seed}.{number}") for number in range(JOBS)]
+        jobs = [job for job in found if job is not None and type(job.trigger) is IntervalTrigger]
+        if not jobs:
+            return
+        job_id = rng.choice(jobs).id
+        if kind == "backfill":
+            start, every = node.now - rng.randint(1, 60) * SECOND, rng.random() < 0.3
+            node.scheduler.backfill(job_id, moment(start), moment(node.now), only_missing=not every)
+        else:
+            node.scheduler.cancel_backfill(job_id)
 
     def _bring_back(self, kind: str, node: Node, number: int, job_id: str) -> None:
         trigger = self._latest_trigger(number)
@@ -127,9 +169,11 @@ class Users:
             WORK, trigger, id=job_id, replace_existing=kind == "replace", **self._policies[number]
         )
 
-    def _policy(self) -> dict[str, Any]:
+    def _policy(self, number: int) -> dict[str, Any]:
         rng = self._rng
-        return {
+        # In worlds with limits of time so many things meet already that few seeds reach all of them.
+        overlap = "skip" if self.governs else _OVERLAPS[(self._seed + number) % len(_OVERLAPS)]
+        options: dict[str, Any] = {
             "coalesce": rng.random() < 0.5,
             "max_instances": rng.choice((1, 1, 2, 3)),
             "misfire_grace_time": rng.choice((None, None, 3, 10)),
@@ -137,7 +181,16 @@ class Users:
             "max_attempts": rng.choice((1, 2, 3)),
             "expires": rng.choice((None, None, None, 8)),
             "retry": self._retry(),
+            "overlap": overlap,
+            "timeout": self._timeout(),
         }
+        options.pop({"buffer_all": "coalesce", "allow_all": "max_instances"}.get(overlap, ""), None)
+        return options
+
+    def _timeout(self) -> float | None:
+        """Return how long a run may take: in most worlds any time. Drawn apart, so that these worlds stay as they were."""
+        rng = self._apart
+        return rng.choice((None, 0.5, 0.5, 2)) if self.governs else None
 
     def _retry(self) -> Retry | None:
         """Return how a job is tried again: mostly not. Its waits are no longer than the simulation takes to come to rest."""
@@ -187,13 +240,20 @@ class Users:
         when = self._earlier(job_id)
         if when is None:
             return
-        blind = vars(node.store).pop("recorded", None)
-        try:
+        with _seeing_records(node):
             node.scheduler.modify_job(job_id, next_run_time=moment(when))
-        finally:
-            if blind is not None:
-                vars(node.store)["recorded"] = blind
 
     def _is_paused(self, job_id: str) -> bool:
         seen = self._audit.look(job_id)
         return seen is not None and seen.state != ACTIVE
+
+
+@contextmanager
+def _seeing_records(node: Node) -> Iterator[None]:
+    """Let the scheduler of a node see what is recorded, which else the claim alone does."""
+    blind = vars(node.store).pop("recorded", None)
+    try:
+        yield
+    finally:
+        if blind is not None:
+            vars(node.store)["recorded"] = blind

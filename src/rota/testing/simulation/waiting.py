@@ -9,42 +9,81 @@ from collections import Counter
 from copy import copy
 
 from ...core.extras import extra_of, keeps_place
+from ...core.openings import by_run
 from ...core.states import CLAIMED, ENDED, WAITING
 from ...core.transitions import not_ended_well
-from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, opened
+from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
 from ...errors import JobLookupError, StoreError
 from ...jobstores.requests_in_memory import job_for
 from .database import COMMIT, ROLLBACK, Change, Insert, Read
-from .failures import counted, keep_ended, open_kept
-from .protocol import held, release
+from .failures import counted, keep_ended, open_kept, release
+from .protocol import held
 from .rows import KEPT, job_of, next_waiting, row_of, run_of, waiting_of, when, without_waiting
+from .rules import ALL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
+    from ...core.openings import Cut
     from ...core.run import Run
     from .database import Program
     from .protocol import Part
+    from .rules import Rules
 
 
-def open_runs(runs: Sequence[Run], now: int) -> Program:
+def open_runs(runs: Sequence[Run], now: int, cuts: Sequence[Cut] = (), version: int | None = None) -> Program:
     """Make runs wait; return those that do, and those that were found by their keys."""
     rows = yield from _locked({run.job_id for run in runs})
-    known = {row.id for row in rows}
+    known = {row.id for row in rows if version is None or row.version == version}  # R1
+    cut_of = by_run(cuts, runs)
+    of_cut: dict[int, list[Run]] = {}
     found: list[Run] = []
     for run in runs:
         if run.job_id not in known:
+            continue
+        its_cut = cut_of.get((run.job_id, run.nominal))
+        if its_cut is not None:
+            of_cut.setdefault(id(its_cut), []).append(run)
             continue
         waiting = yield from _of_key(run.job_id, extra_of(run).key, now)
         if waiting is None:
             waiting = yield from _opened(run, now)
         if waiting is not None:
             found.append(waiting)
+    split: set[str] = set()
+    for cut in cuts:
+        some = yield from _cut(cut, of_cut.get(id(cut), ()), now)
+        split |= {run.job_id for run in some}
+        found += some
+    if split:  # R1
+        yield Change(
+            "jobs", sorted(split), lambda row: True, lambda row: row._replace(version=row.version + 1)
+        )
     yield from open_kept([row.id for row in rows if row.state == KEPT and found])
     yield COMMIT
     return found
+
+
+def _cut(cut: Cut, runs: Sequence[Run], now: int) -> Part:
+    """Open runs in the place of a record, and write what is left of it; return them, none if it is not as it was."""
+    row = yield Read(lambda view: view.runs.get((cut.found.job_id, cut.found.nominal)))
+    record = None if row is None else run_of(row)
+    if not runs or record is None or not record.ended or not cut.is_same(record):
+        return []
+    opened_now = [copy(run) for run in runs]
+    for run in opened_now:
+        run.extra = copy(run.extra)
+        opened(run, now if run.extra.not_before is None else run.extra.not_before)
+    written = [*cut.left, *opened_now]
+    instead = next(each for each in written if each.nominal == record.nominal)
+    if not (yield from _write(instead, record.attempt, record.status)):
+        return []  # it was forgotten at this moment
+    others = {(each.job_id, each.nominal): row_of(each) for each in written if each is not instead}
+    if others:
+        yield Insert("runs", lambda view: others)
+    return opened_now
 
 
 def _of_key(job_id: str, key: str | None, now: int) -> Part:
@@ -69,7 +108,7 @@ def _opened(run: Run, now: int) -> Part:
         found = run
     else:
         found = run_of(row)
-        if not found.ended:
+        if not found.ended or run.attempt == 0:
             return None
         found.extra = extra
         opened(found, not_before)
@@ -80,7 +119,11 @@ def _opened(run: Run, now: int) -> Part:
 
 
 def take(
-    node: str, now: int, room: Mapping[str, int] | None, home: tuple[Any, str | None] = (None, None)
+    node: str,
+    now: int,
+    room: Mapping[str, int] | None,
+    home: tuple[Any, str | None] = (None, None),
+    rules: Rules = ALL,
 ) -> Program:
     """Take waiting runs whose time has come, earliest first; return those that were taken or have ended."""
     first = yield Read(next_waiting)
@@ -101,6 +144,7 @@ def take(
     )
     jobs = {id: job_of(row, home) for id, row in stored.items()}
     running = Counter({id: job.running for id, job in jobs.items()})
+    free: Counter[str] = Counter()
     taking = Taking(node, now, room)
     changed: list[Run] = []
     for run in map(run_of, due):
@@ -110,50 +154,56 @@ def take(
         keeps = keeps_place(extra_of(run))
         if not taking.take(run, job, running[run.job_id], job_for):
             continue
-        if not (yield from _write(run, attempt, WAITING)):
+        if not (yield from _write(run, attempt, WAITING, fenced=rules.taken)):
             continue  # R4: somebody else was faster
         changed.append(run)
         if job is not None:
             running[run.job_id] += (run.status == CLAIMED) - keeps
+            free[run.job_id] += keeps and run.ended
+    ended = [run for run in changed if run.ended]
     for id, job in jobs.items():
-        more = running[id] - job.running
+        more = running[id] - job.running + free[id]
         if more:
             yield Change("jobs", [id], lambda row: True, lambda row: row._replace(running=row.running + more))  # noqa: B023  # executed before the next round
     over = [id for id, job in jobs.items() if job.state == ENDED]
-    yield from keep_ended(not_ended_well(run for run in changed if run.ended) & set(over))
+    failed = not_ended_well(ended) & set(over)
+    yield from release(+free, failed=failed)
+    yield from keep_ended(failed)
     yield from _drop_ended(over)
-    yield from counted([run for run in changed if run.ended], now)
+    yield from counted(ended, now)
     yield COMMIT
     return changed
 
 
-def give_back(runs: Sequence[Run], now: int) -> Program:
-    """Make claimed runs wait; return those that were refused (R5)."""
+def give_back(runs: Sequence[Run], now: int, rules: Rules = ALL) -> Program:
+    """Make claimed runs wait; return those that were refused (R5), or that somebody has asked to stop."""
     yield from _locked({run.job_id for run in runs})
     refused: list[Run] = []
     free: Counter[str] = Counter()
     for run in runs:
         record = copy(run)  # the run itself changes after the commit
         given_back(record, extra_of(run).not_before or now)
-        if (yield from _write(record, run.attempt, CLAIMED, run.owner)):
+        if (yield from _write(record, run.attempt, CLAIMED, run.owner, unasked=rules.cancels)):
             if not keeps_place(extra_of(run)):
                 free[run.job_id] += 1
-        elif not (yield from _is_given_back(record)):
+            continue
+        row = yield Read(lambda view, run=run: view.runs.get((run.job_id, run.nominal)))  # type: ignore[misc]
+        there = None if row is None else run_of(row)
+        if is_asked(run, there) or not _is_given_back(record, there):
             refused.append(run)
     yield from release(free)
     yield COMMIT
     return refused
 
 
-def _is_given_back(run: Run) -> Part:
-    """Return whether a run waits as it was given back: the answer to the first try was lost."""
-    row = yield Read(lambda view: view.runs.get((run.job_id, run.nominal)))
-    if row is None or (row.status, row.attempt) != (WAITING, run.attempt):
+def _is_given_back(run: Run, record: Run | None) -> bool:
+    """Whether a run waits as it was given back: the answer to the first try was lost."""
+    if record is None or (record.status, record.attempt) != (WAITING, run.attempt):
         return False
-    return extra_of(row).not_before == extra_of(run).not_before
+    return extra_of(record).not_before == extra_of(run).not_before
 
 
-def cancel(job_id: str, nominal: int, reason: str, now: int) -> Program:
+def cancel(job_id: str, nominal: int, reason: str, now: int, only_waiting: bool = False) -> Program:
     """Cancel a run that waits, or keep the request for the node of one that is under way; return its record."""
     yield from _locked({job_id})
     row = yield Read(lambda view: view.runs.get((job_id, nominal)))
@@ -161,7 +211,7 @@ def cancel(job_id: str, nominal: int, reason: str, now: int) -> Program:
     if run is not None and run.status == WAITING:
         yield from _cancel(run, reason, now)
         yield from _drop_ended([job_id])
-    elif run is not None and not run.ended and extra_of(run).cancel is None:
+    elif run is not None and not run.ended and extra_of(run).cancel is None and not only_waiting:
         extra_of(run).cancel = reason
         asked = run.extra
         yield Change(
@@ -226,15 +276,28 @@ def _cancel_all(waiting: Sequence[Any], now: int) -> Part:
     return ended
 
 
-def _write(run: Run, attempt: int, status: str, owner: str | None = None) -> Part:
-    """Write a whole record in place of the one that has a fence; return whether there was one with that (R5)."""
+def _write(
+    run: Run,
+    attempt: int,
+    status: str,
+    owner: str | None = None,
+    unasked: bool = False,
+    fenced: bool = True,
+) -> Part:
+    """Write a whole record in place of the one that has a fence; return whether there was one with that (R5).
+
+    :param unasked: only if nobody has asked it to stop
+    :param fenced: whether the fence counts
+    """
 
     def is_found(row: Any) -> bool:
-        return (row.status, row.attempt) == (status, attempt) and (status != CLAIMED or row.owner == owner)
+        is_mine = (row.status, row.attempt) == (status, attempt) and (status != CLAIMED or row.owner == owner)
+        is_asked_to_stop = unasked and row.extra is not None and row.extra.cancel is not None
+        return not fenced or (is_mine and not is_asked_to_stop)
 
     new = row_of(run)
-    if run.ended:
-        new = new._replace(ended_by=(run.owner, run.attempt))
+    if run.ended or status == CLAIMED:
+        new = new._replace(ended_by=(owner if status == CLAIMED else run.owner, run.attempt))
     found = yield Change("runs", [(run.job_id, run.nominal)], is_found, lambda row: new)
     return bool(found)
 

@@ -88,7 +88,9 @@ class Witnesses:
         if method == "renew":
             return lambda lost: audit.renew(lost, *args)
         if method == "rescue":
-            return lambda runs: audit.rescue(runs, args[0], args[1], *args[3:])
+            # In the middle of a transaction, a node may say that a time is over after that was looked at.
+            marked = audit.stopped.marked() if self._fibers is None else ()
+            return lambda runs: audit.rescue(runs, marked, args[0], args[1], *args[3:])
         if method == "leave":
             return lambda result: audit.leave(args[0], args[1])
         return _see_nothing
@@ -117,14 +119,20 @@ class Witnesses:
     def _look_at_waiting(self, method: str, args: tuple[Any, ...]) -> Note:
         audit = self._audit
         if method == "open_runs":
-            return audit.opened
+            cuts = args[2] if len(args) > 2 else ()
+            return lambda runs: audit.opened(runs, cuts)
         if method == "take_waiting":
             before = {job_id: audit.look(job_id) for job_id, _ in audit.waiting}
             return lambda runs: audit.taken(before, runs, args[0], args[1])
         key = args[0], args[1]
-        return lambda run: (
-            audit.cancelled([run]) if run is not None and key in audit.waiting and run.ended else None
-        )
+
+        def cancelled(run: Any) -> None:
+            if run is not None and run.ended and key in audit.waiting:
+                audit.cancelled([run])
+            elif run is not None:
+                audit.stopped.asked(run)
+
+        return cancelled
 
 
 def _see_nothing(result: Any) -> None:

@@ -11,11 +11,13 @@ from copy import copy
 from functools import partial
 
 from ...clock import SECOND, moment
+from ...core.extras import AFTER, BACKFILL
 from ...core.states import ACTIVE, PAUSED
 from ...schedulers.base import STATE_PAUSED, STATE_RUNNING
 from ..clock import VirtualClock
 from .attempts import name, time
 from .audit import Audit
+from .chain import begin_chain
 from .clocks import Clocks
 from .fibers import Fibers
 from .nodes import Crash, HeldExecutor, Node, instrument
@@ -84,6 +86,8 @@ WEIGHTS = {
     "set a clock": 2,
     "begin or end trouble": 3,
 }
+#: The same where runs have little time, and are asked to stop: nodes die with such runs.
+OFTEN = {"crash": 8, "start a node": 10, "pass time": 24, "change a job": 30}
 #: What a store that forgets everything with its process is not put through.
 DURABLE_ONLY = ("crash", "suspend", "block", "shut down", "start a node")
 
@@ -145,10 +149,13 @@ class World:
         ):  # a lease of the time before a jump cannot be told
             left_out.add("set a clock")
         happenings = list(WEIGHTS)
-        weights = [0 if what in left_out else weight for what, weight in WEIGHTS.items()]
+        often = OFTEN if self._users.governs else {}
+        weights = [0 if what in left_out else often.get(what, weight) for what, weight in WEIGHTS.items()]
         self._start_node()
         for _ in range(JOBS):
             self._change_job()
+        if self.nodes:
+            begin_chain(self.seed, self.audit, self.nodes[0])
         for what in self.rng.choices(happenings, weights, k=self.steps):
             with suppress(Crash):
                 self._do(what)
@@ -402,6 +409,7 @@ class World:
             if node.scheduler.state == STATE_PAUSED:
                 node.scheduler.resume()
         self._pass_time(4)  # nobody leaves the store alone for longer after an error
+        self._end_backfills()
         begin = self._places()
         self._rest_until(lambda: self._are_over(begin), "runs that were under way")
         # A node whose clock is ahead may have looked before another one let the job go.
@@ -417,6 +425,22 @@ class World:
         self._rest_until(self._is_at_rest, "the last runs")
         self.audit.balance()
 
+    def _end_backfills(self) -> None:
+        """Have the backfills come to their ends; those of jobs that start nothing, or are kept busy by retries, are cancelled."""
+        store, rounds = self.nodes[0].store, iter(range(10))
+
+        def are_over() -> bool:
+            is_late = next(rounds, None) is None
+            soon = min(node.now for node in self.nodes) + SOON
+            far = {key[0] for key, waits in self.audit.waiting.items() if waits.not_before > soon}
+            for job_id in store.backfills():
+                seen = self.audit.look(job_id)
+                if seen is not None and (seen.state != ACTIVE or job_id in far or is_late):
+                    self.nodes[0].scheduler.cancel_backfill(job_id)
+            return not store.backfills()
+
+        self._rest_until(are_over, "backfills")
+
     def _are_over(self, begin: set[tuple[str, int]]) -> bool:
         """Whether some runs neither are under way nor keep their places; those that nobody starts soon are cancelled."""
         soon = min(node.now for node in self.nodes) + SOON
@@ -427,7 +451,9 @@ class World:
 
     def _is_at_rest(self) -> bool:
         # Their jobs are paused, and start none of them.
-        cancels = self._cancel_waiting(lambda job_id, waits: waits.keeps_place)
+        cancels = self._cancel_waiting(
+            lambda job_id, waits: waits.keeps_place or waits.why in (BACKFILL, AFTER)
+        )
         return not cancels and not self.audit.claimed and not self.audit.waiting
 
     def _places(self) -> set[tuple[str, int]]:

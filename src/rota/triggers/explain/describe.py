@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ...errors import TriggerError
 from ...util import datetime_repr, suggestion, timezone_repr, timezone_to_text
+from ..after import After
 from ..calendarinterval import CalendarIntervalTrigger
 from ..combining import AndTrigger, OrTrigger
 from ..cron import CronTrigger
@@ -60,6 +61,9 @@ def describe(trigger: BaseTrigger, words: Language) -> str:
         parts = _calendar(trigger, words)
     elif isinstance(trigger, DateTrigger):
         return words.once(datetime_repr(trigger.run_date))
+    elif isinstance(trigger, After):
+        delay = words.length(length_of(trigger.delay)) if trigger.delay else None
+        return words.after_runs(trigger.job_id, trigger.starts_on, delay)
     elif isinstance(trigger, (AndTrigger, OrTrigger)):
         members = [describe(member, words) for member in trigger.triggers]
         if len(members) == 1:

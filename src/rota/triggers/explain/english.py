@@ -154,6 +154,13 @@ class English(Words):
     def once(self, at: str) -> str:
         return f"once, at {at}"
 
+    def after_runs(self, job_id: str, on: str, delay: str | None) -> str:
+        """Return when a job runs that the ends of another one's runs start."""
+        ends = {"succeeded": "has succeeded", "failed": "has failed", "any": "has ended, whatever its end"}
+        if delay is not None and not delay[:1].isdigit():
+            delay = f"1 {delay}"
+        return f"{'' if delay is None else f'{delay} '}after each run of {job_id} that {ends[on]}"
+
     def at_time(self, time: str) -> str:
         return f"at {time}"
 

@@ -147,6 +147,13 @@ class Vietnamese(Words):
     def once(self, at: str) -> str:
         return f"một lần, lúc {at}"
 
+    def after_runs(self, job_id: str, on: str, delay: str | None) -> str:
+        """Return when a job runs that the ends of another one's runs start."""
+        ends = {"succeeded": "thành công", "failed": "thất bại", "any": "kết thúc, bất kể kết quả"}
+        if delay is not None and not delay[:1].isdigit():
+            delay = f"1 {delay}"
+        return f"{'' if delay is None else f'{delay} '}sau mỗi lần {job_id} {ends[on]}"
+
     def at_time(self, time: str) -> str:
         return f"lúc {time}"
 

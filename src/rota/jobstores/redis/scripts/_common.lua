@@ -181,6 +181,15 @@ local function released(rest)
   return string.gsub(rest, '"held"', nominal, 1), nominal
 end
 
+-- How many runs of a job may be under way when it is due again, if it waits for their end. What only looks like an option may be
+-- taken for one: the job is planned once more then, and waits again.
+local function spare(id)
+  local spec = call('HGET', JOBS, id) or ''
+  local overlap = match(spec, 'overlap\\*": *\\*"([%a_]+)')
+  if not overlap or overlap == 'allow_all' then return 0 end
+  return tonumber(match(spec, 'max_instances\\*": *(%d+)') or '1') - 1
+end
+
 -- Delete a job.
 local function forget(id)
   for _, executor in ipairs(call('SMEMBERS', EXECUTORS)) do call('ZREM', TIMES .. executor, id) end
@@ -222,7 +231,7 @@ local function stays(id, running) return running <= 0 and call('HEXISTS', JOBS, 
 local function counting(id, version, running, rest, failed)
   if running <= 0 and is_ended(rest) and not has_waiting(id) and not (failed and stays(id, 0)) then return nil end
   local nominal
-  if running <= 0 then rest, nominal = released(rest) end
+  if running <= 0 or find(rest, '"held"', 1, true) and running <= spare(id) then rest, nominal = released(rest) end
   return make(version, running, rest), nominal and starts(rest, '"active"') and nominal
 end
 

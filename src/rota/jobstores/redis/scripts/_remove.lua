@@ -1,7 +1,5 @@
 -- Remove a job; what counts its unfinished runs stays until they have ended.
 
--- include _waiting
-
 local ended = {}
 
 -- Cancel the waiting runs of a job that is about to be removed; their keys and documents are in `ended` then.

@@ -15,3 +15,16 @@ local function requests_from(instant)
   each('HDEL', REPLIES, over)
   return found
 end
+
+-- Return job id and text of what is left of backfills: what is asked of no particular node, and never too old.
+local function backfills_among(requests)
+  local found = {}
+  for id, request in pairs(requests) do
+    local text = request[1] == '*' and call('HGET', REPLIES, id)
+    if text then
+      found[#found + 1] = request[4]
+      found[#found + 1] = text
+    end
+  end
+  return found
+end

@@ -7,15 +7,18 @@
 -- ARGV[1]  node, now, token, how often the node's lease was renewed and until when it lasts, as the node knows;
 --          number of ranges of times, and for each range, in which no other record may be: its place among the records, id,
 --          first and last nominal time;
---          for each decision: id, version, number of runs, limit of runs under way, rest, executor, due time, number of
---          runs and records, number of retries that it supersedes; for each run and record nominal time, status, document; for
---          each such retry nominal time, how the document of the waiting run begins, document of its end
+--          for each decision: id, version, number of runs, limit of runs under way (negative: as many have to be), rest,
+--          executor, due time, number of runs and records, number of retries that it supersedes; for each run and record nominal
+--          time, status, document; for each such retry nominal time, how the document of the waiting run begins, document of its
+--          end
+-- ARGV[3]  what the ends of superseded retries leave at other jobs; see _follow.lua
 -- Returns  "1" or "0" for each decision; or
 --          "?" for a node without a lease; "-" if its lease is over; "!" and the identity of the store if its lease is not
 --          as it was;
---          "=" and the places of the records whose nominal time has a record already
+--          "=" and the places of the records whose nominal time has a record already;
+--          "+" and places: as in _follow.lua, nothing is done
 
--- include _waiting
+-- include _follow
 
 local f, n = fields(ARGV[1])
 local node, now, token = f[1], tonumber(f[2]), f[3]
@@ -77,7 +80,10 @@ for d, i in ipairs(at) do
     runs = tonumber(runs)
     running = running - ending
     local retries = ending > 0 and superseded_by(id, i + 9 + 3 * count, ending)
-    if version == expected and (runs == 0 or running < tonumber(limit)) and retries ~= nil then
+    limit = tonumber(limit)
+    local has_room = runs == 0 or running < limit
+    if limit < 0 then has_room = running >= -limit end
+    if version == expected and has_room and retries ~= nil then
       for _, retry in ipairs(retries or {}) do superseded[#superseded + 1] = retry end
       won[d] = '1'
       keep_state(id, state)
@@ -121,9 +127,18 @@ for r = 1, #keys do
   if over[r] or under_way[r] then taken[#taken + 1] = places[r] end
 end
 if #taken > 0 then return '=' .. table.concat(taken, ',') end
+local followed, given_up = followers(), {}
+for _, retry in ipairs(superseded) do given_up[retry[1]] = true end
+if #followed > 0 then
+  for _, key in ipairs(ended) do given_up[key] = true end
+end
+local function is_written(key) return given_up[key] end
+local places_met = met(followed, is_written)
+if places_met then return places_met end
 -- A command is refused if its key is of another kind. The first ones may be done again; what the decisions depend on comes last.
 write(ended, documents, of_status)
 for _, retry in ipairs(superseded) do end_waiting(retry[1], retry[2], 'failed', retry[3]) end
+follow(followed, is_written)
 each('SADD', QUARANTINED, broken)
 for executor, values in pairs(due) do each('ZADD', TIMES .. executor, values) end
 for executor, values in pairs(done) do each('ZREM', TIMES .. executor, values) end

@@ -3,18 +3,23 @@
 -- KEYS[1]  the hash of the jobs
 -- ARGV[1]  for each run: id, nominal time, status, fence, document
 -- ARGV[2]  the origin that wake-ups carry
--- Returns  "1" or "0" (refused) for each
+-- ARGV[3]  what these ends leave at other jobs; see _follow.lua
+-- Returns  "1" or "0" (refused) for each; or "+" and places: as there, nothing is done
+
+-- include _follow
 
 local f, n = fields(ARGV[1])
 local keys = {}
 for i = 1, n, 5 do keys[#keys + 1] = f[i] .. '\0' .. f[i + 1] end
 local known, answer, ended, failed = get(CLAIMED, keys), {}, {}, {}
 local over, documents, of_status = {}, {}, {}
+local followed, written = followers(), {}
 for r, key in ipairs(keys) do
   local i = 5 * r - 4
   local document = known[r]
   if document and starts(document, f[i + 3]) then  -- R5: the owner and attempt that the record names
     answer[r] = '1'
+    written[key] = true
     over[#over + 1] = key
     documents[#documents + 1] = key
     documents[#documents + 1] = f[i + 4]
@@ -26,7 +31,11 @@ for r, key in ipairs(keys) do
     answer[r] = call('HGET', RUNS, key) == f[i + 4] and '1' or '0'  -- R5: or the very same end again
   end
 end
+local function is_written(key) return written[key] end
+local taken = met(followed, is_written)
+if taken then return taken end
 write(over, documents, of_status)  -- may be refused, and may be done again
 each('HDEL', CLAIMED, over)
+follow(followed, is_written)
 count_down(ended, failed)  -- R6
 return table.concat(answer)

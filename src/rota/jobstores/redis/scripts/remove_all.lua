@@ -4,6 +4,7 @@
 -- ARGV[1]  now
 -- Returns  the keys and documents of the runs that were cancelled
 
+-- include _waiting
 -- include _remove
 
 local all = call('HGETALL', STATES)

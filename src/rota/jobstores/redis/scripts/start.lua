@@ -8,9 +8,10 @@
 --          (else empty), and for each of them nominal time, document as it was found,
 --          class and time as in the answer of waiting.lua, status, new document
 -- ARGV[2]  the origin that wake-ups carry
--- Returns  "1" or "0" for each job
+-- ARGV[3]  what ends among these leave at other jobs; see _follow.lua
+-- Returns  "1" or "0" for each job; or "+" and places: as there, nothing is done
 
--- include _waiting
+-- include _follow
 
 local f, n = fields(ARGV[1])
 local node, token = f[1], f[2]
@@ -19,6 +20,11 @@ local answered = call('HGET', ANSWERS, node)
 if answered and starts(answered, token) then return sub(answered, #token + 1) end
 local lease = call('ZSCORE', NODES, node)
 local is_alive = lease and tonumber(lease) >= tonumber(f[3])
+local followed, written = followers(), {}
+if #followed > 0 then
+  local taken = met(followed, function() return true end)
+  if taken then return taken end
+end
 local i, answer = 4, {}
 while i <= n do
   local id, count = f[i], tonumber(f[i + 2])
@@ -45,6 +51,7 @@ while i <= n do
       else
         if sub(document, -12) == '"damaged":1}' then keep(key, call('HGET', RUNS, key)) end
         end_waiting(key, member, status, document)
+        written[key] = true
         failed = FAILURES[status]
         if class == '0' then lost = lost + 1 end
       end
@@ -58,6 +65,7 @@ while i <= n do
   end
   i = i + 5 + 6 * count
 end
+follow(followed, function(key) return written[key] end)
 local won = table.concat(answer)
 call('HSET', ANSWERS, node, token .. won)
 return won

@@ -8,15 +8,22 @@
 --          (else empty), and for each of them nominal time, document as it was
 --          found, status, new document
 -- ARGV[2]  the origin that wake-ups carry
--- Returns  "1" or "0" for each job
+-- ARGV[3]  what ends among these leave at other jobs; see _follow.lua
+-- Returns  "1" or "0" for each job; or "+" and places: as there, nothing is done
 
 -- include _alive
+-- include _follow
 
 local f, n = fields(ARGV[1])
 local node, token, now = f[1], f[2], tonumber(f[3])
 -- The very same request may come twice.
 local answered = call('HGET', ANSWERS, node)
 if answered and starts(answered, token) then return sub(answered, #token + 1) end
+local followed, written = followers(), {}
+if #followed > 0 then
+  local taken = met(followed, function() return true end)
+  if taken then return taken end
+end
 local i, answer, lost, failed = 4, {}, {}, {}
 while i <= n do
   local id, count = f[i], tonumber(f[i + 2])
@@ -38,6 +45,7 @@ while i <= n do
         if sub(f[first + 3], -12) == '"damaged":1}' then keep(key, call('HGET', CLAIMED, key)) end
         write({key}, {key, document}, {[status] = {score(f[first]), key}})
         call('HDEL', CLAIMED, key)
+        written[key] = true
         lost[id] = (lost[id] or 0) + 1
         failed[id] = FAILURES[status]
       end
@@ -45,6 +53,7 @@ while i <= n do
   end
   i = i + 5 + 4 * count
 end
+follow(followed, function(key) return written[key] end)
 count_down(lost, failed)  -- R6
 local won = table.concat(answer)
 call('HSET', ANSWERS, node, token .. won)

@@ -1,7 +1,8 @@
 -- Return waiting runs whose time has come, some of each job, the jobs with the earliest ones first, and their jobs.
 --
 -- KEYS[1]  the hash of the jobs
--- ARGV[1]  node, now, where to go on (time and job; both empty: at the first), how many jobs, how many runs of each
+-- ARGV[1]  node, now, where to go on (time and job; both empty: at the first), how many jobs, how many runs of each, and how many of
+--          each that keep their places: those of a group are taken together
 -- Returns  where to go on (both empty: these were all); id, nominal time, document, class and time of each run; id, state and spec
 --          of each job; each ended by a NUL. Nothing if the lease of the node is over
 
@@ -9,7 +10,7 @@
 -- include _bytes
 
 local f = fields(ARGV[1])
-local node, now, place, after, most, share = f[1], f[2], f[3], f[4], tonumber(f[5]), tonumber(f[6])
+local node, now, place, after, most = f[1], f[2], f[3], f[4], tonumber(f[5])
 local lease = call('ZSCORE', NODES, node)
 if not lease or tonumber(lease) < tonumber(now) then return {'', '', '', ''} end
 local from = 0
@@ -27,6 +28,7 @@ for i = 1, #entries, 2 do
   last, last_time = entries[i], entries[i + 1]
   local class, id = sub(last, 1, 1), sub(last, 2)
   local beginning = id .. '\0' .. class .. '\0'
+  local share = class == '0' and f[7] or f[6]
   local to = '(' .. beginning .. string.rep('0', 19 - #now) .. now .. '\1'
   for _, member in ipairs(call('ZRANGEBYLEX', WAITING, '[' .. beginning, to, 'LIMIT', 0, share)) do
     local key, _, time = key_of(member)

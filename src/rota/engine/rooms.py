@@ -1,0 +1,114 @@
+"""Due times that meet as many runs of their job as may be under way: when room came for those that have waited, and who makes room.
+
+It reads the store, and asks runs to stop; what becomes of the times is planned elsewhere (:mod:`rota.core.overlaps`).
+"""
+
+from __future__ import annotations
+
+from ..core.backfill import meets_backfill
+from ..core.extras import extra_of, keeps_place
+from ..core.overlaps import BUFFER_ALL, REPLACED, REPLACING
+from ..core.places import oldest, room_came
+from ..core.plan import AFTER_RUN, GROUP_LIMIT
+from ..core.queries import RunQuery
+from ..core.states import ACTIVE, CANCELLED, CLAIMED, WAITING
+from .announcements import EVENT_OF_STATUS, announce
+from .asked import stop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+
+    from ..core.plan import Decision
+    from ..core.run import Run
+    from ..job.handle import Job
+    from ..jobstores.base import BaseJobStore
+    from .outlet import Outlet
+    from .store_state import StoreState
+
+#: How many runs of a job are looked at for the oldest of them.
+RUNS = 1000
+
+
+def rooms_came(
+    store: BaseJobStore, jobs: Sequence[Job], backfilled: Container[str], now: int
+) -> dict[str, int]:
+    """Return by id when a place came free for due jobs that have waited for one, as far as it makes a difference (instants).
+
+    :param backfilled: the ids of jobs that have a backfill, whose times wait for its runs whatever their policy is
+    """
+    waited = {
+        job.id: job
+        for job in jobs
+        if (job.policy.waits_for_room or job.id in backfilled) and _makes_a_difference(job, now)
+    }
+    if not waited:
+        return {}
+    found: dict[str, int] = {}
+    for id, runs in store.last_runs(list(waited), GROUP_LIMIT).items():
+        job = waited[id]
+        came = room_came(job.next_due or 0, job.policy.limit, runs)
+        if came is not None:
+            found[id] = came
+    return found
+
+
+def _makes_a_difference(job: Job, now: int) -> bool:
+    policy, due = job.policy, job.next_due
+    if job.state != ACTIVE or due is None or job.next_nominal == AFTER_RUN:
+        return False
+    is_late = policy.misfire_grace is not None and now - due > policy.misfire_grace
+    return is_late or (not policy.coalesce and policy.overlap != BUFFER_ALL and now > due)
+
+
+def meet_backfills(store: BaseJobStore, jobs: Sequence[Job], backfilled: Container[str]) -> set[str]:
+    """Return the ids of due jobs that have no place left and of which backfilled runs have one: no time is skipped for these.
+
+    :param backfilled: the ids of jobs that have a backfill
+    """
+    full = [job.id for job in jobs if job.id in backfilled and job.running >= job.policy.limit]
+    found = set()
+    for id in full:
+        page = store.find_runs(RunQuery(job_ids=[id], statuses=(CLAIMED, WAITING)), RUNS)
+        if meets_backfill(run for run in page.items if _has_place(run)):
+            found.add(id)
+    return found
+
+
+def make_room(outlet: Outlet, state: StoreState, decisions: Sequence[Decision]) -> None:
+    """Have the oldest runs of jobs stop whose due times are to take their places."""
+    for decision in decisions:
+        if hasattr(decision, "waits_for_room") and decision.job.policy.overlap in REPLACING:
+            run = _oldest(state.store, decision.job.id)
+            if run is not None:
+                _replace(outlet, state, run)
+
+
+def _oldest(store: BaseJobStore, job_id: str) -> Run | None:
+    """Return the oldest run that has one of the places of a job."""
+    page = store.find_runs(RunQuery(job_ids=[job_id], statuses=(CLAIMED, WAITING)), RUNS)
+    return oldest(run for run in page.items if _has_place(run))
+
+
+def _has_place(run: Run) -> bool:
+    return run.status == CLAIMED or keeps_place(extra_of(run))
+
+
+def _replace(outlet: Outlet, state: StoreState, run: Run) -> None:
+    """Ask a run to stop, once; one that waits ends at once."""
+    now = state.store.now()
+    asked = state.store.cancel_run(run.job_id, run.nominal, REPLACED, now)
+    if asked is None:
+        return
+    if asked.status == CLAIMED:
+        here = (
+            asked
+            if asked.job is not None
+            else (state.completions.in_hand or {}).get((run.job_id, run.nominal))
+        )
+        if here is not None:
+            stop(outlet, state, here, REPLACED)
+    elif asked.status == CANCELLED and asked.finished_at == now:  # it waited: nobody else tells of its end
+        outlet.logger.info("Run %r is cancelled: %s", asked, REPLACED)
+        announce(outlet, state.alias, asked, EVENT_OF_STATUS[CANCELLED])
+        state.completions.tell_askers([asked])

@@ -1,0 +1,73 @@
+"""What the audit of a simulation has seen of jobs, and what it sees in a decision about them.
+
+Pure: it compares what it is given.
+"""
+
+from __future__ import annotations
+
+from ...clock import HELD
+from ...core.states import ACTIVE, CANCELLED, FAILED, PAUSED, SUCCEEDED, TIMED_OUT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ...core.plan import Decision
+    from ...triggers.base import BaseTrigger
+
+
+class Snapshot:
+    """What the store says about a job at one moment."""
+
+    __slots__ = (
+        "max_instances",
+        "next_due",
+        "next_nominal",
+        "running",
+        "spare",
+        "state",
+        "trigger",
+        "version",
+    )
+
+    def __init__(self, job: Any) -> None:
+        self.version: int = job.version
+        self.state: str = job.state
+        self.next_nominal: int | None = job.next_nominal
+        self.next_due: int | None = job.next_due
+        self.running: int = job.running
+        self.trigger: BaseTrigger = job.trigger
+        self.max_instances: int = job.policy.limit
+        self.spare: int = job.policy.spare
+
+    @property
+    def waits_in_vain(self) -> bool:
+        """Whether the job waits for its runs though so many have ended that it could go on (R6)."""
+        return self.state == ACTIVE and self.next_due == HELD and self.running <= self.spare
+
+
+def waits_wrongly(job: Snapshot, under_way: int, now: int) -> str | None:
+    """Return what is wrong with an active job that waits for something else than its time or its own runs; None: nothing.
+
+    :param under_way: how many of its runs are
+    """
+    if job.next_due == HELD:
+        return None if under_way > job.spare else f"waits for runs that have ended, beside {under_way}"
+    return None if job.next_due is not None and job.next_due > now else f"is overdue: {job.next_due}"
+
+
+def is_beside_the_schedule(decision: Decision, seen: Snapshot | None) -> bool:
+    """Whether a claim leaves its job's next time as it is, and at most records what was under way, or left out.
+
+    :param seen: the job as it was before
+    """
+    return (
+        not decision.runs
+        and all(
+            record.status in (SUCCEEDED, FAILED, CANCELLED, TIMED_OUT)
+            or (seen is not None and seen.state == PAUSED and record.reason == "paused")
+            for record in decision.records
+        )
+        and seen is not None
+        and seen.next_nominal == decision.next_nominal
+    )
