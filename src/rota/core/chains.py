@@ -6,6 +6,7 @@ Pure: decisions about job and run objects, with ``now`` as an argument. A store 
 from __future__ import annotations
 
 from ..triggers.base import BaseTrigger
+from .extras import BACKFILL, RERUN
 from .run import Run, label
 from .states import (
     CANCELLED,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from ..job.handle import Job
+    from .extras import Extra
     from .plan import Decision
 
 #: Which ends count, for each value of ``on``.
@@ -46,7 +48,12 @@ def starts_others(run: Run) -> bool:
     if run.status == CANCELLED and run.reason == SKIPPED_AHEAD:
         return False
     extra = getattr(run, "extra", None)
-    return extra is None or not extra.unchained
+    return extra is None or not (extra.unchained or _is_old(run, extra))
+
+
+def _is_old(run: Run, extra: Extra) -> bool:
+    """Whether this is the end of an attempt that has ended before: it was opened again, and nobody has executed it since."""
+    return run.attempt > 0 and run.owner is None and extra.waiting_for in (RERUN, BACKFILL)
 
 
 def parent_of(job: Job) -> str | None:
