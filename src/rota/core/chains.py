@@ -6,7 +6,6 @@ Pure: decisions about job and run objects, with ``now`` as an argument. A store 
 from __future__ import annotations
 
 from ..triggers.base import BaseTrigger
-from .extras import BACKFILL, RERUN
 from .run import Run, label
 from .states import (
     CANCELLED,
@@ -53,6 +52,8 @@ def starts_others(run: Run) -> bool:
 
 def _is_old(run: Run, extra: Extra) -> bool:
     """Whether this is the end of an attempt that has ended before: it was opened again, and nobody has executed it since."""
+    from .extras import BACKFILL, RERUN  # import time
+
     return run.attempt > 0 and run.owner is None and extra.waiting_for in (RERUN, BACKFILL)
 
 
