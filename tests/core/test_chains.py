@@ -20,7 +20,7 @@ from rota.core.chains import (
     starts_others,
     trouble,
 )
-from rota.core.extras import extra_of
+from rota.core.extras import BACKFILL, RERUN, SCHEDULE, Extra, extra_of
 from rota.core.pauses import Pause, text_of
 from rota.core.plan import plan
 from rota.core.run import Run
@@ -275,3 +275,16 @@ def test_a_run_that_ended_without_a_job_at_hand_is_no_parent_unless_it_is_known(
     assert run.job is None
     assert parents_among([run], ()) == []
     assert run.status != CLAIMED
+
+
+@pytest.mark.parametrize("reason", [RERUN, BACKFILL])
+def test_a_run_that_was_opened_again_and_ends_before_it_is_executed_starts_nothing_twice(reason):
+    run = Run("first", START, START)
+    run.attempt, run.extra = 2, Extra(SCHEDULE)
+    run.extra.waiting_for, run.status = reason, WAITING
+    end(run, CANCELLED, "not any more", START)
+    assert not starts_others(run)
+    run.owner = "node"  # it was taken: that is another attempt
+    assert starts_others(run)
+    run.owner, run.attempt = None, 0  # a time that had no record
+    assert starts_others(run)

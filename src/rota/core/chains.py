@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from ..job.handle import Job
+    from .extras import Extra
     from .plan import Decision
 
 #: Which ends count, for each value of ``on``.
@@ -46,7 +47,14 @@ def starts_others(run: Run) -> bool:
     if run.status == CANCELLED and run.reason == SKIPPED_AHEAD:
         return False
     extra = getattr(run, "extra", None)
-    return extra is None or not extra.unchained
+    return extra is None or not (extra.unchained or _is_old(run, extra))
+
+
+def _is_old(run: Run, extra: Extra) -> bool:
+    """Whether this is the end of an attempt that has ended before: it was opened again, and nobody has executed it since."""
+    from .extras import BACKFILL, RERUN  # import time
+
+    return run.attempt > 0 and run.owner is None and extra.waiting_for in (RERUN, BACKFILL)
 
 
 def parent_of(job: Job) -> str | None:

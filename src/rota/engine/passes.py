@@ -307,11 +307,13 @@ class StorePass:
         permission = (
             None if state.lease is None else state.lease.permission
         )  # what holds when they are claimed
+        is_looked_at_again = False
         if Policy.some_wait:
             from .rooms import make_room  # import time
 
-            make_room(self._outlet, state, decisions)
-        won = self._claim(decisions, now)
+            planned, decisions = decisions, make_room(self._outlet, state, decisions)
+            is_looked_at_again = len(decisions) < len(planned)
+        won = self._claim(decisions, now) if decisions else []
         in_hand = state.completions.in_hand
         if in_hand and [1 for each in won for run in each.runs if (run.job_id, run.nominal) in in_hand]:
             from .reopening import leave_in_hand  # import time: it is needed once in years
@@ -326,7 +328,7 @@ class StorePass:
                 submit(self._outlet, state, alias, runs)
         for job in left_out:  # after what is claimed has been handed out, as this may raise
             go_on(state.store, job)
-        return count if won else None
+        return count if won or is_looked_at_again else None
 
     def _sorted(
         self, won: Sequence[Decision], permission: Permission | None

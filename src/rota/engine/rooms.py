@@ -75,13 +75,18 @@ def meet_backfills(store: BaseJobStore, jobs: Sequence[Job], backfilled: Contain
     return found
 
 
-def make_room(outlet: Outlet, state: StoreState, decisions: Sequence[Decision]) -> None:
-    """Have the oldest runs of jobs stop whose due times are to take their places."""
+def make_room(outlet: Outlet, state: StoreState, decisions: Sequence[Decision]) -> Sequence[Decision]:
+    """Have the oldest runs of jobs stop whose due times are to take their places.
+
+    :return: the decisions without those about jobs that have a place by now, and are to be planned anew
+    """
+    planned_anew = []
     for decision in decisions:
         if hasattr(decision, "waits_for_room") and decision.job.policy.overlap in REPLACING:
             run = _oldest(state.store, decision.job.id)
-            if run is not None:
-                _replace(outlet, state, run)
+            if run is not None and _replace(outlet, state, run):
+                planned_anew.append(decision)
+    return [each for each in decisions if each not in planned_anew] if planned_anew else decisions
 
 
 def _oldest(store: BaseJobStore, job_id: str) -> Run | None:
@@ -94,12 +99,12 @@ def _has_place(run: Run) -> bool:
     return run.status == CLAIMED or keeps_place(extra_of(run))
 
 
-def _replace(outlet: Outlet, state: StoreState, run: Run) -> None:
-    """Ask a run to stop, once; one that waits ends at once."""
+def _replace(outlet: Outlet, state: StoreState, run: Run) -> bool:
+    """Ask a run to stop, once; one that waits ends at once. Return whether it has ended."""
     now = state.store.now()
     asked = state.store.cancel_run(run.job_id, run.nominal, REPLACED, now)
     if asked is None:
-        return
+        return True
     if asked.status == CLAIMED:
         here = (
             asked
@@ -112,3 +117,4 @@ def _replace(outlet: Outlet, state: StoreState, run: Run) -> None:
         outlet.logger.info("Run %r is cancelled: %s", asked, REPLACED)
         announce(outlet, state.alias, asked, EVENT_OF_STATUS[CANCELLED])
         state.completions.tell_askers([asked])
+    return asked.ended

@@ -73,6 +73,7 @@ def backfill(
             return found
         if job.id in store.backfills():
             open_some(store, job.id)  # which forgets one that is done
+        engine.stores[alias].asked.tell()  # the answer to what follows may be lost
         if not store.keep_backfill(job.id, wanted.text(), None):
             raise JobValueError(f'Job "{job.id}" has a backfill already{_shown(book, store, job)}')
         what = "missing times" if only_missing else "times"
@@ -85,7 +86,7 @@ def backfill(
             open_some(store, job.id)
         except TriggerFailed as exc:  # it could tell its times before
             book.log.warning('The backfill of job "%s" goes on later: %s', job.id, exc)
-    engine.stores[alias].asked.tell()
+    engine.stores[alias].asked.tell()  # it may have looked too early
     engine.stores[alias].asked.begin_at(store.now())
     book.wake_host()
     return found

@@ -270,7 +270,7 @@ class Audit:
             self.require(run.attempt == attempt + 1, f"{name(key)} has attempt {run.attempt} after {attempt}")
             self.require(run.owner == node, f"{name(key)} belongs to {run.owner}, not to {node}")
             self.attempts.taken(run)
-            if not waits.keeps_place:
+            if not waits.keeps_place and run.job_id in before:  # else an end in the same call has started it
                 seen = before[run.job_id]
                 self.require(
                     seen is not None and beside[run.job_id] < seen.max_instances,
@@ -384,7 +384,7 @@ class Audit:
                 f"{name(key)} was taken from {owner}, which {'may be' if dead else 'is'} alive, by {node}",
             )
             if run.ended:
-                self.stopped.ended_with_node(key, attempt, run.status)
+                self.stopped.ended_with_node(key, attempt, run.status, marked)
                 del self.claimed[key]
                 self.ended[key] = (owner, attempt, run.status, run.finished_at)
                 self.count(run.status)

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from ...core.chains import starts_others
 from ...core.extras import extra_of
+from ...core.states import CLAIMED
 from ...errors import RotaError
 from ...triggers.after import After
 from .attempts import Waits, name
@@ -66,7 +67,8 @@ class Chain:
             audit.ended[key] = (left.owner, left.attempt, left.status, left.finished_at)
             audit.count("left out by another job")
         else:
-            audit.waiting[key] = Waits(left.attempt, extra.not_before or 0, extra.waiting_for)
+            before = left.attempt - (left.status == CLAIMED)  # it may have been taken by the same call
+            audit.waiting[key] = Waits(before, extra.not_before or 0, extra.waiting_for)
             audit.count("started by another job")
 
     def adds_up(self) -> None:

@@ -78,9 +78,13 @@ class Stopped:
         self._count("cancelled instead of another try")
         return False
 
-    def ended_with_node(self, key: Key, attempt: int, status: str) -> None:
-        """Check a run that has ended as its node was dead."""
+    def ended_with_node(self, key: Key, attempt: int, status: str, marked: Collection[Key]) -> None:
+        """Check a run that has ended as its node was dead.
+
+        :param marked: what :meth:`marked` has returned before
+        """
         self.forget(key)
+        self._require(status == TIMED_OUT or key not in marked, f"{name(key)} is {status}; its time was over")
         if status == TIMED_OUT:
             self._require(
                 (*key, attempt) in self._late,
