@@ -15,6 +15,7 @@ from rota.core.states import succeed
 from rota.core.tries import next_try
 from rota.testing.contracts.beside import BesideContract, SharedBesideContract
 from rota.testing.contracts.chains import ChainsContract, SharedChainsContract
+from rota.testing.contracts.pairs import ChainedEndsContract, SharedPairsContract
 from rota.testing.contracts.retries import NEXT, decide_next, fail_and_give_back
 from rota.testing.contracts.searching import SearchContract
 from rota.testing.contracts.shared import SharedJobStoreContract
@@ -39,7 +40,7 @@ class TestTheModel(SharedJobStoreContract):
     # Nor does it know of jobs that the ends of others start.
     for _contract in (
         *(SearchContract, BesideContract, SharedBesideContract),
-        *(ChainsContract, SharedChainsContract),
+        *(ChainsContract, SharedChainsContract, ChainedEndsContract, SharedPairsContract),
     ):
         locals().update({name: None for name in vars(_contract) if name.startswith("test_")})
 

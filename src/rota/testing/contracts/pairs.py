@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 LATER = START + 60 * SECOND
 
 
-class PairsContract:
-    """What every store must do with an end that is more than the end of a run."""
+class ChainedEndsContract:
+    """What every store must do with an end that starts other jobs, and does something else as well."""
 
     # -- chains and failures in a row ----------------------------------------------------------------------------
 
@@ -130,6 +130,10 @@ class PairsContract:
         assert store.cancel_run("job", START, "no", LATER) is not None
         assert found(store) == []
         assert [parent for _, parent in started(store, "any")] == [f"job@{START}#1"] * 2
+
+
+class PairsContract(ChainedEndsContract):
+    """What every store must do with an end that does several things at once."""
 
     def test_r4_a_time_is_taken_out_of_a_record_of_several_of_it(self, store: BaseJobStore) -> None:
         """For a backfill: the job stays as long as one of its runs waits."""
