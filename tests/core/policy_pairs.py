@@ -121,7 +121,8 @@ CELLS: list[tuple[str, str, str, str]] = [
         "The retry waits until its job goes on; its deadline goes on meanwhile.",
         (
             "test_a_paused_job_starts_no_retry_and_its_deadline_goes_on "
-            "test_what_waits_by_itself_goes_on_with_its_job_that_was_paused_or_on_hold"
+            "test_what_waits_by_itself_goes_on_with_its_job_that_was_paused_or_on_hold "
+            "test_what_waits_by_itself_starts_when_its_job_goes_on_and_as_that_was_edited"
         ),
     ),
     (
@@ -194,7 +195,10 @@ CELLS: list[tuple[str, str, str, str]] = [
         "retry",
         "edit",
         "The next try is that of the job as it was edited.",
-        "test_whatever_waits_is_called_as_its_job_was_edited_meanwhile",
+        (
+            "test_whatever_waits_is_called_as_its_job_was_edited_meanwhile "
+            "test_what_waits_by_itself_starts_when_its_job_goes_on_and_as_that_was_edited"
+        ),
     ),
     (
         "retry",
@@ -251,7 +255,10 @@ CELLS: list[tuple[str, str, str, str]] = [
         "snooze",
         "pause hold",
         "The run is called again when its job goes on.",
-        "test_what_waits_by_itself_goes_on_with_its_job_that_was_paused_or_on_hold",
+        (
+            "test_what_waits_by_itself_goes_on_with_its_job_that_was_paused_or_on_hold "
+            "test_what_waits_by_itself_starts_when_its_job_goes_on_and_as_that_was_edited"
+        ),
     ),
     (
         "snooze",
@@ -269,7 +276,10 @@ CELLS: list[tuple[str, str, str, str]] = [
         "snooze",
         "cancel",
         "A snoozed run is cancelled at once; one that was asked to stop before it raised `Snooze` is cancelled, too.",
-        "test_whatever_waits_is_cancelled_at_once_and_not_called test_what_is_snoozed_and_asked_to_stop_is_cancelled",
+        (
+            "test_whatever_waits_is_cancelled_at_once_and_not_called test_what_is_snoozed_and_asked_to_stop_is_cancelled "
+            "test_a_waiting_run_is_cancelled_at_once"
+        ),
     ),
     (
         "snooze",
@@ -296,13 +306,16 @@ CELLS: list[tuple[str, str, str, str]] = [
         "snooze",
         "remove",
         'A snoozed run is cancelled with its job ("job removed").',
-        "test_whatever_waits_is_cancelled_with_its_job",
+        "test_whatever_waits_is_cancelled_with_its_job test_the_waiting_runs_of_a_removed_job_are_cancelled_with_it",
     ),
     (
         "snooze",
         "edit",
         "The next call is that of the job as it was edited.",
-        "test_whatever_waits_is_called_as_its_job_was_edited_meanwhile",
+        (
+            "test_whatever_waits_is_called_as_its_job_was_edited_meanwhile "
+            "test_what_waits_by_itself_starts_when_its_job_goes_on_and_as_that_was_edited"
+        ),
     ),
     (
         "snooze",
@@ -733,7 +746,8 @@ CELLS: list[tuple[str, str, str, str]] = [
         (
             "test_what_waits_by_itself_goes_on_with_its_job_that_was_paused_or_on_hold "
             "test_a_paused_job_starts_none_of_them_until_it_is_resumed "
-            "test_a_job_on_hold_starts_none_of_them_until_it_is_released test_what_a_pause_has_left_out_runs_and_keeps_its_origin"
+            "test_a_job_on_hold_starts_none_of_them_until_it_is_released "
+            "test_what_a_pause_has_left_out_runs_and_keeps_its_origin test_a_paused_job_starts_none_of_them"
         ),
     ),
     (
@@ -768,7 +782,10 @@ CELLS: list[tuple[str, str, str, str]] = [
         "pause hold",
         "crash",
         "The run of a dead node is taken over and executed all the same: it was under way.",
-        "test_the_run_of_a_dead_node_is_executed_though_its_job_is_paused_or_on_hold",
+        (
+            "test_the_run_of_a_dead_node_is_executed_though_its_job_is_paused_or_on_hold "
+            "test_a_run_is_taken_over_though_its_job_was_paused_and_with_what_it_was_edited_to"
+        ),
     ),
     (
         "pause hold",
@@ -817,7 +834,10 @@ CELLS: list[tuple[str, str, str, str]] = [
         "backfill",
         "cancel",
         "One of its runs is cancelled like others, and is not missing any more; `cancel_backfill()` cancels all that wait.",
-        "test_a_cancelled_run_of_a_backfill_is_not_missing_any_more test_what_waits_is_cancelled_with_a_backfill",
+        (
+            "test_a_cancelled_run_of_a_backfill_is_not_missing_any_more test_what_waits_is_cancelled_with_a_backfill "
+            "test_the_waiting_runs_of_a_backfill_are_found_and_cancelled"
+        ),
     ),
     (
         "backfill",
@@ -844,7 +864,10 @@ CELLS: list[tuple[str, str, str, str]] = [
         "backfill",
         "remove",
         "What waits is cancelled with the job, and what is left of the backfill goes with it.",
-        "test_a_removed_job_takes_its_backfill_with_it test_whatever_waits_is_cancelled_with_its_job",
+        (
+            "test_a_removed_job_takes_its_backfill_with_it test_whatever_waits_is_cancelled_with_its_job "
+            "test_the_waiting_runs_of_a_removed_job_are_cancelled_with_it"
+        ),
     ),
     (
         "backfill",
@@ -868,7 +891,7 @@ CELLS: list[tuple[str, str, str, str]] = [
         "A run that was cancelled can be run once more, and a rerun that waits is cancelled at once.",
         (
             "test_a_run_that_was_cancelled_or_has_timed_out_is_executed_once_more "
-            "test_whatever_waits_is_cancelled_at_once_and_not_called"
+            "test_whatever_waits_is_cancelled_at_once_and_not_called test_a_waiting_run_is_cancelled_at_once"
         ),
     ),
     (
@@ -896,13 +919,19 @@ CELLS: list[tuple[str, str, str, str]] = [
         "rerun",
         "remove",
         "A rerun of a removed job is refused with an error that says so; one that waits is cancelled with the job.",
-        "test_what_cannot_be_opened_again_is_refused test_whatever_waits_is_cancelled_with_its_job",
+        (
+            "test_what_cannot_be_opened_again_is_refused test_whatever_waits_is_cancelled_with_its_job "
+            "test_the_waiting_runs_of_a_removed_job_are_cancelled_with_it"
+        ),
     ),
     (
         "rerun",
         "edit",
         "It is called as the job is by then.",
-        "test_whatever_waits_is_called_as_its_job_was_edited_meanwhile",
+        (
+            "test_whatever_waits_is_called_as_its_job_was_edited_meanwhile "
+            "test_what_waits_by_itself_starts_when_its_job_goes_on_and_as_that_was_edited"
+        ),
     ),
     (
         "rerun",
@@ -943,7 +972,10 @@ CELLS: list[tuple[str, str, str, str]] = [
         "cancel",
         "remove",
         'What waits is cancelled by the removal ("job removed"); what runs goes on, and can still be asked to stop.',
-        "test_a_run_under_way_of_a_removed_job_ends_as_it_would_have test_whatever_waits_is_cancelled_with_its_job",
+        (
+            "test_a_run_under_way_of_a_removed_job_ends_as_it_would_have test_whatever_waits_is_cancelled_with_its_job "
+            "test_the_waiting_runs_of_a_removed_job_are_cancelled_with_it"
+        ),
     ),
     (
         "cancel",
@@ -983,7 +1015,7 @@ CELLS: list[tuple[str, str, str, str]] = [
         ),
         (
             "test_each_end_counts_for_what_its_name_says_and_for_nothing_else "
-            "test_the_time_of_whatever_has_waited_begins_with_its_start"
+            "test_the_time_of_whatever_has_waited_begins_with_its_start test_each_end_starts_the_jobs_that_it_counts_for"
         ),
     ),
     (
@@ -1045,7 +1077,10 @@ CELLS: list[tuple[str, str, str, str]] = [
         "crash",
         "edit",
         "The run is executed again as the job is by then.",
-        "test_the_run_of_a_dead_node_is_executed_as_its_job_was_edited_meanwhile",
+        (
+            "test_the_run_of_a_dead_node_is_executed_as_its_job_was_edited_meanwhile "
+            "test_a_run_is_taken_over_though_its_job_was_paused_and_with_what_it_was_edited_to"
+        ),
     ),
     (
         "crash",
