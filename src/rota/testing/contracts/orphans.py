@@ -9,7 +9,7 @@ import pytest
 
 from ...clock import SECOND
 from ...core.plan import once_more
-from ...core.states import CANCELLED, CLAIMED, LOST, MANUAL, SUCCEEDED, TIMED_OUT
+from ...core.states import CANCELLED, CLAIMED, LOST, MANUAL, PAUSED, SUCCEEDED, TIMED_OUT
 from ...core.timeouts import MARK, TIMEOUT, mark_of
 from .leases import LeaseContract
 from .store_jobs import (
@@ -149,6 +149,24 @@ class OrphanContract(LeaseContract):
         assert NODE in (run.reason or "")
         assert statuses(store) == [LOST]
         assert running(store) == 0
+
+    def test_a_run_is_taken_over_though_its_job_was_paused_and_with_what_it_was_edited_to(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        store.add_job(make_job(max_attempts=2))
+        claim(store)
+        found = store.lookup_job("job")
+        assert found is not None
+        edited = found.copy()
+        edited.args = (2,)
+        edited.set_next(None)
+        assert store.save_job(edited, found.version)
+        later = START + LEASE + MARGIN
+        other.renew(OTHER, later, LEASE)
+        (run,) = other.rescue(OTHER, later)
+        assert (run.status, run.attempt) == (CLAIMED, 2)
+        assert run.job is not None
+        assert (run.job.state, run.job.args) == (PAUSED, (2,))
 
     def test_the_record_of_a_lost_run_has_the_name_of_a_job_that_is_gone(self, store: BaseJobStore) -> None:
         store.add_job(make_job("once", every=None, name="nightly report", on_lost="lost"))

@@ -128,6 +128,21 @@ class WaitingContract(OrdersContract):
         store.open_runs([asked_for("a"), asked_for("b", waiting_for=RETRY)], EARLY)
         assert [run.job_id for run in take(store)] == ["a"]
 
+    def test_what_waits_by_itself_starts_when_its_job_goes_on_and_as_that_was_edited(
+        self, store: BaseJobStore
+    ) -> None:
+        store.add_jobs([make_job("a", None), make_job("b", None)])
+        store.open_runs([asked_for("a", waiting_for=RETRY), asked_for("b", waiting_for=SNOOZED)], EARLY)
+        assert take(store) == []
+        for id in ("a", "b"):
+            found = store.lookup_job(id)
+            assert found is not None
+            edited = found.copy()
+            edited.args = (2,)
+            edited.set_next(START)
+            assert store.save_job(edited, found.version)
+        assert [(run.job_id, run.job and run.job.args) for run in take(store)] == [("a", (2,)), ("b", (2,))]
+
     def test_r4_a_run_is_opened_once(self, store: BaseJobStore) -> None:
         store.add_job(make_job())
         assert len(store.open_runs([asked_for()], EARLY)) == 1
