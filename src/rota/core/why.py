@@ -41,15 +41,16 @@ _SKIPPED = {
 
 
 def why(
-    job: Job | None, record: Run | None, at: int | None, now: int, nodes: Sequence[Node], zone: tzinfo
+    job: Job | None, record: Run | None, at: int | None, now: int, nodes: Sequence[Node] | None, zone: tzinfo
 ) -> str:
     """Return in one sentence what became of a time of a job, or why the job does not run.
 
     :param job: the job, None: there is none of that id
-    :param record: the record of the time, or that of several times which it is among; None: there is none
+    :param record: the record of the time, or that of several times which it is among; None: there is none. Without a time, the
+        newest one of a job whose schedule is over
     :param at: the nominal time (instant); None: the next one
     :param now: instant
-    :param nodes: the nodes of its store
+    :param nodes: the nodes of its store; None: this process alone
     :param zone: the zone in which times are shown
     """
     if record is not None:
@@ -121,8 +122,10 @@ def _stopped(job: Job, zone: tzinfo) -> str | None:
     return f"The job is paused{since}{until}{f': {pause.note}' if pause.note else ''}."
 
 
-def _without_node(job: Job, nodes: Sequence[Node]) -> str | None:
+def _without_node(job: Job, nodes: Sequence[Node] | None) -> str | None:
     """Return why no node takes the job, None if one does."""
+    if nodes is None:
+        return None
     living = [node for node in nodes if node.alive]
     if not living:
         return "No node is alive that runs the jobs of this store."
