@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -146,6 +147,24 @@ def test_a_paused_job_leaves_one_record_of_what_it_left_out(scheduler):
         ("skipped", "paused", 5, "schedule"),
         ("succeeded", None, 1, "schedule"),
     ]
+
+
+async def takes_two_minutes() -> None:
+    await asyncio.sleep(120)
+
+
+@pytest.mark.parametrize(
+    ("paused_after", "left_out"), [(30, [("skipped", "paused", 1, "schedule")]), (90, [])]
+)
+def test_a_paused_job_that_counts_from_the_end_of_a_run_owes_one_time_or_none_while_it_runs(
+    scheduler, paused_after, left_out
+):
+    scheduler.add_job(takes_two_minutes, "interval", minutes=1, mode="delay", id="job")
+    scheduler.advance(paused_after)
+    scheduler.pause_job("job")
+    scheduler.advance(minutes=10)
+    scheduler.resume_job("job")
+    assert [outcome for outcome in outcomes(scheduler) if outcome[0] != "succeeded"] == left_out
 
 
 def test_a_pause_with_an_end_is_over_by_itself(scheduler):

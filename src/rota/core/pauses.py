@@ -8,7 +8,7 @@ from __future__ import annotations
 from json import dumps, loads
 
 from ..texts import shortened
-from .plan import latest, record_of
+from .plan import AFTER_RUN, latest, record_of
 from .states import ACTIVE, FAILURES, PAUSED, SKIPPED, SUCCEEDED
 
 TYPE_CHECKING = False
@@ -114,8 +114,10 @@ def left_out(job: Job, pause: Pause, reason: str, now: int) -> Run | None:
     """
     first, following = pause.since, job.trigger.first(now)
     end = now if following is None else min(now, following)
-    if first is None or first >= end:
+    if first is None or first == AFTER_RUN or first >= end:  # its next time was to come after a run
         return None
+    if job.trigger.follows_end:  # one time is owed, and the next is counted from now
+        return record_of(job, first, first, 1, SKIPPED, reason, now)
     last, count = latest(job.trigger, first, end - 1)
     return record_of(job, first, last, count, SKIPPED, reason, now)
 

@@ -46,17 +46,18 @@ def why(
     record: Run | None,
     at: int | None,
     now: int,
-    nodes: Sequence[Node],
+    nodes: Sequence[Node] | None,
     zone: tzinfo,
     waiting: Run | None = None,
 ) -> str:
     """Return in one sentence what became of a time of a job, or why the job does not run.
 
     :param job: the job, None: there is none of that id
-    :param record: the record of the time, or that of several times which it is among; None: there is none
+    :param record: the record of the time, or that of several times which it is among; None: there is none. Without a time, the
+        newest one of a job whose schedule is over
     :param at: the nominal time (instant); None: the next one
     :param now: instant
-    :param nodes: the nodes of its store
+    :param nodes: the nodes of its store; None: this process alone
     :param zone: the zone in which times are shown
     :param waiting: the run of the job that waits for another try, or was snoozed, with its attempts; None: none does
     """
@@ -96,7 +97,7 @@ def _kept_up(job: Job, at: int | None, now: int, tried: str, zone: tzinfo) -> st
     return None
 
 
-def _of_next(job: Job, at: int | None, now: int, nodes: Sequence[Node], zone: tzinfo) -> str:
+def _of_next(job: Job, at: int | None, now: int, nodes: Sequence[Node] | None, zone: tzinfo) -> str:
     pending = job.next_nominal if at is None else at
     if pending is None:
         return "It has no time to come."
@@ -182,8 +183,10 @@ def _state(job: Job, zone: tzinfo) -> str | None:
     return f"The job is paused{since}{until}{f': {pause.note}' if pause.note else ''}."
 
 
-def _without_node(job: Job, nodes: Sequence[Node]) -> str | None:
+def _without_node(job: Job, nodes: Sequence[Node] | None) -> str | None:
     """Return why no node takes the job, None if one does."""
+    if nodes is None:
+        return None
     living = [node for node in nodes if node.alive]
     if not living:
         return "No node is alive that runs the jobs of this store."

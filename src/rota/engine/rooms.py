@@ -90,9 +90,13 @@ def make_room(outlet: Outlet, state: StoreState, decisions: Sequence[Decision]) 
 
 
 def _oldest(store: BaseJobStore, job_id: str) -> Run | None:
-    """Return the oldest run that has one of the places of a job."""
+    """Return the oldest run that has one of the places of a job; None: there is none, or a backfill has opened one of them.
+
+    A time waits for backfilled runs, and replaces none.
+    """
     page = store.find_runs(RunQuery(job_ids=[job_id], statuses=(CLAIMED, WAITING)), RUNS)
-    return oldest(run for run in page.items if _has_place(run))
+    runs = [run for run in page.items if _has_place(run)]
+    return None if meets_backfill(runs) else oldest(runs)
 
 
 def _has_place(run: Run) -> bool:

@@ -12,6 +12,7 @@ from operator import attrgetter
 from threading import RLock
 
 from ..core.run import label
+from ..core.states import PAUSED
 from ..core.transitions import may_claim
 
 TYPE_CHECKING = False
@@ -235,9 +236,12 @@ class MemoryLedger:
         following = decision.next_nominal
         if since is None:
             return True
-        recorded = self.recorded(decision.job.id, since)
+        # A run by hand comes later than times that its job owes.
+        recorded = self.recorded(decision.job.id, min(since, following or since))
         leave_out_recorded(decision, recorded)
-        return following is not None and any(last >= following for _, last, _ in recorded)
+        if following is None:  # what a paused job owes is planned when it is resumed
+            return decision.state == PAUSED
+        return any(last >= following for _, last, _ in recorded)
 
     def _update_index(self) -> None:
         new = min(self._count - self._indexed, len(self._ended))

@@ -164,7 +164,8 @@ def nodes(book: JobBook, jobstore: str | None) -> list[Node]:
 
 def explanation(book: JobBook, jobstore: str | None, job_id: str, at: Any) -> str:
     """Return why a job, or one time of it, did not run."""
-    from ..core.why import why  # import time
+    from ..core.states import ENDED  # import time
+    from ..core.why import why
 
     _, store = store_of(book, jobstore)
     nominal = None if at is None else instant_of("at", at)
@@ -172,7 +173,12 @@ def explanation(book: JobBook, jobstore: str | None, job_id: str, at: Any) -> st
     if nominal is not None:
         record = store.get_run(job_id, nominal) or among_several(store, job_id, nominal)
     waiting = None if record is not None else _waits_for_try(store, job_id)
-    return why(job, record, nominal, now, store.nodes(now), book.scheduler.timezone, waiting)
+    if nominal is None and waiting is None and (job is None or job.state == ENDED):
+        # Its schedule is over, and its last run may not be.
+        record = next(iter(store.last_runs([job_id], 1).get(job_id, ())), None)
+    # Who asks a store of this process only is the node.
+    nodes = store.nodes(now) if store.durable else None
+    return why(job, record, nominal, now, nodes, book.scheduler.timezone, waiting)
 
 
 def _waits_for_try(store: BaseJobStore, job_id: str) -> Run | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ...clock import HELD, SECOND
-from ...core.plan import forgotten, once_more
+from ...core.plan import Decision, forgotten, once_more, record_of
 from ...core.states import CLAIMED, MANUAL, MISSED, QUARANTINED, SKIPPED, SUCCEEDED
 from .store_jobs import (
     LEASE,
@@ -227,11 +227,40 @@ class RecordedTimesContract:
         assert [run.nominal for run in self._ask(store, START)] == [START + 1]
         assert [run.nominal for run in claim(store)] == [START]
 
+    @pytest.mark.parametrize("paused", [False, True])
+    def test_r4_a_run_by_hand_makes_no_record_forgotten_that_stands_among_owed_times(
+        self, store: BaseJobStore, paused: bool
+    ) -> None:
+        later, much_later = START + 60 * SECOND, START + 120 * SECOND
+        store.add_job(make_job(max_instances=2))
+        self._skip(store, later, later, START)
+        if paused:
+            found = store.lookup_job("job")
+            assert found is not None
+            changed = found.copy()
+            changed.set_next(None)
+            assert store.save_job(changed, found.version)
+        self._ask(store, later + SECOND)
+        self._skip(store, START, much_later, much_later)
+        ended = [run for run in store.get_runs("job") if run.origin != MANUAL]
+        assert sorted((run.nominal, run.count) for run in ended) == [(START, 1), (later, 1), (much_later, 1)]
+
+    def _skip(self, store: BaseJobStore, first: int, last: int, now: int) -> None:
+        """Record times of the job as skipped, and leave its schedule alone."""
+        job = store.lookup_job("job")
+        assert job is not None
+        decision = Decision(job)
+        decision.next_nominal, decision.next_due, decision.state = job.next_nominal, job.next_due, job.state
+        count = (last - first) // (60 * SECOND) + 1
+        decision.records.append(record_of(job, first, last, count, SKIPPED, "paused", now))
+        store.renew(NODE, now, LEASE)
+        assert store.claim([decision], NODE, now) == [decision]
+
     def _ask(self, store: BaseJobStore, now: int) -> list[Run]:
         """Claim a run by hand without reading the records before; return the decisions that were carried out."""
         job = store.lookup_job("job")
         assert job is not None
-        store.renew(NODE, START, LEASE)
+        store.renew(NODE, now, LEASE)
         asked = once_more(job, now)
         assert store.claim([asked], NODE, now) == [asked]
         return asked.runs
