@@ -411,7 +411,7 @@ CELLS: list[tuple[str, str, str, str]] = [
         ),
     ),
     (
-        "skip buffer_one buffer_all",
+        "skip buffer_one buffer_all cancel_other",
         "backfill",
         (
             "A backfilled run waits for a free place, and the schedule goes first; a due time that meets one under way "
@@ -420,18 +420,6 @@ CELLS: list[tuple[str, str, str, str]] = [
         (
             "test_what_was_asked_for_waits_for_a_free_place_and_hinders_nobody "
             "test_a_scheduled_time_waits_for_a_backfilled_run_and_is_never_skipped_for_it "
-            "test_what_a_due_time_does_to_a_run_that_was_asked_for"
-        ),
-    ),
-    (
-        "cancel_other",
-        "backfill",
-        (
-            "A backfilled run waits for a free place, and the schedule goes first; one under way is asked to stop by a "
-            'due time ("replaced"), as others are.'
-        ),
-        (
-            "test_what_was_asked_for_waits_for_a_free_place_and_hinders_nobody "
             "test_what_a_due_time_does_to_a_run_that_was_asked_for"
         ),
     ),

@@ -72,7 +72,7 @@ def test_one_that_failed_is_found_by_its_state_only(scheduler):
     assert [event.job_id for event in told] == ["once"]
     assert int(str(scheduler.count_jobs(states="ended"))) == 1
     assert scheduler.find_jobs().items == []
-    assert "schedule is over" in scheduler.explain("once")
+    assert "and failed: ConnectionError" in scheduler.explain("once")
 
 
 def test_while_its_retry_waits_it_is_no_job_to_get_either(scheduler):

@@ -434,3 +434,15 @@ def test_a_scheduled_time_waits_for_a_backfilled_run_and_is_never_skipped_for_it
     later, backfilled = scheduler.get_runs("j")
     assert (backfilled.origin, backfilled.status) == ("backfill", SUCCEEDED)
     assert (later.origin, later.status, later.scheduled_run_time) == ("schedule", CLAIMED, first)
+
+
+def test_a_job_that_owes_times_and_was_not_paused_keeps_them_when_it_is_resumed(scheduler):
+    since = minutely(scheduler, overlap="buffer_all")
+    scheduler.advance(seconds=130)
+    scheduler.resume_job("j")
+    scheduler.advance(seconds=30)
+    assert records(scheduler, since)[:2] == [(0, SUCCEEDED), (1, CLAIMED)]
+    scheduler.clock.advance(300)  # an outage
+    scheduler.resume_job("j")
+    scheduler.advance(seconds=1000)
+    assert [minute for minute, *_ in records(scheduler, since)][:6] == [0, 1, 2, 3, 4, 5]

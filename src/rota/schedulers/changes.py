@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from ..clock import HELD
 from ..core.policy import OPTION_NAMES
 from ..core.states import ACTIVE, NEW, PAUSED, QUARANTINED, set_job_state
 from ..errors import JobValueError, OptionTypeError
@@ -101,7 +102,14 @@ def resume(book: JobBook, job_id: str, jobstore: str | None) -> Job | None:
         from .governed import resume_paused  # import time: most programs pause no jobs
 
         return resume_paused(book, job, alias, is_over)
+    if job.state == ACTIVE and _owes_times(job, book.now_for(job)):
+        return job  # it was not paused, and to plan it from now on would drop them
     return None if is_over else book.change(job_id, jobstore, partial(_plan_anew, book))
+
+
+def _owes_times(job: Job, now: int) -> bool:
+    """Whether a job is due, or waits for the end of its runs."""
+    return job.next_due is not None and (job.next_due == HELD or job.next_due <= now)
 
 
 def _plan_anew(book: JobBook, draft: Job) -> None:
