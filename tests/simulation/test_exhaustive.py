@@ -22,10 +22,10 @@ DEPTH = 4
 DEPTH_HERE = 3
 #: How deep a rule that is taken out is missed at the latest, and in how many seeds from one on that is near.
 MISSED = 5
-SEEDS = 3000
+SEEDS = 5000
 #: The rules that are missed there, and those that are missed where runs are tried again; seeds reach these too rarely.
 RULES = [rule for rule in MUTANTS if rule not in OF_RETRIES]
-NEAR = {"R4": 750, "R5": 320, "counters": 2940}
+NEAR = {"R4": 750, "R5": 320, "counters": 4970}
 
 
 @pytest.mark.slow
@@ -48,6 +48,7 @@ def test_a_rule_that_is_taken_out_is_missed_by_the_seeds(rule, monkeypatch):
         users, "KINDS", users.OF_SCHEDULES
     )  # all of these rules are about schedules, and some are missed rarely
     monkeypatch.setattr(users, "GOVERNED", 0)
+    monkeypatch.setattr(users, "OVERLAPS", ("skip",))
     for seed in range(NEAR.get(rule, 0), SEEDS):
         failures, _ = simulate_seeds("snapshots", [seed], rules=MUTANTS[rule])
         if failures:

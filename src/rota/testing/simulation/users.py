@@ -64,7 +64,7 @@ WORK = "rota.testing.simulation.nodes:work"
 
 
 #: what due times of the jobs meet, drawn by their numbers; of terminate_other the simulation has no worker processes
-_OVERLAPS = ("skip", "skip", "skip", "buffer_one", "buffer_all", "cancel_other", "allow_all")
+OVERLAPS = ("skip", "skip", "skip", "buffer_one", "buffer_all", "cancel_other", "allow_all")
 
 
 class Users:
@@ -172,7 +172,7 @@ class Users:
     def _policy(self, number: int) -> dict[str, Any]:
         rng = self._rng
         # In worlds with limits of time so many things meet already that few seeds reach all of them.
-        overlap = "skip" if self.governs else _OVERLAPS[(self._seed + number) % len(_OVERLAPS)]
+        overlap = "skip" if self.governs else OVERLAPS[(self._seed + number) % len(OVERLAPS)]
         options: dict[str, Any] = {
             "coalesce": rng.random() < 0.5,
             "max_instances": rng.choice((1, 1, 2, 3)),
