@@ -226,7 +226,13 @@ class JobBook:
             store = scheduler._jobstores.get(jobstore_alias) or scheduler._lookup_jobstore(jobstore_alias)
         except TypeError:  # not hashable
             store = scheduler._lookup_jobstore(jobstore_alias)
-        if job.executor not in scheduler._executors or need_a_look():
+        if (  # need_a_look(), without the call
+            job.executor not in scheduler._executors
+            or ASKED
+            or Policy.some_keep_log
+            or Policy.some_wait
+            or BaseTrigger.some_chain
+        ):
             self._look_closely(job, store, jobstore_alias)
         explicit = job.state != NEW
         now = now_by_clock_of(store, job) if store.has_clock else scheduler.clock.now()

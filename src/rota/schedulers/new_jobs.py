@@ -9,7 +9,7 @@ from ..callables import described
 from ..clock import FIRST_SHOWN, LAST_SHOWN, MINUTE, SECOND
 from ..core.overlaps import check_overlap
 from ..core.plan import due_time
-from ..core.policy import DEFAULT_POLICY, OPTION_NAMES, with_options
+from ..core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, with_options
 from ..core.states import ACTIVE, NEW, set_job_state
 from ..engine.announcements import local
 from ..errors import JobTypeError, OptionTypeError, TooMuchWorkError
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from typing import Any
 
-    from ..core.policy import Policy
     from ..core.retry import Retry
     from ..core.run import Run
     from ..jobstores.base import BaseJobStore
@@ -108,22 +107,40 @@ class NewJobs:
         **trigger_args: Any,
     ) -> tuple[Job, dict[str, Any]]:
         """Make a job that is not stored yet; return it and the options of its policy that were given."""
-        given = (
-            misfire_grace_time,
-            coalesce,
-            max_instances,
-            expires,
-            on_lost,
-            max_attempts,
-            keep_log,
-            timeout,
-            heartbeat_timeout,
-            on_failure,
-            retry,
-            overlap,
-            pause_on_failure,
-        )
-        options = _NO_OPTIONS if _are_unset(*given) else _options_of(given)
+        # Not by equality, as some things equal everything; one by one, which takes a fifth of the time of a loop.
+        if (
+            misfire_grace_time is _UNSET
+            and max_instances is _UNSET
+            and expires is _UNSET  # type: ignore[unreachable]  # mypy takes an int for something that is never Any
+            and on_lost is _UNSET
+            and max_attempts is _UNSET
+            and on_failure is _UNSET
+            and keep_log is _UNSET
+            and retry is _UNSET
+            and timeout is _UNSET
+            and heartbeat_timeout is _UNSET
+            and overlap is _UNSET
+            and pause_on_failure is _UNSET
+            and coalesce is _UNSET
+        ):
+            options = _NO_OPTIONS  # type: ignore[unreachable]
+        else:
+            given = (
+                misfire_grace_time,
+                coalesce,
+                max_instances,
+                expires,
+                on_lost,
+                max_attempts,
+                keep_log,
+                timeout,
+                heartbeat_timeout,
+                on_failure,
+                retry,
+                overlap,
+                pause_on_failure,
+            )
+            options = _options_of(given)
         if trigger == "crontab" and id is not None:
             trigger_args.setdefault("seed", id)  # of H, so that each job has its own place
         # To call the class hands all of it through __new__() as well, which is a third of the time for a new job.
@@ -180,7 +197,7 @@ class NewJobs:
             return
         if first > LAST_SHOWN or first < FIRST_SHOWN:
             checked_time(first, "the first run", trigger)
-        if job.policy.supersedes:
+        if Policy.some_retry and job.policy.supersedes:
             self._warn_of_wait(job, first)
         # set_next() and due_time(), of which the calls cost more than what they do here: the job is a new one.
         job.next_nominal = first
@@ -341,39 +358,6 @@ def names_a_zone(expr: Any) -> bool:
     from ..triggers.cron.notations import zone_before  # import time
 
     return isinstance(expr, str) and zone_before(expr) is not None
-
-
-def _are_unset(
-    misfire_grace_time: Any,
-    coalesce: Any,
-    max_instances: Any,
-    expires: Any,
-    on_lost: Any,
-    max_attempts: Any,
-    keep_log: Any,
-    timeout: Any,
-    heartbeat_timeout: Any,
-    on_failure: Any,
-    retry: Any,
-    overlap: Any,
-    pause_on_failure: Any,
-) -> bool:
-    """Whether no option was given: not by equality, as some things equal everything; a loop takes five times as long."""
-    return (
-        misfire_grace_time is _UNSET
-        and max_instances is _UNSET
-        and expires is _UNSET
-        and on_lost is _UNSET
-        and max_attempts is _UNSET
-        and on_failure is _UNSET
-        and keep_log is _UNSET
-        and pause_on_failure is _UNSET
-        and retry is _UNSET
-        and timeout is _UNSET
-        and heartbeat_timeout is _UNSET
-        and overlap is _UNSET
-        and coalesce is _UNSET
-    )
 
 
 def _options_of(given: Sequence[Any]) -> dict[str, Any]:
