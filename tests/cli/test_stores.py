@@ -166,7 +166,7 @@ def test_a_job_whose_schedule_is_over_is_listed_where_it_is_asked_for(capsys, tm
     assert listed("--state", "ended", "--state", "active") == [("often", "active"), ("once", "ended")]
     assert listed("--state", "ended", "--state", "active", "-n", "1", "--offset", "1") == [("once", "ended")]
     code, out, _ = rota(capsys, "-s", url, "explain", "--job", "once")
-    assert (code, "Its schedule is over." in out) == (0, True)
+    assert (code, "and failed: " in out) == (0, True)
     code, out, _ = rota(capsys, "-s", url, "remove", "once")
     assert (code, out) == (0, "once: removed\n")
     assert listed("--state", "ended") == []

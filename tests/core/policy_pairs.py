@@ -830,8 +830,11 @@ CELLS: list[tuple[str, str, str, str]] = [
     (
         "backfill",
         "chain",
-        "Each of its runs starts the jobs after it.",
-        "test_each_run_of_a_backfill_starts_the_job_after_it",
+        "Each of its runs starts the jobs after it, unless it was asked for with `chain=False`.",
+        (
+            "test_each_run_of_a_backfill_starts_the_job_after_it "
+            "test_a_backfill_starts_the_jobs_after_it_unless_that_is_not_wanted"
+        ),
     ),
     (
         "backfill",

@@ -353,7 +353,7 @@ def test_counting_and_opening_agree():
 
 
 def test_what_is_left_of_a_backfill_comes_back_from_its_text():
-    left = Backfill(START, NOW, NOW + 5, only_missing=False).from_(START + 9)
+    left = Backfill(START, NOW, NOW + 5, only_missing=False, chain=False).from_(START + 9)
     found = backfill_of(left.text())
     assert found is not None
     assert [getattr(found, name) for name in Backfill.__slots__] == [

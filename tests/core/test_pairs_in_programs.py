@@ -11,6 +11,7 @@ from rota import After, Retry, Snooze, current_run
 from rota.clock import SECOND, moment
 from rota.core.plan import plan
 from rota.core.states import CANCELLED, CLAIMED, FAILED, MISSED, SKIPPED, SUCCEEDED, TIMED_OUT, WAITING
+from rota.errors import JobValueError
 from rota.testing import ManualScheduler
 from rota.triggers.interval import IntervalTrigger
 from tests.needs import need
@@ -787,3 +788,19 @@ def test_a_request_to_cancel_outlives_an_edit(scheduler):
     scheduler.modify_job("job", args=[5])
     scheduler.advance(hours=1)
     assert records(scheduler) == [(CANCELLED, "enough", 1)]
+
+
+@pytest.mark.parametrize("chain", [True, False])
+def test_a_backfill_starts_the_jobs_after_it_unless_that_is_not_wanted(chain):
+    scheduler = ManualScheduler()
+    scheduler.start()
+    start = moment(scheduler.clock.now() - 1800 * SECOND)
+    scheduler.add_job(int, "interval", hours=1, start_date=start, id="job")
+    scheduler.add_job(int, After("job"), id="next")
+    assert scheduler.backfill("job", start, start, chain=chain) == 1
+    scheduler.advance(seconds=5)
+    assert [run.status for run in scheduler.get_runs("job")] == [SUCCEEDED]
+    assert len(scheduler.get_runs("next")) == chain
+    with pytest.raises(JobValueError, match="chain must be True or False, got 'no'"):
+        scheduler.backfill("job", start, start, chain="no")  # type: ignore[arg-type]
+    scheduler.shutdown()

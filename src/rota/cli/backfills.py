@@ -25,6 +25,7 @@ def backfill(
     end: str | None,
     only_missing: bool,
     preview: bool,
+    chain: bool,
     zone: tzinfo,
     as_json: bool,
 ) -> None:
@@ -36,7 +37,7 @@ def backfill(
     with opened(url, tablename) as (guest, _):
         if guest.get_job(job_id) is None:
             raise no_such_job(guest, job_id)
-        found = guest.backfill(job_id, first, last, only_missing, preview)
+        found = guest.backfill(job_id, first, last, only_missing, preview, chain=chain)
     begin, until = _shown(found.first, zone), _shown(found.last, zone)
     if as_json:
         print_json({"job_id": job_id, "times": int(found), "first": begin, "last": until, "dry_run": preview})

@@ -140,6 +140,7 @@ def _backfill(
     cancel: Annotated[
         bool, typer.Option("--cancel", help="End the job's backfill: what waits of it is cancelled.")
     ] = False,
+    chain: Chain = True,
     jobstore: Store = None,
     table: Table = None,
     timezone: Zone = None,
@@ -152,7 +153,7 @@ def _backfill(
     if cancel:
         cancel_backfill(*where, job, json)
     else:
-        backfill(*where, job, start, end, not every, preview, zone, json)
+        backfill(*where, job, start, end, not every, preview, chain, zone, json)
 
 
 @ledger.command("skip-next", cls=Command)

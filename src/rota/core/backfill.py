@@ -45,15 +45,19 @@ class Backfill:
     :ivar int asked_at: when it was asked for (instant); it tells one backfill of a job from another
     :ivar bool only_missing: whether only times that are missing run
     :ivar int start: the first instant of its range
+    :ivar bool chain: whether the ends of its runs start the jobs that come after this one
     """
 
-    __slots__ = ("asked_at", "end", "next", "only_missing", "start")
+    __slots__ = ("asked_at", "chain", "end", "next", "only_missing", "start")
 
-    def __init__(self, start: int, end: int, asked_at: int, only_missing: bool = True) -> None:
+    def __init__(
+        self, start: int, end: int, asked_at: int, only_missing: bool = True, chain: bool = True
+    ) -> None:
         self.start = self.next = start
         self.end = end
         self.asked_at = asked_at
         self.only_missing = only_missing
+        self.chain = chain
 
     @property
     def is_over(self) -> bool:
@@ -62,7 +66,7 @@ class Backfill:
 
     def from_(self, instant: int) -> Backfill:
         """Return what is left from an instant on."""
-        left = Backfill(self.start, self.end, self.asked_at, self.only_missing)
+        left = Backfill(self.start, self.end, self.asked_at, self.only_missing, self.chain)
         left.next = instant
         return left
 
@@ -76,12 +80,13 @@ def backfill_of(text: str) -> Backfill | None:
     try:
         values = loads(text)
         numbers = [values[name] for name in ("start", "end", "asked_at", "next")]
-        if not all(map(_is_time, numbers)) or type(values["only_missing"]) is not bool:
+        flags = values["only_missing"], values["chain"]
+        if not all(map(_is_time, numbers)) or not all(type(flag) is bool for flag in flags):
             return None
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     start, end, asked_at, following = numbers
-    return Backfill(start, end, asked_at, values["only_missing"]).from_(following)
+    return Backfill(start, end, asked_at, *flags).from_(following)
 
 
 def _is_time(value: object) -> bool:
@@ -196,6 +201,7 @@ def openings(
             runs.append(opened_again(job, record, time, now, BACKFILL))
     for run in runs:
         run.extra.backfill = run.extra.asked_at = backfill.asked_at
+        run.extra.unchained = not backfill.chain
     by_key = {record.nominal: record for record in records}
     cuts = [cut_of(job, by_key[nominal], some) for nominal, some in taken.items()]
     return runs, cuts, reached

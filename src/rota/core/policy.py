@@ -206,6 +206,7 @@ def with_options(base: Policy, options: Mapping[str, Any]) -> Policy:
     policy = Policy(*policy.key())  # with what follows from the options
     if len(_shared) > 1000:  # a bound for programs that give each job its own grace time
         _shared.clear()
+        _shared[DEFAULT_POLICY] = DEFAULT_POLICY
     return _shared.setdefault(policy, policy)
 
 

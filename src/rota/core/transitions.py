@@ -17,6 +17,7 @@ R6    when a run ends, a job that waits for room, or for the end of all of its r
 from __future__ import annotations
 
 from ..clock import HELD
+from .policy import Policy
 from .run import label
 from .states import ENDED, FAILURES, set_job_state
 
@@ -74,6 +75,13 @@ def not_ended_well(runs: Iterable[Run]) -> set[str]:
         if known is None or (run.finished_at or 0) >= (known.finished_at or 0):
             last[run.job_id] = run
     return {job_id for job_id, run in last.items() if run.status in FAILURES}
+
+
+def rooms_of(runs: Iterable[Run]) -> set[str]:
+    """Return the ids of jobs that may wait for one place of several, as far as their ended runs know (R6)."""
+    if not Policy.some_wait:
+        return set()
+    return {run.job_id for run in runs if run.job is None or run.job.policy.spare}
 
 
 def may_claim(running: int, limit: int) -> bool:

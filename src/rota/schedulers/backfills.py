@@ -45,6 +45,7 @@ def backfill(
     only_missing: bool,
     dry_run: bool,
     jobstore: str | None,
+    chain: bool,
 ) -> Missing:
     """Have the times of a job in a range run; return how many."""
     book.require_started("a backfill")
@@ -57,16 +58,18 @@ def backfill(
         raise JobValueError(
             f"end must not be before start, got {repr_of(start)} and {repr_of(end)}; exchange them"
         )
-    if not isinstance(only_missing, bool):
-        raise JobValueError(
-            f"only_missing must be True or False, got {repr_of(only_missing)}; False runs every time of the range again"
-        )
+    for name, flag, remedy in (
+        ("only_missing", only_missing, "False runs every time of the range again"),
+        ("chain", chain, "False starts none of the jobs that come after this one"),
+    ):
+        if not isinstance(flag, bool):
+            raise JobValueError(f"{name} must be True or False, got {repr_of(flag)}; {remedy}")
     job, _ = book.scheduler._lookup_job(job_id, alias)
     _check(book, job, alias)
     now = store.now()
     if only_missing:
         _check_ledger(store, job, start, first, now)
-    wanted = Backfill(first, min(last, now), now, only_missing)
+    wanted = Backfill(first, min(last, now), now, only_missing, chain)
     with AskedBy(book.scheduler):
         found = _count(book, store, job, wanted)
         if dry_run or not found:

@@ -221,6 +221,7 @@ class Governs:
         only_missing: bool = True,
         dry_run: bool = False,
         jobstore: str | None = None,
+        chain: bool = True,
     ) -> Missing:
         """Have the missing times of a job run: those of its schedule, as it is now, that have no record, or were left out.
 
@@ -232,6 +233,7 @@ class Governs:
         :param end: the last one. Times to come, and those that the schedule still owes, are not missing
         :param only_missing: False: every time of the range runs again that is not under way; the records stay, with their attempts
         :param dry_run: True: only count
+        :param chain: False: the ends of these runs start none of the jobs that come after this one
         :return: how many times run: an integer, with ``first`` and ``last`` of them (datetimes, None without any)
         :raises JobValueError: if the range is wrong, begins before what the ledger remembers, or has more than a million times; if
             the job is quarantined, counts its times from the ends of its runs, or has a backfill that is not done
@@ -239,7 +241,7 @@ class Governs:
         """
         from .backfills import backfill  # import time
 
-        return backfill(self._book, job_id, start, end, only_missing, dry_run, jobstore)
+        return backfill(self._book, job_id, start, end, only_missing, dry_run, jobstore, chain)
 
     def cancel_backfill(self, job_id: str, jobstore: str | None = None) -> int:
         """End the backfill of a job: what waits of it is cancelled ("backfill cancelled"), what runs goes on.

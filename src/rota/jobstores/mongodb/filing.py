@@ -20,7 +20,7 @@ from .jobs import release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Any
 
     from .chains import Chains
@@ -51,13 +51,16 @@ class Filing:
         What these ends leave at other jobs is written first. Where somebody holds a document, that is left to whoever looks for
         what is not filed.
 
-        :param ask: whether to ask which jobs the ends start; False: only of jobs that are known to start others
+        :param ask: whether to ask which jobs the ends start; False: only of jobs that are known to start others, and whoever calls
+            says which may wait for one place of several (:meth:`let_go_on`)
         """
         with suppress(HeldRowsError, StoreConflictError):
             left = self._file(ids, ask)
             if left:  # records of what does not run
                 self._file(left, False)
                 self.settle(left)
+        if ask:
+            self.let_go_on(ids)
 
     def _file(self, ids: Sequence[str], ask: bool) -> list[str]:
         """File what has ended; return the ids of the jobs at which that has left something."""
@@ -87,12 +90,16 @@ class Filing:
             idle = {"_id": {"$in": list(ids)}, "under_way": [], "pending": []}
             jobs.bulk_write([*pulls, *release(list(ids)), UpdateMany(idle, {"$unset": {"busy": 1}})])
             jobs.delete_many({**idle, **GONE})
-            if Policy.some_wait:
-                self._let_go_on(ids)
         return left
 
-    def _let_go_on(self, ids: Sequence[str]) -> None:
+    def let_go_on(self, ids: Collection[str]) -> None:
         """Make jobs due that wait for a place and not for the end of all of their runs (R6)."""
+        if not ids or not Policy.some_wait:
+            return
+        with suppress(HeldRowsError), self._server.translated():
+            self._let_go_on(ids)
+
+    def _let_go_on(self, ids: Collection[str]) -> None:
         held = {"next_due": HELD, "under_way.0": {"$exists": True}}
         found = self._server.jobs.find({"_id": {"$in": list(ids)}, **held}, {"options": 1})
         free = [

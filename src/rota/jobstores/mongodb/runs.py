@@ -20,7 +20,7 @@ from ...core.plan import quarantined_instead
 from ...core.policy import Policy
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import ENDED
-from ...core.transitions import marked, moved
+from ...core.transitions import marked, moved, rooms_of
 from ...core.tries import end_superseded
 from ...errors import HeldRowsError, StoreConflictError, StoreError, StoreUnavailableError
 from ...interrupts import is_interrupt
@@ -289,6 +289,7 @@ class Runs:
                 # Of these some may be refused: that is found out when they are tried again.
                 left = self._refused(runs, ends, ids)
             self._filing.file(ids, ask=False)
+            self._filing.let_go_on(rooms_of(runs))
             if not left:
                 return []
             raise HeldRowsError(str(exc), left) from exc
@@ -299,6 +300,7 @@ class Runs:
         with self._server.translated():
             refused = [] if matched == len(runs) else self._refused(runs, ends, ids)
         self._filing.file(ids, ask=False)
+        self._filing.let_go_on(rooms_of(runs))
         return refused
 
     def _finish_counted(
@@ -320,6 +322,7 @@ class Runs:
                 matched = self._server.jobs.update_one(condition, together(change_of_end(run, end), more))
             if matched.matched_count:
                 self._filing.file([run.job_id], ask=False)
+                self._filing.let_go_on(rooms_of([run]))
                 return ()
         raise StoreConflictError(
             f"Job {run.job_id!r} was changed by others {COUNTED_TRIES} times in a row, while the end of a run was written"

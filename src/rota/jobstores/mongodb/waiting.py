@@ -17,6 +17,7 @@ from ...codec.damaged import DAMAGED, is_time, text_instead
 from ...core.extras import extra_of, keeps_place
 from ...core.openings import by_run
 from ...core.states import CLAIMED, LOST, WAITING, end
+from ...core.transitions import rooms_of
 from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
 from ...errors import DeserializationError, HeldRowsError
 from ...texts import storable
@@ -211,6 +212,7 @@ class Waiting:
                 refused.append(run)
         ids = sorted({run.job_id for run in runs})
         self._filing.file(ids, ask=False)
+        self._filing.let_go_on(rooms_of(runs))
         self._filing.settle(ids)
         return refused
 

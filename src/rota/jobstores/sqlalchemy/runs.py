@@ -18,7 +18,7 @@ from ...core.pauses import count_ends, counting
 from ...core.policy import Policy
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, END_STATES, ENDED
-from ...core.transitions import is_allowed, marked, not_ended_well
+from ...core.transitions import is_allowed, marked, not_ended_well, rooms_of
 from ...texts import storable
 from ...triggers.base import BaseTrigger
 from .databases.base import BATCH
@@ -281,7 +281,7 @@ class Runs:
             self.follow(conn, starting, now)
         ended = Counter([run.job_id for run in written])
         over = all(run.job is not None and run.job.state == ENDED for run in runs)
-        due = self.release(conn, ended, now, over, not_ended_well(written))
+        due = self.release(conn, ended, now, over, not_ended_well(written), rooms_of(written))
         if Policy.some_pause:
             self.count_ends(conn, counting(written), now)
         return refused, due
@@ -342,18 +342,21 @@ class Runs:
         now: int,
         over: bool = False,
         failed: Collection[str] = (),
+        roomy: Collection[str] | None = None,
     ) -> bool:
         """Count ended runs down; jobs that waited for them become due, and those whose schedule is over go (R6).
 
         :param ended: how many runs of each job have ended
         :param over: whether the schedules of all these jobs seem to be over
         :param failed: the ids of those of these jobs whose last run has not ended well: they stay
+        :param roomy: the ids of those that may wait for one place of several; None: any
         :return: whether one of the jobs is due now, as far as the database tells
         """
         if not ended:
             return False
         is_due = self._count_down(conn, ended, now, over, failed)
-        return (Policy.some_wait and self._let_go_on(conn, ended)) or is_due
+        free = ended if roomy is None else roomy
+        return bool(Policy.some_wait and free and self._let_go_on(conn, free)) or is_due
 
     def _let_go_on(self, conn: Connection, ids: Collection[str]) -> bool:
         """Make jobs due that wait for a place and not for the end of all of their runs (R6); return whether there is one."""
