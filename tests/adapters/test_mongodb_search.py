@@ -66,8 +66,10 @@ PLAIN = {
             '{"multi":0,"q":{"_id":{"$in":[0]},"next_due":0,"under_way":[]},"u":[{"$set":{"next_due":0}}]},{"mult'
             'i":0,"q":{"_id":{"$in":[0]},"pending":[],"under_way":[]},"u":{"$unset":{"busy":0}}}]'
         ),
-        'delete jobs [{"limit":0,"q":{"$or":[{"state":0},{"kept":{"$exists":0},"state":0}],"_id":{"$in":[0]},'
-        '"pending":[],"under_way":[]}}]',
+        (
+            'delete jobs [{"limit":0,"q":{"$or":[{"state":0},{"kept":{"$exists":0},"state":0}],"_id":{"$in":[0]},'
+            '"pending":[],"under_way":[]}}]'
+        ),
     ],
     "remove_job": [
         'delete jobs [{"limit":0,"q":{"_id":0,"busy":{"$exists":0},"kept":0,"state":0}}]',
