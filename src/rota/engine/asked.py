@@ -179,6 +179,16 @@ def _drain(outlet: Outlet, state: StoreState, orders: Orders) -> None:
         outlet.logger.info("Node %s in job store %r", "drains" if draining else "claims again", state.alias)
 
 
+def stop_here(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:
+    """Ask a run to stop if this node has it; else the node that has it sees the request when it asks the store.
+
+    :param run: as its store has it
+    """
+    here = run if run.job is not None else (state.completions.in_hand or {}).get((run.job_id, run.nominal))
+    if here is not None:
+        stop(outlet, state, here, reason)
+
+
 def stop(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:
     """Ask a run that is under way here to stop, once."""
     from ..core.beats import CANCEL_REQUESTED  # rare

@@ -42,7 +42,6 @@ PASS_IN_MEMORY = 100
 CROWDED = 0.1
 #: How often the clock of a store is measured where no lease is renewed (microseconds).
 MEASURED = 60 * SECOND
-_NONE: Mapping[str, Sequence[Run]] = {}
 #: Methods of stores that programs replace on the object.
 REPLACEABLE = frozenset(("get_due_jobs", "get_next_run_time", "update_job", "remove_job"))
 

@@ -13,7 +13,7 @@ from ..core.plan import AFTER_RUN, GROUP_LIMIT
 from ..core.queries import RunQuery
 from ..core.states import ACTIVE, CANCELLED, CLAIMED, WAITING
 from .announcements import EVENT_OF_STATUS, announce
-from .asked import stop
+from .asked import stop_here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .outlet import Outlet
     from .store_state import StoreState
 
-#: How many runs of a job are looked at for the oldest of them.
+#: How many runs of a job are looked at.
 RUNS = 1000
 
 
@@ -67,12 +67,7 @@ def meet_backfills(store: BaseJobStore, jobs: Sequence[Job], backfilled: Contain
     :param backfilled: the ids of jobs that have a backfill
     """
     full = [job.id for job in jobs if job.id in backfilled and job.running >= job.policy.limit]
-    found = set()
-    for id in full:
-        page = store.find_runs(RunQuery(job_ids=[id], statuses=(CLAIMED, WAITING)), RUNS)
-        if meets_backfill(run for run in page.items if _has_place(run)):
-            found.add(id)
-    return found
+    return {id for id in full if meets_backfill(_with_places(store, id))}
 
 
 def make_room(outlet: Outlet, state: StoreState, decisions: Sequence[Decision]) -> Sequence[Decision]:
@@ -94,13 +89,14 @@ def _oldest(store: BaseJobStore, job_id: str) -> Run | None:
 
     A time waits for backfilled runs, and replaces none.
     """
-    page = store.find_runs(RunQuery(job_ids=[job_id], statuses=(CLAIMED, WAITING)), RUNS)
-    runs = [run for run in page.items if _has_place(run)]
+    runs = _with_places(store, job_id)
     return None if meets_backfill(runs) else oldest(runs)
 
 
-def _has_place(run: Run) -> bool:
-    return run.status == CLAIMED or keeps_place(extra_of(run))
+def _with_places(store: BaseJobStore, job_id: str) -> list[Run]:
+    """Return the runs of a job that have its places: those under way, and those that keep one while they wait."""
+    page = store.find_runs(RunQuery(job_ids=[job_id], statuses=(CLAIMED, WAITING)), RUNS)
+    return [run for run in page.items if run.status == CLAIMED or keeps_place(extra_of(run))]
 
 
 def _replace(outlet: Outlet, state: StoreState, run: Run) -> bool:
@@ -110,13 +106,7 @@ def _replace(outlet: Outlet, state: StoreState, run: Run) -> bool:
     if asked is None:
         return True
     if asked.status == CLAIMED:
-        here = (
-            asked
-            if asked.job is not None
-            else (state.completions.in_hand or {}).get((run.job_id, run.nominal))
-        )
-        if here is not None:
-            stop(outlet, state, here, REPLACED)
+        stop_here(outlet, state, asked, REPLACED)
     elif asked.status == CANCELLED and asked.finished_at == now:  # it waited: nobody else tells of its end
         outlet.logger.info("Run %r is cancelled: %s", asked, REPLACED)
         announce(outlet, state.alias, asked, EVENT_OF_STATUS[CANCELLED])

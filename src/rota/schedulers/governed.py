@@ -12,7 +12,7 @@ from ..core.changes import Change
 from ..core.pauses import LONGEST_NOTE, Pause, left_out, only_counted, pause_of, text_of
 from ..core.plan import Decision, due_time, is_time_of, record_of
 from ..core.states import ACTIVE, CANCELLED, CLAIMED, ENDED, NEW, PAUSED, QUARANTINED, set_job_state
-from ..engine.asked import stop
+from ..engine.asked import stop_here
 from ..errors import JobLookupError, JobValueError, OptionTypeError, StoreConflictError
 from ..interrupts import is_interrupt
 from ..texts import repr_of, shortened
@@ -76,9 +76,7 @@ def _tell(book: JobBook, alias: str, run: Run, reason: str) -> None:
     state = None if engine is None else engine.stores.get(alias)
     if engine is None or state is None:
         return
-    here = run if run.job is not None else (state.completions.in_hand or {}).get((run.job_id, run.nominal))
-    if here is not None:
-        stop(engine.outlet, state, here, reason)
+    stop_here(engine.outlet, state, run, reason)
 
 
 def _leave_out(book: JobBook, alias: str, store: BaseJobStore, job_id: str, nominal: int) -> Run | None:
