@@ -72,7 +72,6 @@ PLAIN = {
         ),
     ],
     "remove_job": [
-        'delete jobs [{"limit":0,"q":{"_id":0,"busy":{"$exists":0},"kept":0,"state":0}}]',
         'delete jobs [{"limit":0,"q":{"_id":0,"busy":{"$exists":0},"state":{"$nin":[0,0]}}}]',
     ],
 }

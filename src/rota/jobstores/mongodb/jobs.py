@@ -279,10 +279,11 @@ class Jobs:
         living = {"_id": job_id, "state": {"$nin": OVER}}
         none_waits = {"not_before": {"$exists": False}}
         with self._server.translated():
-            free = {"_id": job_id, "busy": {"$exists": False}}
-            if self._server.jobs.delete_one({**free, "state": ENDED, KEPT: True}).deleted_count:
+            free = {"busy": {"$exists": False}}
+            if self._server.jobs.delete_one({**living, **free}).deleted_count:
                 return True
-            if self._server.jobs.delete_one({**living, "busy": {"$exists": False}}).deleted_count:
+            kept = {"_id": job_id, **free, "state": ENDED, KEPT: True}
+            if self._server.jobs.delete_one(kept).deleted_count:
                 return True
             if not self._server.jobs.update_one({**living, **none_waits}, REMOVAL).matched_count:
                 return False
