@@ -11,6 +11,7 @@ from rota.core.orphans import Search, by_job, linked, sort_out
 from rota.core.run import Run
 from rota.core.states import CANCELLED, CLAIMED, LOST, SUCCEEDED, TIMED_OUT, succeed
 from rota.core.timeouts import MARK, mark_of
+from rota.errors import StoreConflictError
 from tests.core.test_plan import START, at, every, make_job
 
 NOW = at(100)
@@ -315,13 +316,13 @@ def test_what_a_node_has_taken_is_in_its_hand_and_takes_room():
     search = search_of(room, {("j", at(10))}, in_doubt=True)
     lost = orphan("l")
     lost.status = LOST
-    search.rescue([1], lambda: ([orphan("j"), orphan("k", executor="gpu"), lost], True))
+    search.rescue(lambda: [1], lambda: ([orphan("j"), orphan("k", executor="gpu"), lost], True))
     assert search.own == {("j", at(10)), ("j", at(0)), ("k", at(0))}
     assert search.left == {"default": 1, "gpu": -1}
     assert (room, search.known) == ({"default": 2}, {("j", at(10))})
     assert not search.is_orphan("j", at(0), "me", ())
     search = search_of(in_doubt=True)
-    search.rescue([1], lambda: ([orphan("j")], True))
+    search.rescue(lambda: [1], lambda: ([orphan("j")], True))
     assert (search.left, search.own) == (None, {("j", at(0))})
 
 
@@ -329,15 +330,25 @@ def test_a_search_looks_again_as_long_as_others_change_what_it_finds():
     later, first, other = orphan("j", 10), orphan("j"), orphan("k", 5)
     answers = [([later], False), ([], False), ([first, other], True), ([orphan("l")], True)]
     search = search_of()
-    assert search.rescue(range(10), lambda: answers.pop(0)) == [first, other, later]
+    assert search.rescue(lambda: range(2), lambda: answers.pop(0)) == [first, other, later]
     assert (first.then, other.then, later.then, len(answers)) == (later, None, None, 1)
 
 
 def test_a_search_ends_when_its_tries_are_over():
     looks = []
     search = search_of()
-    assert search.rescue(range(3), lambda: (looks.append(search), ([], False))[1]) == []
+    assert search.rescue(lambda: range(3), lambda: (looks.append(search), ([], False))[1]) == []
     assert len(looks) == 3
+
+
+def test_a_search_that_gets_on_may_look_as_often_as_it_has_to():
+    answers = [([orphan("j", number)], number == 40) for number in range(41)]
+    assert len(search_of().rescue(lambda: range(2), lambda: answers.pop(0))) == 41
+
+
+def test_a_search_that_ends_in_doubt_leaves_the_doubt():
+    with pytest.raises(StoreConflictError):
+        search_of(in_doubt=True).rescue(lambda: range(3), lambda: ([], False))
 
 
 def test_a_search_decides_by_its_room_and_its_doubts_about_runs():

@@ -9,6 +9,7 @@ from collections import Counter
 from operator import attrgetter
 
 from ..callables import lacking
+from ..errors import StoreConflictError
 from .policy import DEFAULT_POLICY
 from .states import CANCELLED, CLAIMED, LOST, TIMED_OUT, end
 from .timeouts import marked, time_out_with_node
@@ -88,19 +89,30 @@ class Search:
             parts_of=self._parts_of,
         )
 
-    def rescue(self, tries: Iterable[object], look: Callable[[], tuple[list[Run], bool]]) -> list[Run]:
+    def rescue(
+        self, tries: Callable[[], Iterable[object]], look: Callable[[], tuple[list[Run], bool]]
+    ) -> list[Run]:
         """Take over what there is, again as long as others change what was found; return it, oldest first, each job's runs linked.
 
+        :param tries: returns one item for each look that may be in vain, one after another
         :param look: looks for orphans and carries out what becomes of them; returns those that others had not changed, and
             whether another look is in vain
+        :raises StoreConflictError: if others change them all the time, and some may be of the node itself, which looks for those
+            again only while it is in doubt
         """
         found: list[Run] = []
-        for _ in tries:
+        left = iter(tries())
+        while next(left, None) is not None:
             taken, is_over = look()
             self._note(taken)
             found += taken
             if is_over:
                 break
+            if taken:  # the others are taken in steps of their own
+                left = iter(tries())
+        else:
+            if self.in_doubt:
+                raise StoreConflictError("Orphaned runs are changed by others all the time")
         found.sort(key=attrgetter("nominal"))
         linked(found)
         return found

@@ -8,6 +8,7 @@ planner has decided.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from operator import attrgetter
 from os import urandom
 
@@ -410,7 +411,7 @@ class Runs:
             taken = self._take(changed, by_id, jobs, now)
             return [*damaged, *taken], len(taken) == len(changed)
 
-        return search.rescue(range(TRIES), look)
+        return search.rescue(partial(range, TRIES), look)
 
     def _busy(self) -> list[dict[str, Any]]:
         """Return the documents of jobs with runs that have not ended, or are not filed."""

@@ -213,7 +213,7 @@ class Runs:
             taken = self.take(changed, orphans, search.node, clock(), jobs) if changed else []
             return taken, len(taken) == len(changed)
 
-        return search.rescue(range(TRIES), look)
+        return search.rescue(partial(range, TRIES), look)
 
     def _orphans(self, now: int, search: Search) -> Orphans:
         """Return the claimed runs that no living node owns; and those of the node that it does not know, if it is in doubt.

@@ -371,7 +371,7 @@ class Runs:
             taken, all_done = self._take(orphans, entries, search, now, job_of)
             return [*damaged, *taken], all_done
 
-        return search.rescue(tries(), look)
+        return search.rescue(tries, look)
 
     def _take(
         self,
@@ -423,9 +423,10 @@ class Runs:
     def _first_of(self, group: Sequence[Run]) -> Sequence[Run]:
         """Return as many of these runs as one step can take or end."""
         room = self._tree.max_changes - 5
+        if BaseTrigger.some_chain and any(run.ended for run in group):
+            # An end may leave much at other jobs. What is taken is taken together: a part would start beside the rest.
+            group = [run for run in group if not run.ended] or group[:1]
         for place, run in enumerate(group):
-            if run.ended and place and BaseTrigger.some_chain:  # an end may leave much at other jobs
-                return group[:place]
             room -= 2 + 2 * (getattr(run, "extra", None) is not None) if run.ended else 1
             if room < 0:
                 return group[:place]

@@ -371,6 +371,31 @@ class SharedChainsContract:
         assert finish(other, rescued, later) == []
         assert started(store) == [(WAITING, f"job@{START}#2")]
 
+    def test_a_group_of_a_dead_node_of_which_one_was_asked_to_stop_is_taken_together(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        """A part of it would leave a place free, at which the rest starts beside it."""
+        add_chain(store, child("any", "any"), every=1, coalesce=False, max_instances=2)
+        claim(store, START + 3 * SECOND)
+        store.cancel_run("job", START + SECOND, "not needed", START + 3 * SECOND)
+        later = START + 3 * SECOND + LEASE + MARGIN
+        until_done(lambda: other.renew(OTHER, later, LEASE))
+        runs = until_done(lambda: other.rescue(OTHER, later))
+        taken = [run for run in runs if run.status == CLAIMED]
+        assert [run.nominal - START for run in taken] == [0, 2 * SECOND, 3 * SECOND]
+        assert [run.then for run in taken] == [taken[1], taken[2], None]
+        assert started(store, "any") == [(WAITING, f"job@{START + SECOND}#1")]
+
+    def test_all_runs_of_a_dead_node_whose_job_was_removed_end_in_one_look(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        add_chain(store, child(), every=1, coalesce=False)
+        claim(store, START + 19 * SECOND)
+        store.remove_job("job")
+        later = START + 19 * SECOND + LEASE + MARGIN
+        until_done(lambda: other.renew(OTHER, later, LEASE))
+        assert [run.status for run in until_done(lambda: other.rescue(OTHER, later))] == [LOST] * 20
+
     def test_nodes_that_end_runs_of_several_jobs_at_once_leave_one_run_for_each(
         self, store: BaseJobStore, other: BaseJobStore
     ) -> None:

@@ -474,11 +474,17 @@ class World:
     def _rest_until(self, reached: Callable[[], bool], what: str) -> None:
         # Longer than two leases (who comes back gives the others one), the pauses after errors and a rescue; and as often as a node
         # makes passes.
-        for _ in range(20):
+        in_vain, before = 0, 0
+        for _ in range(500):
             self._drain()
             if reached():
                 return
             self._pass_time(2.5)
+            left = len(self.audit.claimed) + len(self.audit.waiting)
+            # Runs that wait for one place start one after another, however many there are.
+            in_vain, before = 0 if left < before else in_vain + 1, left
+            if in_vain == 20:
+                break
         self.audit.require(
             False, f"{what} never ended: {list(map(name, (*self.audit.claimed, *self.audit.waiting)))}"
         )
