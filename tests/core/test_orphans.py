@@ -147,6 +147,13 @@ def test_a_started_run_of_a_job_that_is_gone_is_lost():
     assert run.job is None
 
 
+def test_a_run_whose_time_was_over_and_whose_job_is_gone_has_timed_out():
+    run = orphan()
+    marks = {("j", at(0)): {MARK: mark_of(run, "timeout")}}
+    assert sorted_out([run], parts_of=lambda keys: marks) == [run]
+    assert told(run) == (TIMED_OUT, "timeout", "dead", 1)
+
+
 @pytest.mark.parametrize("owner", [None, "me"])
 def test_a_run_that_nobody_began_of_a_job_that_is_gone_is_cancelled(owner):
     run = orphan(owner=owner)

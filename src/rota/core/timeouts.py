@@ -99,14 +99,15 @@ def mark_of(run: Any, reason: str) -> str:
 def marked(runs: Sequence[Any], jobs: Mapping[str, Any], parts_of: PartsOf) -> dict[tuple[str, int], str]:
     """Return for each of these runs whose time was over before its node died why that is so.
 
-    Nothing is asked about runs of jobs without a limit.
+    Nothing is asked about runs of jobs without a limit; a job that was removed meanwhile may have had one.
 
     :param jobs: the jobs of the runs, by id
     """
     keys = []
     for run in runs:
         job = jobs.get(run.job_id)
-        if job is not None and (job.policy.timeout is not None or job.policy.heartbeat_timeout is not None):
+        policy = None if job is None else job.policy
+        if policy is None or policy.timeout is not None or policy.heartbeat_timeout is not None:
             keys.append((run.job_id, run.nominal))
     found = parts_of(keys) if keys else {}
     reasons = {}

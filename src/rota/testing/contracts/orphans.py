@@ -200,6 +200,19 @@ class OrphanContract(LeaseContract):
         assert run.status == LOST
         assert statuses(store) == [LOST]
 
+    def test_a_run_whose_time_was_over_has_timed_out_even_if_its_job_was_removed(
+        self, store: BaseJobStore
+    ) -> None:
+        store.add_job(make_job(timeout=1))
+        (run,) = claim(store)
+        store.write_parts([(run.job_id, run.nominal, {MARK: mark_of(run, TIMEOUT)})], NODE)
+        store.remove_job("job")
+        later = START + LEASE + MARGIN
+        store.renew(OTHER, later, LEASE)
+        (run,) = store.rescue(OTHER, later)
+        assert (run.status, run.reason) == (TIMED_OUT, TIMEOUT)
+        assert statuses(store) == [TIMED_OUT]
+
     def test_r6_the_last_run_of_an_ended_job_is_rescued_too(self, store: BaseJobStore) -> None:
         store.add_job(make_job(every=None))
         claim(store)
