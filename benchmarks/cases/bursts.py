@@ -22,11 +22,11 @@ from .common import (
 
 
 def threads(package: str, jobs: int) -> dict[str, Any]:
-    return _burst(background(package), jobs)
+    return run_burst(background(package), jobs)
 
 
 def inline(package: str, jobs: int) -> dict[str, Any]:
-    return _burst(
+    return run_burst(
         background(package, executors={"default": executor(package, "debug", "DebugExecutor")}), jobs
     )
 
@@ -49,16 +49,17 @@ def processes(package: str, jobs: int) -> dict[str, Any]:
     return result
 
 
-def _burst(scheduler: Any, jobs: int) -> dict[str, Any]:
+def run_burst(scheduler: Any, jobs: int, **options: Any) -> dict[str, Any]:
+    """Execute jobs with some options that are due at once."""
     scheduler.start(paused=True)
-    result = _run(scheduler, jobs, work)
+    result = _run(scheduler, jobs, work, **options)
     scheduler.shutdown()
     return result
 
 
-def _run(scheduler: Any, jobs: int, function: Any) -> dict[str, Any]:
+def _run(scheduler: Any, jobs: int, function: Any, **options: Any) -> dict[str, Any]:
     common.expect(jobs)
-    _fill(scheduler, jobs, function)
+    _fill(scheduler, jobs, function, **options)
     watch = Watch()
     scheduler.resume()
     everything.wait(100)
@@ -82,7 +83,7 @@ async def _burst_on_loop(package: str, jobs: int) -> dict[str, Any]:
     return rate(seconds, cpu, jobs)
 
 
-def _fill(scheduler: Any, jobs: int, function: Any) -> None:
+def _fill(scheduler: Any, jobs: int, function: Any, **options: Any) -> None:
     due = past()
     for index in range(jobs):
         scheduler.add_job(
@@ -92,6 +93,7 @@ def _fill(scheduler: Any, jobs: int, function: Any) -> None:
             hours=1,
             next_run_time=due,
             misfire_grace_time=None,
+            **options,
             **given(index, start_date=due),
         )
 

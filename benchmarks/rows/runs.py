@@ -89,6 +89,25 @@ def _sustained(kind: str, jobs: int) -> Case:
     )
 
 
+_GOVERNED = tuple(
+    Case(
+        f"burst-{kind}-governed",
+        f"governed:{kind}",
+        (
+            Row(
+                f"10 000 due jobs, {title}, each with `retry=` and `timeout=`",
+                "rate",
+                "runs/s",
+                "The same jobs, which may be tried again and may take an hour; none fails, and none is late.",
+                more_is_better=True,
+            ),
+        ),
+        {"jobs": 10_000},
+        packages=("rota",),
+    )
+    for kind, title in (("threads", "thread pool"), ("inline", "debug executor"))
+)
+
 CASES = (
     _burst(
         "threads",
@@ -121,6 +140,7 @@ CASES = (
         None,
         most_rounds=3,
     ),
+    *_GOVERNED,
 )
 
 #: What takes long; it comes last, so that a time limit costs none of the others.

@@ -83,6 +83,29 @@ def _housekeeping(server: str) -> Case:
     )
 
 
+def _waiting(server: str) -> Case:
+    title = _TITLES[server]
+    return Case(
+        f"{server}-waiting",
+        "governed:passes",
+        (
+            Row(
+                f"pass with 10 due jobs beside 100 000 waiting runs in {title}, median",
+                "beside",
+                "ms",
+                "What many runs that wait for their time cost everybody else's.",
+                compared=False,
+            ),
+            Row("… without them", "alone", "ms", "", compared=False),
+            Row("… with them, against without", "ratio", "×", "", bound=1.05, compared=False, timed=False),
+        ),
+        {"server": server, "waiting": 100_000, "jobs": 10, "passes": 400},
+        packages=("rota",),
+        most_rounds=1,
+        timeout=300,
+    )
+
+
 def _searching(server: str) -> Case:
     title = _TITLES[server]
     beside = f"of 3 000 000 records of 100 000 jobs in {title}"
@@ -292,6 +315,7 @@ CASES = (
         packages=("rota",),
         most_rounds=1,
     ),
+    *(_waiting(server) for server in ("sqlite", "postgresql", "redis")),
     _housekeeping("sqlite"),
     _housekeeping("postgresql"),
     _searching("sqlite"),

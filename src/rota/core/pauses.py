@@ -5,7 +5,7 @@ Pure. Failures in a row, after which a job is paused (``pause_on_failure``), are
 
 from __future__ import annotations
 
-from json import dumps, loads
+from json import JSONEncoder, loads
 
 from ..texts import shortened
 from .plan import AFTER_RUN, latest, record_of
@@ -32,6 +32,9 @@ _KINDS: dict[str, type] = {
     "failures": list,
     "good": int,
 }
+
+
+_encode = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Pause:
@@ -74,17 +77,18 @@ class Pause:
 def text_of(pause: Pause) -> str:
     """Return a pause as a stored text."""
     values = {name: value for name in _KINDS if (value := getattr(pause, name)) is not None}
-    return dumps(values, ensure_ascii=False, separators=(",", ":"))
+    return _encode(values)
 
 
 def pause_of(job: Job) -> Pause:
     """Return how a job was paused, as far as that is known and sound."""
-    pause = Pause()
+    pause, text = Pause(), job.paused
+    if not text:
+        return pause
     try:
-        values = loads(job.paused or "{}")
-        for name, kind in _KINDS.items():
-            if type(values.get(name)) is kind:
-                setattr(pause, name, values[name])
+        for name, value in loads(text).items():
+            if type(value) is _KINDS.get(name):
+                setattr(pause, name, value)
     except (ValueError, TypeError, AttributeError, RecursionError):
         pass
     if pause.failures is not None:

@@ -5,6 +5,8 @@ Values only; it knows no job.
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,13 +48,27 @@ class Rare:
 
     def but(self, **values: Any) -> Rare:
         """Return the same with some other values."""
-        twin = Rare.__new__(Rare)
-        for name in Rare.__slots__:
-            setattr(twin, name, values[name] if name in values else getattr(self, name))
+        twin: Rare = object.__new__(Rare)
+        # One after the other by name took five times as long.
+        (
+            twin.chained,
+            twin.error,
+            twin.kwargs,
+            twin.metadata,
+            twin.new_id,
+            twin.paused,
+            twin.revision,
+            twin.sealed,
+            twin.tags,
+        ) = _values(self)
+        for name, value in values.items():
+            setattr(twin, name, value)
         if twin.paused is not None:
             Rare.some_paused = True
         return twin
 
+
+_values = attrgetter(*Rare.__slots__)
 
 NOTHING_RARE = Rare()
 ONLY_NEW_ID = Rare(new_id=True)

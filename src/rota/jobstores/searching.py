@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import TypeVar
 
 from ..clock import DAY, HOUR, moment
-from ..core.changes import newest_first
+from ..core.changes import KEPT, newest_first
 from ..core.durations import Durations, fold
 from ..core.hours import HourCounts
 from ..core.nodes import Node, text_of
@@ -302,8 +302,15 @@ def note_change(store: Any, job_id: str, change: Change) -> None:
     """Keep an edit in memory."""
     beside = store._ledger.beside
     with store._ledger.lock:
-        before = [other for other in beside.changes.get(job_id, ()) if other.revision < change.revision]
-        beside.changes[job_id] = newest_first([*before, change])
+        before = beside.changes.get(job_id)
+        if before is None:
+            beside.changes[job_id] = [change]
+        elif before[0].revision < change.revision:  # as nearly always
+            beside.changes[job_id] = [change, *before[: KEPT - 1]]
+            return
+        else:
+            earlier = [other for other in before if other.revision < change.revision]
+            beside.changes[job_id] = newest_first([*earlier, change])
         if len(beside.changes) > beside.most_changed:
             for gone in [id for id in beside.changes if store.lookup_job(id) is None]:
                 del beside.changes[gone]

@@ -677,9 +677,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         :raises JobLookupError: if there is no such job
         :raises UnknownAttributeError: (an AttributeError) for a name that jobs do not have
         """
-        from .changes import modify  # import time
-
-        return modify(self._book, job_id, jobstore, changes)
+        return self._book.changes.modify(job_id, jobstore, changes)
 
     def reschedule_job(
         self,
@@ -694,9 +692,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         :return: the changed job
         :raises JobLookupError: if there is no such job
         """
-        from .changes import reschedule  # import time
-
-        return reschedule(self._book, job_id, jobstore, trigger, trigger_args)
+        return self._book.changes.reschedule(job_id, jobstore, trigger, trigger_args)
 
     def pause_job(
         self,
@@ -725,9 +721,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         :raises JobLookupError: if there is no such job
         :raises JobValueError: if it is quarantined and its code or data is still missing
         """
-        from .changes import resume  # import time
-
-        job = resume(self._book, job_id, jobstore)
+        job = self._book.changes.resume(job_id, jobstore)
         if job is None:
             self.remove_job(job_id, jobstore)
         return job

@@ -8,12 +8,14 @@ from __future__ import annotations
 from functools import partial
 
 from ..clock import HELD
+from ..core.pauses import Pause, text_of
 from ..core.policy import OPTION_NAMES
 from ..core.states import ACTIVE, NEW, PAUSED, QUARANTINED, set_job_state
 from ..errors import JobValueError, OptionTypeError
 from ..job.checks import usable_id
 from ..texts import repr_of
 from ..triggers.base import AskedBy
+from .governed import note, resume_paused
 from .new_jobs import start_by_clock_of
 
 TYPE_CHECKING = False
@@ -25,24 +27,78 @@ if TYPE_CHECKING:
     from .book import JobBook
 
 
-def modify(book: JobBook, job_id: str, jobstore: str | None, changes: dict[str, Any]) -> Job:
-    """Change attributes of a job; return it."""
-    if "executor" in changes and book.goes_to_stores():
-        book.check_executor(changes["executor"])
-    for name in ("func", "on_failure"):
-        if isinstance(changes.get(name), str):
-            book.new_jobs.check_callable(changes[name], book.scheduler._lookup_job(job_id, jobstore)[1])
-    if "trigger" in changes:
-        book.new_jobs.check_work(changes["trigger"])
-    options = None
-    if not book.is_open:  # for jobs that wait for the start
-        options = {name: value for name, value in changes.items() if name in OPTION_NAMES}
-    job = book.change(job_id, jobstore, partial(_modified, book, changes), options)
-    if job._home[1] is not None:
-        from .governed import note  # import time: most programs change no jobs
+class Changes:
+    """Changes jobs of one scheduler.
 
-        note(book, job, f"changed: {', '.join(sorted(changes))}")
-    return job
+    :param book: its jobs
+    """
+
+    __slots__ = ("_book",)
+
+    def __init__(self, book: JobBook) -> None:
+        self._book = book
+
+    def modify(self, job_id: str, jobstore: str | None, changes: dict[str, Any]) -> Job:
+        """Change attributes of a job; return it."""
+        book = self._book
+        if "executor" in changes and book.goes_to_stores():
+            book.check_executor(changes["executor"])
+        for name in ("func", "on_failure"):
+            if isinstance(changes.get(name), str):
+                book.new_jobs.check_callable(changes[name], book.scheduler._lookup_job(job_id, jobstore)[1])
+        if "trigger" in changes:
+            book.new_jobs.check_work(changes["trigger"])
+        options = None
+        if not book.is_open:  # for jobs that wait for the start
+            options = {name: value for name, value in changes.items() if name in OPTION_NAMES}
+        job = book.change(job_id, jobstore, partial(_modified, book, changes), options)
+        if job._home[1] is not None:
+            note(book, job, f"changed: {', '.join(sorted(changes))}")
+        return job
+
+    def reschedule(
+        self,
+        job_id: str,
+        jobstore: str | None,
+        trigger: BaseTrigger | str | None,
+        trigger_args: dict[str, Any],
+    ) -> Job:
+        """Give a job another trigger and plan its next run from now; return it."""
+        book = self._book
+        scheduler = book.scheduler
+        if trigger is None and isinstance(jobstore, str) and jobstore not in scheduler._jobstores:
+            _check_no_trigger(jobstore)
+        if trigger == "crontab" and usable_id(job_id):
+            trigger_args.setdefault("seed", job_id)
+        new = scheduler._create_trigger(trigger, trigger_args)
+
+        def change(draft: Job) -> None:
+            draft._modify(trigger=new)
+            store = scheduler._jobstores.get(draft._home[1] or "")
+            if store is not None:
+                start_by_clock_of(store, draft)
+            _plan_anew(book, draft)  # the new trigger may be the repair that a quarantined job waits for
+            draft.paused = None
+            draft.revision += 1
+
+        job = book.change(job_id, jobstore, change)
+        if job._home[1] is not None:
+            note(book, job, "rescheduled")
+        return job
+
+    def resume(self, job_id: str, jobstore: str | None) -> Job | None:
+        """Go on with a job's schedule from now; return the job, None if its schedule is over: nothing is changed then."""
+        book = self._book
+        job, alias = book.scheduler._lookup_job(job_id, jobstore)
+        if job.state == QUARANTINED:
+            _check_restored(job)
+        with AskedBy(book.scheduler):
+            is_over = job.trigger.first(book.now_for(job)) is None
+        if job.paused is not None:
+            return resume_paused(book, job, alias, is_over)
+        if job.state == ACTIVE and _owes_times(job, book.now_for(job)):
+            return job  # it was not paused, and to plan it from now on would drop them
+        return None if is_over else book.change(job_id, jobstore, partial(_plan_anew, book))
 
 
 def _modified(book: JobBook, changes: dict[str, Any], draft: Job) -> None:
@@ -54,57 +110,7 @@ def _modified(book: JobBook, changes: dict[str, Any], draft: Job) -> None:
         if draft.state != PAUSED:
             draft.paused = None
         elif nominal is not None:
-            from ..core.pauses import Pause, text_of  # import time: most programs pause no jobs
-
             draft.paused = text_of(Pause(nominal, book.now_for(draft)))
-
-
-def reschedule(
-    book: JobBook,
-    job_id: str,
-    jobstore: str | None,
-    trigger: BaseTrigger | str | None,
-    trigger_args: dict[str, Any],
-) -> Job:
-    """Give a job another trigger and plan its next run from now; return it."""
-    scheduler = book.scheduler
-    if trigger is None and isinstance(jobstore, str) and jobstore not in scheduler._jobstores:
-        _check_no_trigger(jobstore)
-    if trigger == "crontab" and usable_id(job_id):
-        trigger_args.setdefault("seed", job_id)
-    new = scheduler._create_trigger(trigger, trigger_args)
-
-    def change(draft: Job) -> None:
-        draft._modify(trigger=new)
-        store = scheduler._jobstores.get(draft._home[1] or "")
-        if store is not None:
-            start_by_clock_of(store, draft)
-        _plan_anew(book, draft)  # the new trigger may be the repair that a quarantined job waits for
-        draft.paused = None
-        draft.revision += 1
-
-    job = book.change(job_id, jobstore, change)
-    if job._home[1] is not None:
-        from .governed import note  # import time: most programs change no jobs
-
-        note(book, job, "rescheduled")
-    return job
-
-
-def resume(book: JobBook, job_id: str, jobstore: str | None) -> Job | None:
-    """Go on with a job's schedule from now; return the job, None if its schedule is over: nothing is changed then."""
-    job, alias = book.scheduler._lookup_job(job_id, jobstore)
-    if job.state == QUARANTINED:
-        _check_restored(job)
-    with AskedBy(book.scheduler):
-        is_over = job.trigger.first(book.now_for(job)) is None
-    if job.paused is not None:
-        from .governed import resume_paused  # import time: most programs pause no jobs
-
-        return resume_paused(book, job, alias, is_over)
-    if job.state == ACTIVE and _owes_times(job, book.now_for(job)):
-        return job  # it was not paused, and to plan it from now on would drop them
-    return None if is_over else book.change(job_id, jobstore, partial(_plan_anew, book))
 
 
 def _owes_times(job: Job, now: int) -> bool:
