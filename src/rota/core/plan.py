@@ -51,11 +51,6 @@ class Decision:
         "waits_for_room",
     )
 
-    #: waiting retries that end with this claim; after it, those that did. Most decisions have no such attribute
-    superseded: list[Run]
-    #: True: the job waits until a place is free, which none may be when that is stored (R2). Most decisions have no such attribute
-    waits_for_room: bool
-
     def __init__(self, job: Job) -> None:
         self.job = job
         self.version = job.version
@@ -68,6 +63,10 @@ class Decision:
         self.state = ACTIVE
         #: why the job is quarantined
         self.error: str | None = None
+        #: waiting retries that end with this claim; after it, those that did
+        self.superseded: Sequence[Run] = ()
+        #: whether the job waits until a place is free, which none may be when that is stored (R2)
+        self.waits_for_room = False
 
 
 def plan(
@@ -198,8 +197,7 @@ def quarantine(job: Job, error: str) -> Decision:
 def quarantined_instead(decision: Decision, error: str) -> None:
     """Make of a decision, which cannot be carried out, the one of :func:`quarantine`."""
     instead = quarantine(decision.job, error)
-    if hasattr(decision, "superseded"):
-        del decision.superseded
+    decision.superseded = ()
     decision.runs, decision.records = instead.runs, instead.records
     decision.next_nominal, decision.next_due = instead.next_nominal, instead.next_due
     decision.state, decision.error = instead.state, instead.error

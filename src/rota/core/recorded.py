@@ -88,8 +88,8 @@ def _leave_out(decision: Decision, recorded: Sequence[Recorded]) -> None:
             run.then = then
         if not runs and decision.next_due == HELD:  # there is no run whose end could let the job go on
             decision.next_due = decision.next_nominal
-        if not runs and hasattr(decision, "superseded"):  # nothing is claimed that could end a retry
-            del decision.superseded
+        if not runs and decision.superseded:  # nothing is claimed that could end a retry
+            decision.superseded = ()
     decision.records = [
         piece for record in decision.records for piece in _without(decision.job, record, recorded)
     ]

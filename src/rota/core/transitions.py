@@ -53,7 +53,7 @@ def moved(decision: Decision, running: int | None = None) -> None:
     job.error = decision.error
     set_job_state(job, decision.state)
     job.version = decision.version + 1
-    gone = len(getattr(decision, "superseded", ()))
+    gone = len(decision.superseded)
     job.running = job.running + len(decision.runs) - gone if running is None else running
 
 
@@ -96,4 +96,4 @@ def is_allowed(decision: Decision, running: int) -> bool:
     """
     if decision.runs:
         return running < decision.job.policy.limit
-    return not hasattr(decision, "waits_for_room") or running >= decision.job.policy.limit
+    return not decision.waits_for_room or running >= decision.job.policy.limit

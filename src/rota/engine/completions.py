@@ -159,7 +159,7 @@ class Completions:
         if run.permission is not None and run.status == WITHHELD and run.permission is not GONE:
             self._withhold(run)
             return
-        if Policy.some_time_out and hasattr(run, "watch") and not self.watch().end(run):
+        if Policy.some_time_out and hasattr(run, "watch") and not (self.timeouts or self.watch()).end(run):
             return
         if run.retval is not None and not is_plain(run.retval):
             from ..codec.results import kept_of  # import time: most jobs return nothing

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..core.details import DIED, GIVEN_BACK, before_another, forgotten_with, last_attempt, part_of_attempt
 from ..core.extras import RETRY, extra_of
 from ..core.run import asked_to_stop
-from ..core.states import CANCELLED, CLAIMED, FAILED, LOST, SNOOZED, WAITING
+from ..core.states import CANCELLED, CLAIMED, FAILED, LOST, SNOOZED, SUCCEEDED, WAITING
 from ..core.tries import FINAL, next_try, not_given_back, stop_instead
 from ..errors import HeldRowsError
 from ..events import EVENT_JOB_RETRYING, JobRetryingEvent
@@ -110,8 +110,11 @@ class NextTries:
         """
         found, now = GivenBack(), self._store.now()
         groups: dict[int, list[Run]] = {}
-        keys = {(run.job_id, run.nominal) for run in runs}
+        keys: set[tuple[str, int]] | None = None
         for run in runs:
+            if run.status == SUCCEEDED and not run.cancelled and getattr(run, "extra", None) is None:
+                found.ended.append(run)  # as nearly always
+                continue
             tail = self._tails.pop(run, None)
             if next_try(run, now, not self._outlet.exiting, is_leaving) is None:
                 found.ended.append(run)
@@ -119,6 +122,8 @@ class NextTries:
                     self._outlet.logger.error("Run %r has failed for good: %s", run, run.reason)
                 continue
             if tail is None:
+                if keys is None:
+                    keys = {(run.job_id, run.nominal) for run in runs}
                 tail = chain(run)[-1]
                 is_over = _is_over(tail, keys)
             else:

@@ -355,9 +355,9 @@ class StorePass:
                     heads[alias] = [head]
                 if submitted:
                     announce_submission(self._outlet, state.alias, decision.job, EVENT_JOB_SUBMITTED, runs)
-            elif not decision.records and decision.error is None and not hasattr(decision, "waits_for_room"):
+            elif not decision.records and decision.error is None and not decision.waits_for_room:
                 left_out.append(decision.job)
-            if Policy.some_retry and hasattr(decision, "superseded"):
+            if Policy.some_retry and decision.superseded:
                 from .busy import tell_superseded  # rare
 
                 tell_superseded(self._outlet, state, decision)

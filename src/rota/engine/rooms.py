@@ -77,7 +77,7 @@ def make_room(outlet: Outlet, state: StoreState, decisions: Sequence[Decision]) 
     """
     planned_anew = []
     for decision in decisions:
-        if hasattr(decision, "waits_for_room") and decision.job.policy.overlap in REPLACING:
+        if decision.waits_for_room and decision.job.policy.overlap in REPLACING:
             run = _oldest(state.store, decision.job.id)
             if run is not None and _replace(outlet, state, run):
                 planned_anew.append(decision)

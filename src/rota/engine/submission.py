@@ -63,12 +63,13 @@ def submit(outlet: Outlet, state: StoreState, alias: str, heads: Sequence[Run]) 
 
 def limit_times(completions: Completions, heads: Sequence[Run]) -> None:
     """Have the time of runs watched that are about to be handed out, as far as it is limited."""
+    watch = None
     for head in heads:
         run: Run | None = head
         while run is not None:
             job = run.job
             if job is not None and (job.policy.timeout or job.policy.heartbeat_timeout):
-                run.watch = completions.watch()
+                run.watch = watch = watch or completions.watch()
             run = run.then
 
 

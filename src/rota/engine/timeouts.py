@@ -142,8 +142,8 @@ class Timeouts:
         self._store = store
         self._alias = alias
         self._completions = completions
-        #: the attempts under way, when each has begun, and under which policy: an edit is for the next one
-        self._watched: dict[Run, tuple[int, Policy]] = {}
+        #: the attempts under way: when each has begun, its policy (an edit is for the next one), until when it is not over for sure
+        self._watched: dict[Run, tuple[int, Policy, int]] = {}
         #: those of them that a job sees as a copy
         self._copies: dict[Run, Run] = {}
         #: those whose time is over and that have not ended
@@ -172,12 +172,13 @@ class Timeouts:
         if job is None:
             return
         now, policy = self._monotonic(), job.policy
-        self._watched[run] = now, policy
+        safe = now + shortest(policy)
+        self._watched[run] = now, policy, safe
         if self._outlet.passing == get_ident():
             self._has_news = True
             if not self._has_thread and not self._outlet.clock.virtual:
                 self._look_aside()  # nobody makes passes while a run is carried out inline
-        elif self._is_looking or now + shortest(policy) < self._looks_at:
+        elif self._is_looking or safe < self._looks_at:
             self._has_news = True
             self._wake()
 
@@ -208,8 +209,8 @@ class Timeouts:
             return True
         reason = None
         if watched is not None:
-            (started, policy), now = watched, self._monotonic()
-            if now < started + shortest(policy):
+            (started, policy, safe), now = watched, self._monotonic()
+            if now < safe:
                 return True
             reason = self._why_over(run, started, policy, now)
             if reason is not None:
@@ -285,8 +286,7 @@ class Timeouts:
             self._is_looking, self._has_news = True, False
             earliest = HELD
             entries = list(self._watched.items())
-            for run, (started, policy) in entries:
-                at = started + shortest(policy)
+            for run, (started, policy, at) in entries:
                 if at <= now:
                     at, reason = self._until(run, started, policy)
                     if at <= now:
@@ -334,7 +334,7 @@ class Timeouts:
             slept = self._outlet.clock.slept()
             length, self._slept = slept - self._slept, slept
             if length > DOZE:
-                oldest = min([started for started, _ in list(self._watched.values())], default=now)
+                oldest = min([started for started, _, _ in list(self._watched.values())], default=now)
                 self._sleeps = [*(each for each in self._sleeps if each[0] > oldest), (now, length)]
         finally:
             self._noting.release()

@@ -110,7 +110,7 @@ class EightMethodsLedger(MemoryLedger):
                 job = decision.job
                 self._leave_out_if_late(decision, until)  # R4
                 job.running = self.running.get(job.id, 0)
-                if hasattr(decision, "superseded"):
+                if decision.superseded:
                     ended = self.supersede(decision, job.running, now)
                     if ended is None:
                         continue

@@ -303,7 +303,7 @@ class MemoryJobStore(BaseJobStore):
 
     def _is_allowed(self, decision: Decision, now: int) -> bool:
         """End the waiting retries of a decision; False: it cannot be carried out."""
-        if not hasattr(decision, "superseded"):
+        if not decision.superseded:
             return bool(decision.runs) or is_allowed(decision, decision.job.running)
         ended = self._runs.supersede(decision, decision.job.running, now)
         decision.job.running -= ended or 0

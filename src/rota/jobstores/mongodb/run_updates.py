@@ -30,7 +30,7 @@ def claim_of(decision: Decision, token: str) -> UpdateOne:
     condition: dict[str, Any] = {"_id": decision.job.id, "version": decision.version}  # R1
     changes = _moved(decision, token)
     pushes: dict[str, Any] = {}
-    if hasattr(decision, "waits_for_room"):  # R2: as many as may be are under way
+    if decision.waits_for_room:  # R2: as many as may be are under way
         condition[f"under_way.{decision.job.policy.limit - 1}"] = {"$exists": True}
     if decision.runs:
         # R2: fewer than the limit are under way if the list has no entry at the last place below it.

@@ -125,12 +125,12 @@ class Runs:
                 won = list(decisions) if matched == len(decisions) else self._won(decisions, node, token)
         for decision in won:
             moved(decision)
-            end_superseded(getattr(decision, "superseded", ()), now)
+            end_superseded(decision.superseded, now)
             self._bounds.count(decision.job.id, len(decision.runs) + len(decision.records))
         filed = [
             decision.job.id
             for decision in won
-            if decision.records or decision.state == ENDED or hasattr(decision, "superseded")
+            if decision.records or decision.state == ENDED or decision.superseded
         ]
         if filed:
             self._filing.file(filed, ask=False)
@@ -138,7 +138,7 @@ class Runs:
 
     def _write(self, decisions: Sequence[Decision], token: str, now: int) -> int:
         """Write claims; return how many documents met their conditions."""
-        superseding = [decision for decision in decisions if hasattr(decision, "superseded")]
+        superseding = [decision for decision in decisions if decision.superseded]
         updates = [claim_of(decision, token) for decision in decisions if decision not in superseding]
         with self._server.translated():
             updates += self._superseding(superseding, token, now) if superseding else []

@@ -149,7 +149,7 @@ class Runs:
         won = [decision for decision, bit in zip(decisions, answer, strict=False) if bit == "1"]
         for decision in won:
             moved(decision)
-            end_superseded(getattr(decision, "superseded", ()), now)
+            end_superseded(decision.superseded, now)
             self._bounds.count(decision.job.id, len(decision.runs) + len(decision.records))
         return won
 
@@ -274,16 +274,16 @@ def _claim_of(decisions: Sequence[Decision], now: int) -> list[str]:
             job.id,
             str(decision.version),
             str(len(runs)),
-            str(-job.policy.limit if hasattr(decision, "waits_for_room") else job.policy.limit),
+            str(-job.policy.limit if decision.waits_for_room else job.policy.limit),
             state_of(state, decision.next_nominal, due, executor, decision.error),
             executor,
             time_of(state, due),
             str(len(runs) + len(decision.records)),
-            str(len(getattr(decision, "superseded", ()))),
+            str(len(decision.superseded)),
         )
         for run in (*runs, *decision.records) if decision.records else runs:
             fields += (padded(run.nominal), run.status, record_of(run))
-        for run in ended_copies(getattr(decision, "superseded", ()), now):
+        for run in ended_copies(decision.superseded, now):
             fields += (
                 padded(run.nominal),
                 f'{{"status":"{WAITING}","attempt":{run.attempt},',
@@ -296,7 +296,7 @@ def _given_up(decisions: Sequence[Decision], now: int) -> list[Run]:
     """Return the ends that decisions write: of retries that they supersede, and of what the store had forgotten."""
     if not BaseTrigger.some_chain:
         return []
-    superseded = [run for each in decisions for run in ended_copies(getattr(each, "superseded", ()), now)]
+    superseded = [run for each in decisions for run in ended_copies(each.superseded, now)]
     return superseded + ends_among(decisions)
 
 

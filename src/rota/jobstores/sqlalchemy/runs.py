@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 def _supersede(decisions: Sequence[Decision]) -> bool:
     """Whether waiting runs end with one of these decisions."""
-    return Policy.some_retry and any(hasattr(decision, "superseded") for decision in decisions)
+    return Policy.some_retry and any(decision.superseded for decision in decisions)
 
 
 class Runs:
@@ -143,7 +143,7 @@ class Runs:
         rows = []
         for decision in decisions:
             job, more = decision.job, len(decision.runs)
-            if not more and (decision.state == ENDED or hasattr(decision, "waits_for_room")):
+            if not more and (decision.state == ENDED or decision.waits_for_room):
                 return False  # whether such a job goes, or waits, depends on its counter
             most = job.policy.limit - 1 if more else HELD
             following = (decision.next_nominal, decision.next_due, decision.version + 1, more)  # R3
@@ -184,7 +184,7 @@ class Runs:
                 continue
             if running is None:
                 running = self._jobs.recount(conn, [id]).get(id, 0)
-            gone = getattr(decision, "superseded", ())
+            gone = decision.superseded
             if not is_allowed(decision, running - len(gone)):  # R2
                 continue  # the planner looks at it again
             if gone and not self._end_superseded(conn, id, gone, now):  # R4

@@ -133,7 +133,7 @@ class Runs:
         """Return the waiting retries that decisions supersede, as they are stored; none if one waits no more (R4)."""
         found: dict[int, dict[Run, Entry]] = {}
         for decision in decisions:
-            runs = getattr(decision, "superseded", ())
+            runs = decision.superseded
             if runs:
                 entries = self._tree.read([waiting_key(run.job_id, run.nominal) for run in runs])
                 stored = {
@@ -461,7 +461,7 @@ def _is_open(decision: Decision, doc: Doc | None) -> bool:
         return decision.state == QUARANTINED and decision.version == NO_VERSION
     if doc is None or not doc.is_kept or doc.version != decision.version:
         return False
-    running = doc.running - len(getattr(decision, "superseded", ()))
+    running = doc.running - len(decision.superseded)
     return is_allowed(decision, running)
 
 

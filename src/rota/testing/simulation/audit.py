@@ -167,7 +167,7 @@ class Audit:
 
     def _superseded(self, decision: Decision) -> int:
         """Check the waiting retries that end with a claim; return how many."""
-        runs: Sequence[Run] = getattr(decision, "superseded", ())
+        runs: Sequence[Run] = decision.superseded
         for run in runs:
             key = (run.job_id, run.nominal)
             self.require(

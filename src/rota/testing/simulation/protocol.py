@@ -212,7 +212,7 @@ def _claim(
         job_id, row = decision.job.id, stored.get(decision.job.id)
         if row is None or (rules.versions and row.version != decision.version):
             continue
-        gone = getattr(decision, "superseded", ())
+        gone = decision.superseded
         left = row.running - len(gone)
         is_full = not is_allowed(decision, left)
         if rules.heals and (is_full or any(_is_refusal(record) for record in decision.records)):
