@@ -40,6 +40,8 @@ def __getattr__(name: str) -> Any:
         from .base import run_job  # rare
 
         return run_job
+    if name == "__path__":  # what "from … import" asks of each module
+        raise AttributeError(name)
     from ..compat.names import of_module  # rare
 
     return of_module(__name__, name)

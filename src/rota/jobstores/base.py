@@ -50,6 +50,8 @@ def __getattr__(name: str) -> Any:
         import logging  # rare
 
         return logging
+    if name == "__path__":  # what "from … import" asks of each module
+        raise AttributeError(name)
     from ..compat.names import of_module  # rare
 
     return of_module(__name__, name)

@@ -5,7 +5,6 @@ A store knows the parents, whose ends it has to look at; which jobs an end start
 
 from __future__ import annotations
 
-from ..core.chains import parents_among
 from ..triggers.base import BaseTrigger
 
 TYPE_CHECKING = False
@@ -61,7 +60,11 @@ class StartsChains:
 
     def starting(self, runs: Iterable[Run]) -> list[Run]:
         """Return those of some ended runs whose ends may start other jobs; nothing is asked for it."""
-        return parents_among(runs, self._parents) if BaseTrigger.some_chain else []
+        if not BaseTrigger.some_chain:
+            return []
+        from ..core.chains import parents_among  # import time: most programs have no chains
+
+        return parents_among(runs, self._parents)
 
     def _follow(self, runs: Sequence[Run], now: int) -> None:
         """Leave runs at the jobs that the ends of some start, in a store that keeps its ledger in memory."""

@@ -83,6 +83,8 @@ class AsyncIOScheduler(AwaitableScheduler):
 if not TYPE_CHECKING:  # for checkers, a name is there or not
 
     def __getattr__(name: str) -> Any:
+        if name == "__path__":  # what "from … import" asks of each module
+            raise AttributeError(name)
         from ..compat.names import of_module  # rare
 
         return of_module(__name__, name)

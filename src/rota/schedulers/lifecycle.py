@@ -18,7 +18,7 @@ from ..events import (
     EVENT_SCHEDULER_STARTED,
     SchedulerEvent,
 )
-from ..executors.base import current_run
+from ..executors.steps import current_run
 from ..interrupts import is_interrupt
 from ..texts import repr_of
 from ..triggers.base import AskedBy
