@@ -91,7 +91,7 @@ usual = "None, True, 1, None, 'rerun', {}, 0, None, None, None, None, SKIP, 0"
 put("core/policy.py", f"{usual.format(3)}  →  {usual.format(4)}")
 from rota.core import policy
 assert policy.DEFAULT_POLICY.max_attempts == DEFAULT_POLICY.max_attempts == 4
-assert policy._shared == {DEFAULT_POLICY: DEFAULT_POLICY}
+assert policy._shared == {DEFAULT_POLICY.key(): DEFAULT_POLICY}
 assert type(DEFAULT_POLICY) is policy.Policy
 """
 

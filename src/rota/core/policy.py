@@ -183,7 +183,8 @@ OPTION_NAMES = (
     "pause_on_failure",
 )
 
-_shared: dict[Policy, Policy] = {DEFAULT_POLICY: DEFAULT_POLICY}
+#: The policies of this process by their keys.
+_shared: dict[tuple[Any, ...], Policy] = {DEFAULT_POLICY.key(): DEFAULT_POLICY}
 
 
 def with_options(base: Policy, options: Mapping[str, Any]) -> Policy:
@@ -203,11 +204,18 @@ def with_options(base: Policy, options: Mapping[str, Any]) -> Policy:
         _SETTERS[name](policy, name, value)
     if policy.overlap != SKIP:
         _without_contradictions(policy, options)
-    policy = Policy(*policy.key())  # with what follows from the options
+    return _shared_one(policy.key())
+
+
+def _shared_one(key: tuple[Any, ...]) -> Policy:
+    """Return the policy of these options, with what follows from them; equal ones are one object."""
+    found = _shared.get(key)
+    if found is not None:
+        return found
     if len(_shared) > 1000:  # a bound for programs that give each job its own grace time
         _shared.clear()
-        _shared[DEFAULT_POLICY] = DEFAULT_POLICY
-    return _shared.setdefault(policy, policy)
+        _shared[DEFAULT_POLICY.key()] = DEFAULT_POLICY
+    return _shared.setdefault(key, Policy(*key))
 
 
 def _without_contradictions(policy: Policy, options: Mapping[str, Any]) -> None:
@@ -242,7 +250,7 @@ def telling(base: Policy, reference: Any) -> Policy:
     policy = Policy(*base.key())
     policy.on_failure = reference
     Policy.some_tell = True
-    return _shared.setdefault(policy, policy)
+    return _shared_one(policy.key())
 
 
 def seconds_of(duration: int | None) -> int | float | None:
