@@ -59,6 +59,8 @@ class Scene:
     #: room for the words at the right
     right: float = 170
     nodes: bool = False
+    #: what a time waits for that is due and does not start
+    waits: str = "a place"
     #: several nodes, with leases of so many seconds; None: one
     lease: float | None = None
 
@@ -187,7 +189,7 @@ class Picture:
             self._circle(x + 12, y - 4)
         elif what == "beat":
             self._dot(x + 12, y - 4)
-        elif what == "pause":
+        elif what in ("pause", "outage"):
             self._rect(x, y - 11, 24, "shade", 13)
 
     # -- lanes ---------------------------------------------------------------------------------------------------
@@ -210,8 +212,8 @@ class Picture:
             rows[row:row + 1] = [end]  # fmt: skip
             self._line(lane.job_id, line, first + row * ROW + ROW / 2)
         bottom = max(first + len(rows) * ROW + 4, top + 26 + 15 * len(lane.words) + 4)
-        for begin, end, _ in stage.spans.get(lane.job_id, ()):
-            self.seen.add("pause")
+        for begin, end, why in stage.spans.get(lane.job_id, ()):
+            self.seen.add("outage" if why == "outage" else "pause")
             place = f'x="{self.x(begin):.1f}" y="{y:.1f}" width="{self.x(end) - self.x(begin):.1f}" height="{bottom - y - 2:.1f}"'
             self.shades.append(f"<rect {place}{_fill('shade')}/>")
         for at, _ in stage.notes.get(lane.job_id, ()):
@@ -255,7 +257,7 @@ class Picture:
             for at in line.times:
                 self._circle(self.x(at), y)
         for wait in line.waits:
-            self._wait(wait.start, wait.end, WHY.get(wait.what, wait.what), y)
+            self._wait(wait.start, wait.end, WHY.get(wait.what, wait.what or self.scene.waits), y)
         for bar in line.bars:
             self._bar(bar, y, str(bar.number) if len(line.bars) > 1 else self._shown(line.nominal))
         for beat in line.beats:
@@ -340,6 +342,7 @@ LEGEND = {
     "many": "did not run; ×2: one record of two times",
     "beat": "heartbeat()",
     "pause": "paused or on hold",
+    "outage": "nobody is there",
 }
 
 

@@ -98,6 +98,28 @@ def failing(stage: Stage) -> None:
     stage.until(8.9 * 3600)
 
 
+# -------------------------------------------------------------------------------------------------------- late times
+
+
+def late(stage: Stage) -> None:
+    """Owe times after an outage, and wait for a place for too long."""
+    stage.add("merged", lasting(17), "interval", minutes=1)
+    stage.add("each", lasting(17), "interval", minutes=1, coalesce=False)
+    stage.add("graced", lasting(17), "interval", minutes=1, coalesce=False, misfire_grace_time=90)
+    stage.add("strict", lasting(17), "interval", minutes=1, misfire_grace_time=5)
+    stage.until(90)
+    jobs = ("merged", "each", "graced", "strict")
+    for id in jobs:
+        stage.note(id, "nobody is there")
+    stage.scheduler.pause()
+    stage.until(246)
+    stage.scheduler.resume()
+    for id in jobs:
+        stage.note(id, "again")
+        stage.span(id, 90, "outage")
+    stage.until(345)
+
+
 # ----------------------------------------------------------------------------------------------------------- overlap
 
 
@@ -224,19 +246,19 @@ def deaths(stage: Stage) -> None:
         "twice": {"args": [130], "max_attempts": 2},
     }
     for id, options in jobs.items():
-        stage.add(id, last_for, "interval", minutes=4, **options)
-    stage.until(100)
+        stage.add(id, last_for, "interval", hours=1, start_date=stage.at(60), **options)
+    stage.until(10)
     stage.join()
-    stage.until(270)
+    stage.until(90)
     for id in ("again", "lost", "retried", "twice"):
         stage.note(id, "node 1 dies")
     stage.die()
-    stage.until(360)
+    stage.until(150)
     stage.join()
-    stage.until(375)
+    stage.until(195)
     stage.note("twice", "node 2 dies")
     stage.die()
-    stage.until(420)
+    stage.until(240)
 
 
 SCENES = [
@@ -275,6 +297,20 @@ SCENES = [
         "resumed.", failing,
         [Lane("report", "pause_on_failure=3")],
         3000, 8.9 * 3600, 3600, right=170,
+    ),
+    Scene(
+        "late", "Nobody is there from 1:30 to 4:06: which of the owed times run",
+        "Timelines of four jobs, due each minute, with an outage from 1:30 to 4:06 in which 2:00, 3:00 and 4:00 "
+        "become due. By default 4:00 runs after it, and 2:00 and 3:00 are one record, skipped, coalesced. With "
+        "coalesce=False all three run, one after another. With misfire_grace_time=90 besides, 2:00 is missed, too "
+        "late, and 3:00 and 4:00 run. With misfire_grace_time=5 all three are one record, missed, too late.", late,
+        [
+            Lane("merged", "the default", ["the newest runs for all"]),
+            Lane("each", "coalesce=False", ["each runs, the oldest first"]),
+            Lane("graced", "misfire_grace_time=90", ["coalesce=False: what is late", "by more does not run"]),
+            Lane("strict", "misfire_grace_time=5"),
+        ],
+        50, 345, 60, right=110, waits="owed",
     ),
     Scene(
         "overlaps", "A run of two minutes and a half, due each minute",
@@ -347,16 +383,16 @@ SCENES = [
     ),
     Scene(
         "deaths", "The process dies: a lease of 15 seconds, and then another node",
-        "Timelines of four jobs, due at 4:00 on node 1, which dies at 4:30. When its lease of 15 seconds is over, "
+        "Timelines of four jobs, due at 1:00 on node 1, which dies at 1:30. When its lease of 15 seconds is over, "
         "node 2 takes the runs over. With on_lost=rerun the run is executed again and succeeds. With a retry it "
         "waits 20 seconds before that. With on_lost=lost it ends as lost. A run with max_attempts=2 is executed "
-        "again, node 2 dies at 6:15, and it ends as lost.", deaths,
+        "again, node 2 dies at 3:15, and it ends as lost.", deaths,
         [
             Lane("again", 'on_lost="rerun"', ["the default"]),
             Lane("retried", "retry=Retry(wait_initial=20)", ["a death is a failed try"]),
             Lane("lost", 'on_lost="lost"', ["at most once"]),
             Lane("twice", "max_attempts=2", ["kills its nodes"]),
         ],
-        230, 420, 30, right=150, nodes=True, lease=15,
+        50, 240, 30, right=150, nodes=True, lease=15,
     ),
 ]  # fmt: skip

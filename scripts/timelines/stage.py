@@ -43,7 +43,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Wait:
-    """A time in which a run waited, and for what."""
+    """A time in which a run waited, and for what (empty: to be started at all)."""
 
     start: float
     end: float
@@ -247,7 +247,7 @@ class Stage:
         if (
             not run.ended and run.status != WAITING and attempts[0].started_at is None
         ):  # its turn comes in its group
-            self._waited(line, self._since(run.due), self.now, "a place")
+            self._waited(line, self._since(run.due), self.now, "")
         for number, attempt in enumerate(attempts):
             if attempt.started_at is None and attempt.outcome not in ("died", "lost"):
                 continue
@@ -260,7 +260,7 @@ class Stage:
             line.bars.append(Bar(start, end, attempt.number, attempt.outcome, over, node))
             waited = number == 0 and run.origin == "schedule" and not line.was_left_out and not line.ends[1:]
             if waited and start > self._since(run.due):
-                self._waited(line, self._since(run.due), start, "a place")
+                self._waited(line, self._since(run.due), start, "")
         for number, bar in enumerate(line.bars):
             if bar.end in self._died.values() and bar.outcome in ("died", "lost"):
                 after = [wait.start for wait in line.waits if wait.start >= bar.end] + [
