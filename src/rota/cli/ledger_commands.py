@@ -5,6 +5,7 @@ Declares and hands over; what a command does is in :mod:`rota.cli.ledger`.
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -75,7 +76,13 @@ def _top(
         float, typer.Option("--every", metavar="SECONDS", min=0.1, help="How often to look.")
     ] = 2.0,
     times: Annotated[
-        int | None, typer.Option("--times", metavar="N", min=1, help="Look so often (until Ctrl-C).")
+        int | None,
+        typer.Option(
+            "--times",
+            metavar="N",
+            min=1,
+            help="Look so often (until Ctrl-C; once where this is no terminal).",
+        ),
     ] = None,
     table: Table = None,
     timezone: Zone = None,
@@ -84,7 +91,8 @@ def _top(
     """Watch what runs on all nodes: progress, and for how long against what is usual."""
     from .ledger import show_top  # import time
 
-    show_top(*place(jobstore, table), zone_of(timezone), json, every, 1 if json and times is None else times)
+    once = json or not sys.stdout.isatty()  # what follows in a pipe waits for an end
+    show_top(*place(jobstore, table), zone_of(timezone), json, every, 1 if once and times is None else times)
 
 
 @ledger.command("cancel", cls=Command)

@@ -58,6 +58,7 @@ class Housekeeping:
         "_worked",
         "damaged",
         "earliest",
+        "goes_on_at",
         "looked_at",
         "overdue",
         "resumed",
@@ -85,6 +86,8 @@ class Housekeeping:
         self.damaged: list[Job] = []
         #: jobs whose pause is over, for the pass to let go on
         self.resumed: list[Job] = []
+        #: when the next pause is over, as far as is known (instant)
+        self.goes_on_at: int | None = None
         #: the earliest due time, as far as is known (instant)
         self.earliest: int | None = None
         #: how many due jobs wait for each executor alias, and when that was looked up (monotonic microseconds)
@@ -105,13 +108,26 @@ class Housekeeping:
         :param is_due: whether a job can be started at once; one that is due and cannot be claimed has to wait
         :return: seconds until the next turn; None: any later pass will do
         """
+        pause = self._turn(following, aliases, is_earliest, is_due)
+        if self.goes_on_at is None:
+            return pause
+        left = max(self.goes_on_at - self._store.now(), 0) / SECOND
+        return left if pause is None else min(pause, left)
+
+    def note_pause(self, until: int) -> None:
+        """Take note of a pause that is over at some time (instant). Thread-safe."""
+        self.goes_on_at = until if self.goes_on_at is None else min(self.goes_on_at, until)
+
+    def _turn(
+        self, following: int | None, aliases: Sequence[str], is_earliest: bool, is_due: bool
+    ) -> float | None:
         if is_earliest:
             self.earliest = following
         self.look_if_wanted(aliases)
         clock = self._outlet.clock
         began = clock.monotonic()
         if self._steps is None:
-            if began < self._next:
+            if began < self._next and (self.goes_on_at is None or self.goes_on_at > self._store.now()):
                 return None
             self._steps = self._round(aliases)
             self._next, self._worked, self._resume_at = began + ROUND, 0, began
@@ -155,8 +171,11 @@ class Housekeeping:
         if (self._store.durable or Rare.some_paused) and type(self._store).claim is not BaseJobStore.claim:
             from .pauses_over import over  # import time
 
-            for paused in over(self._store):
+            self.goes_on_at = None
+            for paused, until in over(self._store):
                 self.resumed += paused
+                if until is not None:
+                    self.note_pause(until)
                 yield None
         for jobs, runs in in_steps(self._store, "mend", now):
             self.damaged += jobs

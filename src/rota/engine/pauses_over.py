@@ -21,20 +21,24 @@ if TYPE_CHECKING:
 _PAUSED = JobQuery(states={PAUSED})
 
 
-def over(store: BaseJobStore) -> Iterator[list[Job]]:
-    """Return the jobs whose pause is over, in steps of one page of the paused ones; nothing if these are few and none is over."""
+def over(store: BaseJobStore) -> Iterator[tuple[list[Job], int | None]]:
+    """Return the jobs whose pause is over, and when the next one will be (instant), in steps of one page of the paused ones.
+
+    Nothing is returned if these are few, and no pause has an end.
+    """
     cursor = None
     while True:
         page = store.find_jobs(_PAUSED, 200, cursor)
         now = store.now()
-        found = [
-            job
+        ends = [
+            (until, job)
             for job in page.items
-            if job.paused is not None and (until := pause_of(job).until) is not None and until <= now
+            if job.paused is not None and (until := pause_of(job).until) is not None
         ]
         cursor = page.cursor
-        if found or cursor is not None:
-            yield found
+        if ends or cursor is not None:
+            ahead = [until for until, _ in ends if until > now]
+            yield [job for until, job in ends if until <= now], min(ahead, default=None)
         if cursor is None:
             return
 

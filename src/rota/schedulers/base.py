@@ -704,7 +704,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         """Stop running a job until it is resumed; what runs goes on, and :meth:`run_job` works.
 
         :param note: why, in words
-        :param until: when the job goes on by itself (aware datetime; looked at once a minute)
+        :param until: when the job goes on by itself (aware datetime; other nodes than this one look once a minute)
         :return: the changed job
         :raises JobLookupError: if there is no such job
         """

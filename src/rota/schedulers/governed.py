@@ -143,7 +143,12 @@ def pause(book: JobBook, job_id: str, jobstore: str | None, note: str | None, un
             Pause(since, book.now_for(draft), end, text, before.hold, None if before.hold is None else False)
         )
 
-    return edit(book, job_id, jobstore, change, f"paused{f': {text}' if text else ''}")
+    job = edit(book, job_id, jobstore, change, f"paused{f': {text}' if text else ''}")
+    state = None if book.engine is None else book.engine.stores.get(job._home[1] or "")
+    if end is not None and state is not None:
+        state.housekeeping.note_pause(end)
+        book.wake_host()
+    return job
 
 
 def resume_paused(book: JobBook, job: Job, alias: str | None, is_over: bool) -> Job | None:
