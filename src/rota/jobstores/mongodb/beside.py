@@ -23,7 +23,6 @@ from ...core.nodes import Node
 from ...core.nodes import text_of as text_of_node
 from ...core.queries import DURATION
 from ...core.states import CLAIMED, END_STATES, WAITING
-from .. import searching
 from ..documents import whole
 from ..retention import LOOKED_AT, NODES_KEPT, Pace
 from .forms import LISTS, OVER, entries_of, key_of, numbered
@@ -201,7 +200,7 @@ class Beside:
             for hour, status in self._unfinished(first, end):
                 _count(counts.setdefault(hour, {}), status, 1)
             began = clock.monotonic()
-            while edge < end and clock.monotonic() - began < searching.PAGES * DURATION:
+            while edge < end and clock.monotonic() - began < DURATION:
                 start = max(edge, end - DAY)
                 for group in self._server.runs.aggregate(_by_hour(start, end)):
                     hour, status = group["_id"]["hour"], group["_id"].get("status")

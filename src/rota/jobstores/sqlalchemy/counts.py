@@ -20,7 +20,7 @@ from .layout import COUNTED_KEY, NONE_COUNTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import Any
 
     from sqlalchemy import Connection
@@ -51,10 +51,18 @@ class Counts:
 
     # -- by hour and status --------------------------------------------------------------------------------------
 
-    def by_hour(self, conn: Connection, since: int, until: int, is_late: Callable[[], bool]) -> HourCounts:
+    def by_hour(
+        self,
+        conn: Connection,
+        since: int,
+        until: int,
+        is_late: Callable[[], bool],
+        statuses: Collection[str] | None = None,
+    ) -> HourCounts:
         """Return how many records there are by hour and status: from the table what is counted, and the rest from the ledger.
 
         :param is_late: whether no more of the ledger is to be counted
+        :param statuses: only records with one of these; None: all
         """
         hours = self._tables.hours
         first, end = hour_of(since), hour_of(until)
@@ -65,14 +73,17 @@ class Counts:
             # Records may have been deleted before any were counted.
             some = select(hours).where(hours.c.hour >= first, hours.c.hour < end)
             for hour, status, number in conn.execute(some):
-                if type(number) is int and number > 0 and type(status) is str:
+                is_wanted = type(status) is str and (statuses is None or status in statuses)
+                if is_wanted and type(number) is int and number > 0:
                     found.setdefault(hour, {})[status] = number
         begin = first if edge is None else min(max(first, edge), end)
-        newest = self.newest(conn, (begin, end), (*END_STATES, CLAIMED, WAITING), is_late)
+        unended = [status for status in (CLAIMED, WAITING) if statuses is None or status in statuses]
+        wanted = [status for status in END_STATES if statuses is None or status in statuses]
+        newest = self.newest(conn, (begin, end), [*wanted, *unended], is_late)
         _add_up(found, newest)
         found.searched_back_to = newest.searched_back_to
         if found.searched_back_to is None:  # those that ended too late to be counted are still under way
-            unfinished = self.newest(conn, (first, begin), (CLAIMED, WAITING), is_late)
+            unfinished = self.newest(conn, (first, begin), unended, is_late)
             _add_up(found, unfinished)
             found.searched_back_to = unfinished.searched_back_to
         return found
