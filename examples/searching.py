@@ -41,9 +41,9 @@ def main() -> None:
             f"{job.id} fails since {runs[-1].scheduled_run_time:%H:%M}, {len(runs)} times: {runs[0].error_type}"
         )
 
-    job = scheduler.get_job("weather")
-    if job is not None and job.next_nominal is not None:
-        record = scheduler.cancel_run(job.id, moment(job.next_nominal), reason="no need today")
+    weather = scheduler.get_job("weather")
+    if weather is not None and weather.next_nominal is not None:
+        record = scheduler.cancel_run("weather", moment(weather.next_nominal), reason="no need today")
         print(f"weather {record.scheduled_run_time:%H:%M}: {record.status}, {record.reason}")
 
     print(scheduler.hold(tag="feeds", note="migration"), "jobs on hold")
