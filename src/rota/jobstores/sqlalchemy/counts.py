@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 #: How many records one step counts, and of how many jobs the first step adds up durations.
 RECORDS = 2000
 JOBS = 10
-#: How many records are counted at once for somebody who asks.
-ASKED = 10_000
+#: How many records are counted at once for somebody who asks: at first, as it is not known how long they take, and at most.
+FIRST_ASKED, ASKED = 1_000, 10_000
 
 
 class Counts:
@@ -91,33 +91,37 @@ class Counts:
     def newest(
         self, conn: Connection, times: tuple[int, int], statuses: Sequence[str], is_late: Callable[[], bool]
     ) -> HourCounts:
-        """Return how many records of a range of times the ledger has, the newest of them until it is late."""
+        """Return how many records of a range of times the ledger has, the newest of them until it is late; some in any case."""
         found = HourCounts()
         begin, end = times
+        size = first = min(FIRST_ASKED, ASKED)
         while begin < end and statuses:
-            if is_late():
+            if is_late() and size > first:
                 found.searched_back_to = moment(end)
                 break
-            start = self._start_of_some(conn, begin, end, statuses)
+            start = self._start_of_some(conn, begin, end, statuses, min(size, ASKED))
+            size *= 2
             for hour, status, number in self._counted(conn, start, end, statuses):
                 counts = found.setdefault(hour, {})
                 counts[status] = counts.get(status, 0) + number
             end = start
         return found
 
-    def _start_of_some(self, conn: Connection, begin: int, end: int, statuses: Sequence[str]) -> int:
-        """Return from which time on there are about ASKED records before an instant."""
+    def _start_of_some(
+        self, conn: Connection, begin: int, end: int, statuses: Sequence[str], size: int
+    ) -> int:
+        """Return from which time on there are about so many records before an instant."""
         runs = self._tables.runs.c
         newest = (
             select(runs.nominal)
             .where(runs.nominal >= begin, runs.nominal < end)
             .order_by(runs.nominal.desc())
-            .limit(ASKED)
+            .limit(size)
         )
         some = union_all(
             *(select(newest.where(runs.status == status).subquery()) for status in statuses)
         ).subquery()
-        edge = conn.scalar(select(some.c.nominal).order_by(some.c.nominal.desc()).offset(ASKED - 1).limit(1))
+        edge = conn.scalar(select(some.c.nominal).order_by(some.c.nominal.desc()).offset(size - 1).limit(1))
         return begin if edge is None else int(edge)
 
     def _counted(
