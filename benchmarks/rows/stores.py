@@ -123,10 +123,10 @@ def _searching(server: str) -> Case:
         ("heat", "… counted by hour and status", 50),
         (
             "heat_uncounted",
-            "… the same before housekeeping has counted any, within the time of five pages",
-            300,
+            "… the same before housekeeping has counted any, within the time of a page",
+            75,
         ),
-        ("heat_failed", "… the failed ones counted by hour", 300),
+        ("heat_failed", "… the failed ones counted by hour", 50),
         ("tagged", "… first page of the jobs with a rare tag", 50),
         ("by_id", "… of the jobs by id", 50),
         ("thousandth_by_id", "… thousandth page", 50),

@@ -11,6 +11,8 @@ from .version import version_info as version_info
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .calendars import BusinessCalendar as BusinessCalendar
+    from .core.queries import JobQuery as JobQuery
+    from .core.queries import RunQuery as RunQuery
     from .core.retry import Retry as Retry
     from .executors.asyncio import AsyncIOExecutor as AsyncIOExecutor
     from .executors.base import current_run as current_run
@@ -58,6 +60,7 @@ _WHERE = {
     "Inject": "inject",
     "IntervalTrigger": "triggers.interval",
     "Job": "job",
+    "JobQuery": "core.queries",
     "MemoryJobStore": "jobstores.memory",
     "OrTrigger": "triggers.combining",
     "ProcessPoolExecutor": "executors.processpool",
@@ -65,6 +68,7 @@ _WHERE = {
     "RRuleTrigger": "triggers.rrule",
     "Retry": "core.retry",
     "RetryAfter": "outcomes",
+    "RunQuery": "core.queries",
     "SQLAlchemyJobStore": "jobstores.sqlalchemy",
     "Skip": "outcomes",
     "Snooze": "outcomes",

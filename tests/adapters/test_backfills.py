@@ -124,7 +124,7 @@ def test_one_of_several_times_is_found_and_run_once_more(scheduler: ManualSchedu
     assert found is not None
     assert (found.count, found.scheduled_run_time) == (10, now + minutes(1))
     assert scheduler.get_run("job", now + minutes(4.5)) is None
-    with pytest.raises(JobValueError, match="of 10 times has ended already: skipped"):
+    with pytest.raises(JobValueError, match="of 10 times, has ended already: skipped"):
         scheduler.cancel_run("job", now + minutes(4))
     with pytest.raises(JobValueError, match="must be a time of job"):
         scheduler.rerun("job", now + minutes(4.5))

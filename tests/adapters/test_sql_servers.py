@@ -543,3 +543,32 @@ def test_forgetting_does_not_wait_for_the_disk_of_postgresql_and_claims_do(
     assert len(store.get_runs("job")) == 1
     store.shutdown()
     assert set(told) == {("forget", "off"), ("finish", "on")}
+
+
+def test_the_end_of_a_run_leaves_the_indexes_of_jobs_alone_on_postgresql(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SQLAlchemyJobStore(postgresql_url)
+    store.start(None, "default")
+    store.add_jobs([make_job(f"job{number:02}", every=60) for number in range(30)])
+    finish(store, claim(store))  # each row has a second version now, and its page room for more
+    statement = (
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'rota_jobs' "
+        "AND schemaname = current_schema()"
+    )
+    counted: list[tuple[int, int]] = []
+    call = store._runs.finish
+
+    def count(conn: Connection, *args: Any, **kwargs: Any) -> Any:
+        before = conn.exec_driver_sql(statement).one()
+        result = call(conn, *args, **kwargs)
+        after = conn.exec_driver_sql(statement).one()
+        counted.append((after[0] - before[0], after[1] - before[1]))
+        return result
+
+    monkeypatch.setattr(store._runs, "finish", count)
+    for minute in range(1, 4):
+        assert finish(store, claim(store, START + minute * MINUTE), START + minute * MINUTE) == []
+    store.shutdown()
+    assert sum(updated for updated, _ in counted) == 90
+    assert [hot for _, hot in counted] == [updated for updated, _ in counted]

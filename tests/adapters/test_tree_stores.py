@@ -602,6 +602,113 @@ def test_a_job_that_waits_for_its_runs_is_in_the_order_of_what_it_waits_for(open
     finish(store, runs)
 
 
+def test_jobs_by_due_time_are_in_their_order_on_pages_of_any_size(open_store: Any) -> None:
+    store = open_store()
+    for index in range(30):  # some at one time, of two executors, with ids in another order than their names
+        job = make_job(f"job{index}{'' if index % 3 else ':'}", START + (index // 7) * 60 * SECOND)
+        job.executor = "default" if index % 2 else "other"
+        store.add_job(job)
+    store.add_jobs([make_job("paused", None), make_job("sleeps", None)])
+    runs = claim(store)  # all of the first minute
+    busy = store.lookup_job(runs[0].job_id)
+    busy.next_due, busy.next_nominal = HELD, START + 150 * SECOND
+    assert store.save_job(busy, busy.version)
+    everything = due_pages(store, 1000)
+    assert len(everything) == 32
+    assert everything[-2:] == ["paused", "sleeps"]
+    jobs = {job.id: job for job in store.get_all_jobs()}
+    times = {id: job.next_nominal if job.next_due == HELD else job.next_due for id, job in jobs.items()}
+    assert everything[:-2] == sorted(jobs.keys() - {"paused", "sleeps"}, key=lambda id: (times[id], id))
+    for limit in (1, 3, 7, 20):
+        assert due_pages(store, limit) == everything
+    finish(store, runs)
+
+
+def due_pages(store: Any, limit: int) -> list[str]:
+    """Return the ids of all jobs by their due times, read page by page."""
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = store.find_jobs(JobQuery(sort="due"), limit, cursor)
+        found += [job.id for job in page.items]
+        cursor = page.cursor
+        if cursor is None:
+            return found
+
+
+def test_a_page_of_all_records_reads_one_name_of_each_job_and_few_more(
+    kind: Any, open_store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    store.add_jobs([make_job(f"job{number:03}", START + number, every=60) for number in range(300)])
+    for minute in range(2):
+        now = START + (minute * 60 + 1) * SECOND
+        finish(store, claim(store, now), now)
+    monkeypatch.setattr(search, "NAMES", 100)
+    read = names_read(store._server, monkeypatch)
+    sent = requests_sent(kind, store, monkeypatch)
+    page = store.find_runs(RunQuery(), 10)
+    assert [run.job_id for run in page.items] == [f"job{number:03}" for number in range(299, 289, -1)]
+    # of the first jobs each, of the others those that are newer than the newest of these; then those that may be on the page
+    assert sum(read["newest"]) <= 256 + 44 + 11 * 11
+    assert read["some_below"] == [0]  # of waiting runs
+    assert len(read["after"]) == 1
+    assert sent() <= {"etcd": 13, "zookeeper": 50}[kind.name]  # few nodes are read one by one
+    page = store.find_runs(RunQuery(), 10, page.cursor)
+    assert [run.job_id for run in page.items] == [f"job{number:03}" for number in range(289, 279, -1)]
+
+
+def test_a_page_of_the_jobs_that_are_due_next_reads_no_names_of_others(
+    kind: Any, open_store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    store.add_jobs([make_job(f"job{number:03}", START + number * SECOND) for number in range(300)])
+    read = names_read(store._server, monkeypatch)
+    sent = requests_sent(kind, store, monkeypatch)
+    page = store.find_jobs(JobQuery(sort="due"), 10)
+    assert [job.id for job in page.items] == [f"job{number:03}" for number in range(10)]
+    page = store.find_jobs(JobQuery(sort="due"), 10, page.cursor)
+    assert [job.id for job in page.items] == [f"job{number:03}" for number in range(10, 20)]
+    assert sum(read["names"]) <= 2  # of runs under way none, and on ZooKeeper the folder of an executor
+    assert max(read["first"]) <= 100 + 12  # ZooKeeper has the names of a hundred seconds together
+    assert sent() <= {"etcd": 12, "zookeeper": 45}[kind.name]
+
+
+def names_read(server: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
+    """Return how many names each method of a tree that returns names has returned from now on, call by call."""
+    read: dict[str, list[int]] = {}
+
+    def counted(name: str) -> None:
+        method = getattr(server, name)
+
+        def count(*args: Any) -> Any:
+            found = method(*args)
+            parts = found[0].values() if name == "some_below" else found
+            many = name in ("newest", "first", "some_below")
+            read.setdefault(name, []).append(sum(map(len, parts)) if many else len(found))
+            return found
+
+        monkeypatch.setattr(server, name, count)
+
+    for name in ("names", "newest", "first", "some_below", "after"):
+        counted(name)
+    return read
+
+
+def requests_sent(kind: Any, store: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """Return what tells how many requests a store has sent from now on."""
+    sent = []
+    target, name = (store.client.session, "post") if kind.name == "etcd" else (store.client, "_call")
+    method = getattr(target, name)
+
+    def send(*args: Any, **options: Any) -> Any:
+        sent.append(args)
+        return method(*args, **options)
+
+    monkeypatch.setattr(target, name, send)
+    return lambda: len(sent)
+
+
 # ----------------------------------------------------------------------------------------------------------- counting
 
 

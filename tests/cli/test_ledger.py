@@ -67,6 +67,15 @@ def test_runs_are_searched(ask):
     assert "there is no status 'fail'" in ask("runs", "--status", "fail", code=2)
 
 
+def test_runs_of_more_jobs_with_a_tag_than_one_question_takes_are_found_in_their_order(ask, monkeypatch):
+    everything = ask("runs", "--tag", "feeds")
+    assert len(everything) == 6
+    monkeypatch.setattr("rota.cli.ledger.MOST_VALUES", 1)
+    assert ask("runs", "--tag", "feeds") == everything
+    assert ask("runs", "--tag", "feeds", "--limit", "3", "--offset", "1") == everything[1:4]
+    assert ask("runs", "--tag", "nothing") == []
+
+
 def test_one_run_is_shown_with_all_that_is_known_of_it(ask):
     failed = ask("runs", "--job", "broken")[0]
     run = ask("run-info", "broken", failed["scheduled"])
@@ -145,7 +154,8 @@ def test_jobs_are_held_and_released(ask, scheduler):
     assert "migration" in ask("explain", "--job", "good")["why"]
     assert ask("release", "--all")["jobs"] == 2
     assert scheduler.get_job("good").state == "active"
-    assert "one of tag=" in ask("hold", code=1)
+    assert "give one of --tag TAG, --executor ALIAS and --all" in ask("hold", code=2)
+    assert "give one of --tag TAG" in ask("release", "--all", "--tag", "feeds", code=2)
 
 
 def test_a_node_drains(ask, scheduler):

@@ -227,6 +227,20 @@ def test_jobs_are_put_on_hold_and_released(scheduler):
         scheduler.release(tag="x", all=True)
 
 
+def test_a_job_that_was_paused_before_it_was_put_on_hold_is_paused_since_then(scheduler):
+    add(scheduler)
+    scheduler.pause_job("job", note="the feed moved")
+    paused = now(scheduler)
+    scheduler.advance(minutes=5)
+    scheduler.hold(all=True, note="migration")
+    held = now(scheduler)
+    assert scheduler.explain("job").startswith(f"The job is on hold since {held:%Y-%m-%d %H:%M:%S}")
+    scheduler.advance(minutes=5)
+    scheduler.release(all=True)
+    why = f"The job is paused since {paused:%Y-%m-%d %H:%M:%S %z}: the feed moved."
+    assert scheduler.explain("job") == why
+
+
 def test_a_node_that_drains_claims_nothing_more(scheduler):
     add(scheduler)
     scheduler.advance(seconds=6)

@@ -52,6 +52,7 @@ SHARED_ATTRIBUTES = {
     """,
     "of a trigger's parts, told by the trigger": "_clock _parameters _texts",
     "of the second logger of the same kind": "_log",
+    "how kazoo sends a request, also one that it has no call for": "_call",
 }
 #: Where something else is assigned that is called state or status, or an object is made from what is stored.
 STATE_SETTERS = {

@@ -110,10 +110,11 @@ def test_a_paused_job_and_one_that_is_over_count_nothing():
 def test_a_job_on_hold_is_paused_as_well():
     one = job(1)
     one.set_next(None)
-    one.paused = text_of(Pause(since=START, hold="migration", active=True))
+    one.paused = text_of(Pause(since=START, at=START - 5, hold="migration", active=True))
     assert count_ends(one, [run("failed", 1)], START + 5)
     pause = pause_of(one)
     assert (one.state, pause.hold, pause.active, pause.since) == (PAUSED, "migration", False, START)
+    assert pause.held == START - 5 < pause.at
     assert not count_ends(one, [run("failed", 1)], START + 6)
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 import time
 from datetime import datetime, timedelta
+from heapq import merge
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..clock import SECOND, SYSTEM_CLOCK, instant, moment
-from ..core.queries import FAILURES, OUTCOMES, RunQuery
+from ..core.queries import FAILURES, LARGEST_PAGE, MOST_VALUES, OUTCOMES, RunQuery, key_of_run
 from ..core.states import CLAIMED, END_STATES, WAITING
 from .escaping import escaped
 from .output import CliError, duration, iso, local_time, note, one_line, print_columns, print_json, say, until
@@ -87,20 +89,34 @@ def search(
     """Print the records that match, newest first."""
     check_words("--status", fields.get("statuses") or [], (CLAIMED, WAITING, *END_STATES))
     with opened(url, tablename) as (guest, _):
-        job_ids = fields.get("job_ids")
+        given = job_ids = fields.get("job_ids")
         if tags:
             tagged = {
                 job.id for job in _all(lambda cursor: guest.find_jobs(tags=tags, limit=1000, cursor=cursor))
             }
-            fields["job_ids"] = tagged if not job_ids else tagged & set(job_ids)
-        query = RunQuery(**{name: value for name, value in fields.items() if value is not None})
+            job_ids = tagged if not given else tagged & set(given)
         most = limit + offset
-        runs = list(_some(lambda cursor: guest.find_runs(query, min(most, 1000), cursor), most))[offset:]
-        if not runs and not offset and job_ids:
-            for job_id in job_ids:
+        found = [_newest(guest, {**fields, "job_ids": some}, most) for some in _parts(job_ids)]
+        runs = list(islice(merge(*found, key=key_of_run), offset, most))
+        if not runs and not offset and given:
+            for job_id in given:
                 if job_of(guest, job_id) is None and not guest.last_runs({job_id}):
                     raise no_such_job(guest, job_id)
     print_runs(runs, zone, as_json)
+
+
+def _parts(job_ids: Iterable[str] | None) -> Iterable[list[str] | None]:
+    """Return ids in as many parts as they have to be asked for in; None: of all jobs."""
+    if job_ids is None:
+        return [None]
+    ids = sorted(job_ids)
+    return [ids[start : start + MOST_VALUES] for start in range(0, max(len(ids), 1), MOST_VALUES)]
+
+
+def _newest(guest: Guest, fields: dict[str, Any], most: int) -> Iterable[Run]:
+    """Return records, newest first, page by page."""
+    query = RunQuery(**{name: value for name, value in fields.items() if value is not None})
+    return _some(lambda cursor: guest.find_runs(query, min(most, LARGEST_PAGE), cursor), most)
 
 
 def print_runs(runs: list[Run], zone: tzinfo, as_json: bool) -> None:
@@ -350,9 +366,9 @@ def cancel(
     if as_json:
         print_json({"run": {**run.to_dict(), "nominal": run.nominal}, "next_run_time": following})
     elif run.status == CLAIMED:
-        say(f"{escaped(run.id)}: asked to stop; node {run.owner} sees it within seconds")
+        say(f"{_named(run, zone)}: asked to stop; node {run.owner} sees it within seconds")
     else:
-        say(f"{escaped(run.id)}: {run.status}, {run.reason}; next run {following or 'never'}")
+        say(f"{_named(run, zone)}: {run.status}, {run.reason}; next run {following or 'never'}")
 
 
 def rerun(
@@ -370,13 +386,22 @@ def rerun(
         if as_json:
             print_json({"run": {**run.to_dict(), "nominal": run.nominal}})
         else:
-            say(f"{escaped(run.id)}: waits to be executed once more; a running node takes it within seconds")
+            say(
+                f"{_named(run, zone)}: waits to be executed once more; a running node takes it within seconds"
+            )
+
+
+def _named(run: Run, zone: tzinfo) -> str:
+    """Return a run as people name it: its job and the time that `run-info` takes."""
+    return f"{escaped(run.job_id)} {iso(run.nominal, zone)}"
 
 
 def hold(
     url: str | None, tablename: str, chosen: dict[str, Any], reason: str | None, held: bool, as_json: bool
 ) -> None:
     """Put jobs on hold, or release them."""
+    if len([value for value in chosen.values() if value]) != 1:
+        raise CliError("give one of --tag TAG, --executor ALIAS and --all: which jobs are meant", 2)
     with opened(url, tablename) as (guest, _):
         count = guest.hold(note=reason, **chosen) if held else guest.release(**chosen)
     if as_json:

@@ -9,6 +9,7 @@ from ..clock import DAY, HOUR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
 #: How long an hour stays in the table of counts.
@@ -23,6 +24,18 @@ class HourCounts(dict[int, dict[str, int]]):
     """
 
     searched_back_to: datetime | None = None
+
+    def of_statuses(self, statuses: Collection[str] | None) -> HourCounts:
+        """Return the counts of some statuses only; None: of all."""
+        if statuses is None:
+            return self
+        found = HourCounts()
+        found.searched_back_to = self.searched_back_to
+        for hour, counts in self.items():
+            some = {status: count for status, count in counts.items() if status in statuses}
+            if some:
+                found[hour] = some
+        return found
 
 
 def hour_of(instant: int) -> int:

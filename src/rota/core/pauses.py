@@ -28,6 +28,7 @@ _KINDS: dict[str, type] = {
     "until": int,
     "note": str,
     "hold": str,
+    "held": int,
     "active": bool,
     "failures": list,
     "good": int,
@@ -45,13 +46,14 @@ class Pause:
     :ivar int | None until: when it goes on by itself (instant)
     :ivar str | None note: why, in words
     :ivar str | None hold: why it is on hold, in words; None: it is not
+    :ivar int | None held: since when, if somebody had paused it before (instant)
     :ivar bool | None active: of a job on hold, whether it goes on when it is released; else somebody has paused it as well
     :ivar list[int] | None failures: when the failures in a row have ended (instants, earliest first), as far as they count towards
         ``pause_on_failure``; also of a job that is not paused
     :ivar int | None good: when the last success has ended (instant), while runs that have ended before it may still be recorded
     """
 
-    __slots__ = ("active", "at", "failures", "good", "hold", "note", "since", "until")
+    __slots__ = ("active", "at", "failures", "good", "held", "hold", "note", "since", "until")
 
     def __init__(
         self,
@@ -63,12 +65,14 @@ class Pause:
         active: bool | None = None,
         failures: list[int] | None = None,
         good: int | None = None,
+        held: int | None = None,
     ) -> None:
         self.since = since
         self.at = at
         self.until = until
         self.note = note
         self.hold = hold
+        self.held = held
         self.active = active
         self.failures = failures
         self.good = good
@@ -197,8 +201,9 @@ def _pause_after(job: Job, pause: Pause, run: Run, count: int, now: int) -> None
     said = shortened(f"{which} the run of {when}{f': {what}' if what else ''}", LONGEST_NOTE)
     is_active = job.state == ACTIVE
     since = job.next_nominal if is_active else pause.since
-    held = None if pause.hold is None else False
+    is_held = pause.hold is not None
+    active, held = (False, pause.held or pause.at) if is_held else (None, None)
     job.set_next(None)
-    job.paused = text_of(Pause(since, now, None, said, pause.hold, held))
+    job.paused = text_of(Pause(since, now, None, said, pause.hold, active, held=held))
     job.revision += 1
     run.pauses = said, job.revision

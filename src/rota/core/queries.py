@@ -107,6 +107,15 @@ class RunQuery:
         """The first nominal time that is not wanted (instant)."""
         return None if self.until is None else instant(self.until)
 
+    @property
+    def asks_only_statuses(self) -> bool:
+        """Whether nothing else is asked about a record than how it stands, so that the counts by hour and status tell."""
+        others = (
+            *(self.job_ids, self.reasons, self.origins, self.nodes, self.executors, self.error_types),
+            *(self.since, self.until, self.text),
+        )
+        return all(other is None for other in others)
+
     def matches(self, run: Run) -> bool:
         """Whether a record is among what is wanted."""
         first, end = self.first, self.end

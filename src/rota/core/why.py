@@ -176,7 +176,8 @@ def _state(job: Job, zone: tzinfo) -> str | None:
     if job.state != PAUSED:
         return None
     pause = pause_of(job)
-    since = "" if pause.at is None else f" since {_shown(pause.at, zone)}"
+    at = pause.at if pause.hold is None or pause.held is None else pause.held
+    since = "" if at is None else f" since {_shown(at, zone)}"
     if pause.hold is not None:
         return f"The job is on hold{since}{f': {pause.hold}' if pause.hold else ''}."
     until = "" if pause.until is None else f" until {_shown(pause.until, zone)}"

@@ -76,9 +76,9 @@ class Searchable:
     def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> HourCounts:
         """Return how many records there are by hour and status.
 
-        Each record counts at its nominal time, once. Unfiltered, what ended long ago is read from a small table that housekeeping
-        fills, and the rest is counted, the newest first; filtered, the last seven days of the range are counted. Both end within
-        the bounds of a few pages, and say how far they have got.
+        Each record counts at its nominal time, once. Of all, or of some statuses, what ended long ago is read from a small table
+        that housekeeping fills, and the rest is counted, the newest first, for as long as a page may take; filtered by anything
+        else, the last seven days of the range are counted, within the bounds of a few pages. Both say how far they have got.
 
         :param since: the first hour (instant within it)
         :param until: the first hour that is not wanted (instant within it)

@@ -103,7 +103,7 @@ class Governs:
 
         :param since: the first hour
         :param until: the first hour that is not wanted
-        :param query: which records are counted, of the last seven days of the range then; None: all
+        :param query: which records are counted; if it asks for more than statuses, of the last seven days of the range
         :return: for each hour that has records (instant at its beginning), the number for each status
         :raises QueryError: if a time has no zone, or the query is wrong
         """

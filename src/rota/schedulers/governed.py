@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from ..clock import moment
 from ..core.chains import SKIPPED_AHEAD
 from ..core.changes import Change
 from ..core.pauses import LONGEST_NOTE, Pause, left_out, only_counted, pause_of, text_of
@@ -53,7 +54,8 @@ def cancel(book: JobBook, job_id: str, nominal: Any, reason: str, jobstore: str 
         run = store.cancel_run(job_id, key, shortened(reason, LONGEST_NOTE), now)
         if run is None and (several := standing_for(book, store, job_id, key)) is not None:
             raise JobValueError(
-                f"Run {several.id} of {several.count} times has ended already: {several.status}; rerun() takes one of them out"
+                f'The record of job "{job_id}" from {_shown(book, several.nominal)} on, of {several.count} times, has ended '
+                f"already: {several.status}; rerun() takes one of them out"
             )
         if run is None:
             run = _leave_out(book, alias, store, job_id, key)
@@ -62,7 +64,9 @@ def cancel(book: JobBook, job_id: str, nominal: Any, reason: str, jobstore: str 
         elif run.status == CLAIMED:
             _tell(book, alias, run, reason)
         elif run.status != CANCELLED:
-            raise JobValueError(f"Run {run.id} has ended already: {run.status}")
+            raise JobValueError(
+                f'The run of job "{job_id}" of {_shown(book, run.nominal)} has ended already: {run.status}'
+            )
         elif run.finished_at == now:  # it waited: nobody else knows of its end
             tell_of_ends(book.scheduler, book.engine, book.listening.mask, alias, [run], book.log)
         in_zone(book, [run])
@@ -87,7 +91,7 @@ def _leave_out(book: JobBook, alias: str, store: BaseJobStore, job_id: str, nomi
         known = is_time_of(job, nominal)
         if not known or nominal < (now if following is None else following):
             raise JobValueError(
-                f'nominal must be a time to come of job "{job_id}" or one that has a record, got {repr_of(nominal)}; '
+                f'nominal must be a time to come of job "{job_id}" or one that has a record, got {_shown(book, nominal)}; '
                 f"its next time is {job.next_run_time}"
             )
         decision = _beside(job)
@@ -257,10 +261,11 @@ def hold(book: JobBook, jobstore: str | None, chosen: dict[str, Any], note: str 
 
 def _put_on_hold(book: JobBook, text: str, draft: Job) -> None:
     before, active = pause_of(draft), draft.state == ACTIVE
-    since = draft.next_nominal if active else before.since
+    since, now = draft.next_nominal if active else before.since, book.now_for(draft)
     draft.set_next(None)
-    pause = Pause(since, book.now_for(draft), before.until, before.note, text, active)
-    pause.failures, pause.good = before.failures, before.good
+    pause = Pause(since, now, before.until, before.note, text, active, before.failures, before.good)
+    if not active and before.at is not None:
+        pause.at, pause.held = before.at, now
     draft.paused = text_of(pause)
 
 
@@ -272,7 +277,7 @@ def _release(book: JobBook, job: Job, alias: str, pause: Pause) -> None:
 
     def keep_paused(draft: Job) -> None:
         before = pause_of(draft)
-        before.hold = before.active = None
+        before.hold = before.held = before.active = None
         draft.paused = text_of(before)
 
     edit(book, job.id, alias, keep_paused, "released, and still paused")
@@ -302,6 +307,11 @@ def _chosen(book: JobBook, jobstore: str | None, chosen: dict[str, Any]) -> Iter
             cursor = page.cursor
             if cursor is None:
                 break
+
+
+def _shown(book: JobBook, nominal: int) -> str:
+    """Return a nominal time as people read it."""
+    return moment(nominal, book.scheduler.timezone).isoformat(sep=" ")
 
 
 def _checked_note(note: Any) -> str | None:

@@ -165,6 +165,12 @@ class Server(Tree):
             found.setdefault(part, []).append(name)
         return found, True
 
+    def has_more(self, folder: str, limit: int) -> bool:
+        start, end = _bounds(folder)
+        wanted = {"key": self._key(start), "range_end": self._key(end), "count_only": True}
+        (answer,) = self._transact([{"request_range": wanted}])["responses"]
+        return int(answer["response_range"].get("count", 0)) > limit
+
     def after(self, folder: str, name: str, limit: int) -> list[str]:
         _, end = _bounds(folder)
         start = f"{folder}/{name}\0" if name else f"{folder}/"
@@ -202,13 +208,13 @@ class Server(Tree):
             start = f"{parent}{part}0" if slash else f"{parent}{part}\0"
 
     def first(
-        self, folders: Sequence[str], below: str | None, limits: Sequence[int | None]
+        self, folders: Sequence[str], below: str | None, limits: Sequence[int | None], since: str = ""
     ) -> list[list[str]]:
         ranges = []
         for folder, limit in zip(folders, limits, strict=True):
             start, end = _bounds(folder)
             wanted = {
-                "key": self._key(start),
+                "key": self._key(start + since),
                 "range_end": self._key(end if below is None else start + below),
                 "keys_only": True,
             }
@@ -234,12 +240,12 @@ class Server(Tree):
         ]
 
     def newest(
-        self, folders: Sequence[str], limit: int, since: str = "", before: str = ":"
+        self, folders: Sequence[str], limit: int, since: str, before: Sequence[str]
     ) -> list[list[str]]:
-        backwards = {"keys_only": True, "limit": str(limit), "sort_order": "DESCEND", "sort_target": "KEY"}
+        backwards = {"keys_only": True, "limit": str(limit), "sort_order": "DESCEND"}
         ranges = [
-            {"key": self._key(f"{folder}/{since}"), "range_end": self._key(f"{folder}/{before}"), **backwards}
-            for folder in folders
+            {"key": self._key(f"{folder}/{since}"), "range_end": self._key(f"{folder}/{end}"), **backwards}
+            for folder, end in zip(folders, before, strict=True)
         ]
         return [
             [self._tail(pair, folder) for pair in pairs]

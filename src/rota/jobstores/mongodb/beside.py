@@ -23,7 +23,6 @@ from ...core.nodes import Node
 from ...core.nodes import text_of as text_of_node
 from ...core.queries import DURATION
 from ...core.states import CLAIMED, END_STATES, WAITING
-from .. import searching
 from ..documents import whole
 from ..retention import LOOKED_AT, NODES_KEPT, Pace
 from .forms import LISTS, OVER, entries_of, key_of, numbered
@@ -201,12 +200,14 @@ class Beside:
             for hour, status in self._unfinished(first, end):
                 _count(counts.setdefault(hour, {}), status, 1)
             began = clock.monotonic()
-            while edge < end and clock.monotonic() - began < searching.PAGES * DURATION:
+            late = False
+            while edge < end and not late:
                 start = max(edge, end - DAY)
                 for group in self._server.runs.aggregate(_by_hour(start, end)):
                     hour, status = group["_id"]["hour"], group["_id"].get("status")
                     _count(counts.setdefault(int(hour) * HOUR, {}), status, group["count"])
                 end = start
+                late = clock.monotonic() - began >= DURATION
         found = HourCounts({hour: numbers for hour, numbers in counts.items() if numbers})
         if edge < end:
             found.searched_back_to = moment(end)

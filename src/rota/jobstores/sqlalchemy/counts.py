@@ -20,7 +20,7 @@ from .layout import COUNTED_KEY, NONE_COUNTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import Any
 
     from sqlalchemy import Connection
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 #: How many records one step counts, and of how many jobs the first step adds up durations.
 RECORDS = 2000
 JOBS = 10
-#: How many records are counted at once for somebody who asks.
-ASKED = 10_000
+#: How many records are counted at once for somebody who asks: at first, as it is not known how long they take, and at most.
+FIRST_ASKED, ASKED = 1_000, 10_000
 
 
 class Counts:
@@ -51,10 +51,18 @@ class Counts:
 
     # -- by hour and status --------------------------------------------------------------------------------------
 
-    def by_hour(self, conn: Connection, since: int, until: int, is_late: Callable[[], bool]) -> HourCounts:
+    def by_hour(
+        self,
+        conn: Connection,
+        since: int,
+        until: int,
+        is_late: Callable[[], bool],
+        statuses: Collection[str] | None = None,
+    ) -> HourCounts:
         """Return how many records there are by hour and status: from the table what is counted, and the rest from the ledger.
 
         :param is_late: whether no more of the ledger is to be counted
+        :param statuses: only records with one of these; None: all
         """
         hours = self._tables.hours
         first, end = hour_of(since), hour_of(until)
@@ -65,14 +73,17 @@ class Counts:
             # Records may have been deleted before any were counted.
             some = select(hours).where(hours.c.hour >= first, hours.c.hour < end)
             for hour, status, number in conn.execute(some):
-                if type(number) is int and number > 0 and type(status) is str:
+                is_wanted = type(status) is str and (statuses is None or status in statuses)
+                if is_wanted and type(number) is int and number > 0:
                     found.setdefault(hour, {})[status] = number
         begin = first if edge is None else min(max(first, edge), end)
-        newest = self.newest(conn, (begin, end), (*END_STATES, CLAIMED, WAITING), is_late)
+        unended = [status for status in (CLAIMED, WAITING) if statuses is None or status in statuses]
+        wanted = [status for status in END_STATES if statuses is None or status in statuses]
+        newest = self.newest(conn, (begin, end), [*wanted, *unended], is_late)
         _add_up(found, newest)
         found.searched_back_to = newest.searched_back_to
         if found.searched_back_to is None:  # those that ended too late to be counted are still under way
-            unfinished = self.newest(conn, (first, begin), (CLAIMED, WAITING), is_late)
+            unfinished = self.newest(conn, (first, begin), unended, is_late)
             _add_up(found, unfinished)
             found.searched_back_to = unfinished.searched_back_to
         return found
@@ -80,33 +91,37 @@ class Counts:
     def newest(
         self, conn: Connection, times: tuple[int, int], statuses: Sequence[str], is_late: Callable[[], bool]
     ) -> HourCounts:
-        """Return how many records of a range of times the ledger has, the newest of them until it is late."""
+        """Return how many records of a range of times the ledger has, the newest of them until it is late; some in any case."""
         found = HourCounts()
         begin, end = times
+        size = first = min(FIRST_ASKED, ASKED)
         while begin < end and statuses:
-            if is_late():
+            if is_late() and size > first:
                 found.searched_back_to = moment(end)
                 break
-            start = self._start_of_some(conn, begin, end, statuses)
+            start = self._start_of_some(conn, begin, end, statuses, min(size, ASKED))
+            size *= 2
             for hour, status, number in self._counted(conn, start, end, statuses):
                 counts = found.setdefault(hour, {})
                 counts[status] = counts.get(status, 0) + number
             end = start
         return found
 
-    def _start_of_some(self, conn: Connection, begin: int, end: int, statuses: Sequence[str]) -> int:
-        """Return from which time on there are about ASKED records before an instant."""
+    def _start_of_some(
+        self, conn: Connection, begin: int, end: int, statuses: Sequence[str], size: int
+    ) -> int:
+        """Return from which time on there are about so many records before an instant."""
         runs = self._tables.runs.c
         newest = (
             select(runs.nominal)
             .where(runs.nominal >= begin, runs.nominal < end)
             .order_by(runs.nominal.desc())
-            .limit(ASKED)
+            .limit(size)
         )
         some = union_all(
             *(select(newest.where(runs.status == status).subquery()) for status in statuses)
         ).subquery()
-        edge = conn.scalar(select(some.c.nominal).order_by(some.c.nominal.desc()).offset(ASKED - 1).limit(1))
+        edge = conn.scalar(select(some.c.nominal).order_by(some.c.nominal.desc()).offset(size - 1).limit(1))
         return begin if edge is None else int(edge)
 
     def _counted(

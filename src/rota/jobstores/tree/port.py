@@ -100,12 +100,13 @@ class Tree(ABC):
 
     @abstractmethod
     def first(
-        self, folders: Sequence[str], below: str | None, limits: Sequence[int | None]
+        self, folders: Sequence[str], below: str | None, limits: Sequence[int | None], since: str = ""
     ) -> list[list[str]]:
         """Return for each of these folders its first names in order.
 
         :param below: only names less than this
         :param limits: for each folder at most how many, None for all
+        :param since: no names less than this
         """
 
     @abstractmethod
@@ -114,13 +115,13 @@ class Tree(ABC):
 
     @abstractmethod
     def newest(
-        self, folders: Sequence[str], limit: int, since: str = "", before: str = ":"
+        self, folders: Sequence[str], limit: int, since: str, before: Sequence[str]
     ) -> list[list[str]]:
         """Return for each of these folders its last names, the last one first.
 
         :param limit: at most how many of each
         :param since: no names less than this
-        :param before: only names less than this
+        :param before: for each folder, only names less than this
         """
 
     @abstractmethod
@@ -129,6 +130,10 @@ class Tree(ABC):
 
         Of a folder that has more than it is worth to look at, no names may be returned.
         """
+
+    @abstractmethod
+    def has_more(self, folder: str, limit: int) -> bool:
+        """Whether :meth:`some_below` would not return all; no key is read for it where the server can count them."""
 
     @abstractmethod
     def below(self, folder: str) -> dict[str, list[str]]:

@@ -6,10 +6,11 @@ Names of keys are read first, and values only of those that the part looks at. I
 from __future__ import annotations
 
 from heapq import nsmallest
+from typing import Any, NamedTuple
 
 from ...clock import HELD
 from ...core.queries import BY_DUE, BY_ID, BY_NAME, Part, key_of_run
-from ...core.states import ACTIVE, CLAIMED, WAITING
+from ...core.states import ACTIVE, CLAIMED, END_STATES, WAITING
 from ...errors import QueryError
 from .. import searching
 from .forms import REMOVED, run_in
@@ -26,8 +27,8 @@ from .keys import (
     instant_of,
     is_number,
     number,
+    quoted,
     unquoted,
-    waiting_folder,
     waiting_key,
 )
 from .keys import due_of as due_of_name
@@ -35,7 +36,6 @@ from .keys import due_of as due_of_name
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-    from typing import Any
 
     from ...core.queries import JobQuery, RunQuery
     from ...core.run import Run
@@ -55,6 +55,10 @@ NAMES = 2_000
 MOST_JOBS = 1_000
 #: Of how many jobs each is asked for as many records as a part has; of more, those that have no new ones are left out first.
 FEW = 10
+#: Of how many jobs the newest records are asked for before it is known how old those may be that are asked for next.
+PORTION = 256
+#: Of how many jobs with runs under way the documents are read to see whether they wait for the end of these.
+BUSY = 100
 #: How many of a job's last records are looked at first for those with some status, and how many then.
 LAST, MORE = 20, 1000
 
@@ -77,16 +81,16 @@ class Searching:
         first, before = query.first, query.end
         if after is not None:
             before = min(1 - after[0], 2**62 if before is None else before)
+        asked = _Asked(query.job_ids, first, before, after, count + 1)
         # Read before the ended ones, so that a run that ends in between is met twice, and not missed.
         keys: dict[RunKey, KeyOf] = {}
-        if query.statuses is None or WAITING in query.statuses:
-            keys |= dict.fromkeys(self._waiting(query.job_ids), waiting_key)
-        if query.statuses is None or CLAIMED in query.statuses:
+        if _asks_for(query, WAITING):
+            keys |= dict.fromkeys(self._kept(WAITING_RUNS, asked, ()), waiting_key)
+        if _asks_for(query, CLAIMED):
             keys |= dict.fromkeys(self._under_way(query.job_ids), active_key)
-        if query.statuses is None or not set(query.statuses) <= {CLAIMED, WAITING}:
+        if _asks_for(query, *END_STATES):
             ids = {job_id for _, job_id in keys}
-            ended = self._ended(query.job_ids, ids, (first, before), after, count + 2)
-            keys |= dict.fromkeys(ended, ended_key)
+            keys |= dict.fromkeys(self._kept(ENDED_RUNS, asked, ids), ended_key)
         fitting = [
             key
             for key in keys
@@ -101,9 +105,10 @@ class Searching:
 
     def covers(self, query: RunQuery) -> bool:
         """Whether all records that a query wants are found, and not only those of some jobs."""
-        statuses = query.statuses
-        only_unfinished = statuses is not None and set(statuses) <= {CLAIMED, WAITING}
-        return query.job_ids is not None or only_unfinished or self._tree.some_below(ENDED_RUNS, NAMES)[1]
+        return query.job_ids is not None or not (
+            (_asks_for(query, WAITING) and self._tree.has_more(WAITING_RUNS, NAMES))
+            or (_asks_for(query, *END_STATES) and self._tree.has_more(ENDED_RUNS, NAMES))
+        )
 
     def read(self, keys: Mapping[RunKey, KeyOf]) -> list[Run]:
         """Return records in the order of their keys; what is damaged or was pruned is left out.
@@ -128,14 +133,14 @@ class Searching:
         wanted = None if statuses is None else set(statuses)
         others: dict[RunKey, KeyOf] = {}
         if wanted is None or WAITING in wanted:
-            others |= dict.fromkeys(self._waiting(ids), waiting_key)
+            others |= dict.fromkeys(self._newest(WAITING_RUNS, sorted(ids), NAMES), waiting_key)
         if wanted is None or CLAIMED in wanted:
             others |= dict.fromkeys(self._under_way(ids), active_key)
         found: dict[str, list[Run]] = {}
         pending, limit = sorted(set(ids)), n if wanted is None else max(n, LAST)
         while pending:
             asked = set(pending)
-            names = self._tree.newest(list(map(ended_folder, pending)), limit)
+            names = self._tree.newest(list(map(ended_folder, pending)), limit, "", [":"] * len(pending))
             keys = {key: key_of for key, key_of in others.items() if key[1] in asked}
             for job_id, some in zip(pending, names, strict=True):
                 keys |= dict.fromkeys(_keys_of(job_id, some), ended_key)
@@ -157,58 +162,45 @@ class Searching:
         names = map(active_of, self._tree.names(ACTIVE_RUNS))
         return [(-key[1], key[0]) for key in names if key is not None and (ids is None or key[0] in ids)]
 
-    def _waiting(self, ids: Collection[str] | None) -> list[RunKey]:
-        """Return the keys of the runs that wait."""
-        if ids is not None:
-            return self._newest(sorted(ids), NAMES, "", ":", waiting_folder)
-        found = self._tree.below(WAITING_RUNS)
-        return [key for part, names in found.items() for key in _keys_of(unquoted(part), names)]
+    def _kept(self, root: str, asked: _Asked, others: Collection[str]) -> list[RunKey]:
+        """Return keys of the records in a folder of folders: all, or at least as many of the newest ones as are wanted.
 
-    def _ended(
-        self,
-        ids: Collection[str] | None,
-        others: Collection[str],
-        within: tuple[int | None, int | None],
-        after: tuple[Any, ...] | None,
-        count: int,
-    ) -> Iterable[RunKey]:
-        """Return keys of records: all, or at least so many of the newest ones, one more of each job not counted.
-
-        :param ids: of these jobs; None: of all
         :param others: ids of jobs that are known to be there
-        :param within: from when to when (instants)
         """
+        ids = asked.ids
         if ids is None:
-            found, is_all = self._tree.some_below(ENDED_RUNS, NAMES)
-            if is_all:
+            if not self._tree.has_more(root, NAMES):
+                found, _ = self._tree.some_below(root, NAMES)
                 return [key for part, names in found.items() for key in _keys_of(unquoted(part), names)]
-            # Jobs that are there come before those that are gone.
-            known = [*others, *map(unquoted, [*self._tree.after(JOBS, "", MOST_JOBS), *found])]
-            ids = list(dict.fromkeys(known))[:MOST_JOBS]
-        first, before = within
-        since = "" if first is None else number(first)
-        until = ":" if before is None else number(before)
+            ids = self._some_jobs(root, others)
+        ids = sorted(ids)
+        since = "" if asked.first is None else number(asked.first)
         if len(ids) > FEW:
-            # One record of each job may be of the very time after which the part begins, and come before it.
-            heads = [
-                key for key in self._newest(sorted(ids), 2, since, until) if after is None or key > after
-            ]
-            # Jobs whose newest records are older than so many of others have none in this part.
-            edge = nsmallest(count, heads)
-            if len(edge) == count:
-                since = number(-edge[-1][0])
-            ids = {key[1] for key in edge}
-        return self._newest(sorted(ids), count, since, until)
+            # Jobs whose newest record is older than so many of others have none in this part.
+            edge: list[RunKey] = []
+            for start in range(0, len(ids), PORTION):
+                heads = self._newest(root, ids[start : start + PORTION], 1, since, asked)
+                edge = nsmallest(asked.least, [*edge, *heads])
+                if len(edge) == asked.least:
+                    since = number(-edge[-1][0])
+            ids = sorted(key[1] for key in edge)
+        return self._newest(root, ids, asked.least, since, asked)
+
+    def _some_jobs(self, root: str, others: Collection[str]) -> list[str]:
+        """Return the ids of the jobs whose records are searched, where there are too many: those that are there come first."""
+        known = dict.fromkeys([*others, *map(unquoted, self._tree.after(JOBS, "", MOST_JOBS))])
+        left = NAMES - 2 * len(known)  # each of them is a name, and has one that is read
+        if left > 0:
+            known |= dict.fromkeys(map(unquoted, self._tree.some_below(root, left)[0]))
+        return list(known)[:MOST_JOBS]
 
     def _newest(
-        self,
-        ids: Sequence[str],
-        limit: int,
-        since: str,
-        until: str,
-        folder: Callable[[str], str] = ended_folder,
+        self, root: str, ids: Sequence[str], limit: int, since: str = "", asked: _Asked | None = None
     ) -> list[RunKey]:
-        found = self._tree.newest(list(map(folder, ids)), limit, since, until)
+        """Return the keys of the newest records of some jobs, at most so many of each."""
+        folders = [f"{root}/{quoted(job_id)}" for job_id in ids]
+        before = [":" if asked is None else asked.before_of(job_id) for job_id in ids]
+        found = self._tree.newest(folders, limit, since, before)
         return [key for job_id, names in zip(ids, found, strict=True) for key in _keys_of(job_id, names)]
 
     # -- jobs ----------------------------------------------------------------------------------------------------
@@ -228,7 +220,7 @@ class Searching:
             keys = {(job_id,): job_id for job_id in map(unquoted, self._tree.names(JOBS))}
         else:
             docs = {}
-            keys = self._by_due()
+            keys = self._next_due(after, count + 1) or self._by_due()
         some = nsmallest(count + 1, (key for key in keys if after is None or key > after))
         wanted = [keys[key] for key in some[:count]]
         read = docs or self._jobs.some(wanted)
@@ -255,6 +247,43 @@ class Searching:
             ids = map(unquoted, names)  # type: ignore[assignment]
         return {id: doc for id, doc in self._jobs.some(ids).items() if doc is not None}  # type: ignore[arg-type]
 
+    def _next_due(self, after: tuple[Any, ...] | None, count: int) -> dict[tuple[Any, ...], str] | None:
+        """Return the ids of at least so many jobs after a key in the order of due times, by their keys.
+
+        :return: None if so many do not come after it that have a due time, or many runs are under way
+        """
+        folders = [f"{DUE}/{part}" for part in self._tree.folders(DUE)]
+        busy = {job_id for _, job_id in self._under_way(None)}
+        if not folders or len(busy) > BUSY or (after is not None and after[0] != 0):
+            return None
+        since, found = "", []
+        if after is not None:  # names of one time are in another order than ids
+            since = number(after[1] + 1)
+            found = self._tree.first(folders, since, [None] * len(folders), number(after[1]))
+        later = self._tree.first(folders, None, [count + 1] * len(folders), since)
+        for folder, names in zip(folders, later, strict=True):
+            if len(names) > count:
+                edge = names[-1].partition("-")[0]
+                some = [name for name in names if name < edge]
+                if len(some) < count:
+                    after_edge = f"{edge}."  # the character after the dash
+                    some += self._tree.first([folder], after_edge, [None], edge)[0]
+                names = some
+            found.append(names)
+        try:
+            due = [due_of_name(name) for names in found for name in names]
+        except ValueError:
+            return None  # one of them is damaged
+        keys: dict[tuple[Any, ...], str] = {(0, time, job_id): job_id for time, job_id in due}
+        held = self._jobs.some(sorted(busy)) if busy else {}
+        keys |= {
+            _key_of_doc(doc, BY_DUE): id
+            for id, doc in held.items()
+            if doc is not None and doc.state == ACTIVE and doc.due == HELD
+        }
+        keys = {key: id for key, id in keys.items() if after is None or key > after}
+        return keys if len(keys) >= count else None
+
     def _by_due(self) -> dict[tuple[Any, ...], str]:
         """Return the ids of all jobs by their keys in the order of due times."""
         folders = [f"{DUE}/{part}" for part in self._tree.folders(DUE)]
@@ -268,6 +297,37 @@ class Searching:
         keys |= {_key_of_doc(doc, BY_DUE): id for id, doc in busy.items() if doc is not None}
         keys |= {(1, 0, id): id for id in others if id not in busy}
         return keys
+
+
+class _Asked(NamedTuple):
+    """Which records a part is made of.
+
+    :ivar ids: those of these jobs; None: of all
+    :ivar first: the first nominal time (instant), None for no bound
+    :ivar end: the first one that is not wanted
+    :ivar after: the key after which the part begins
+    :ivar least: how many at least, where there are so many
+    """
+
+    ids: Collection[str] | None
+    first: int | None
+    end: int | None
+    after: tuple[Any, ...] | None
+    least: int
+
+    def before_of(self, job_id: str) -> str:
+        """Return the name that comes after those of a job's records which are wanted."""
+        if self.end is None:
+            return ":"
+        end = self.end
+        if self.after is not None:
+            end = min(end, -self.after[0] + (job_id > self.after[1]))
+        return number(end)
+
+
+def _asks_for(query: RunQuery, *statuses: str) -> bool:
+    """Whether records with one of these statuses may be wanted."""
+    return query.statuses is None or not set(query.statuses).isdisjoint(statuses)
 
 
 def _keys_of(job_id: str, names: Iterable[str]) -> list[RunKey]:

@@ -33,6 +33,7 @@ from ...errors import ConfigurationError, StoreConflictError, StoreError, StoreU
 from ..tree.keys import CANCELS, CHILDREN, DUE, ENDED_RUNS, JOBS, PARTS, STARTS, WAITING_RUNS, WAKE
 from ..tree.port import Entry, Tree
 from .operations import Operation, failure_of, operations_of
+from .reads import MANY, requests_for, takes_them
 from .wakeups import Listener
 
 TYPE_CHECKING = False
@@ -96,6 +97,8 @@ class Server(Tree):
         self._origin = urandom(8).hex()
         self._connected: Any = None
         self._listener: Listener | None = None
+        #: whether the server at the other end reads many nodes at once; None: it was not asked yet
+        self._reads_many: bool | None = None
         #: nodes that are there only to have others below them, as far as is known
         self._folders: set[str] = set()
 
@@ -131,6 +134,7 @@ class Server(Tree):
             self._connected.set()
         else:
             self._connected.clear()
+            self._reads_many = None  # the next one may be of another version
 
     def close(self) -> None:
         listener, self._listener = self._listener, None
@@ -184,16 +188,38 @@ class Server(Tree):
         """
         found: list[Any] = []
         for start in range(0, len(paths), PAGE):
-            client = self._reachable()
+            client, some = self._reachable(), paths[start : start + PAGE]
             with self._translated():
+                if len(some) >= MANY and call != "exists" and self._takes_many(client):
+                    found += self._ask_together(client, call, some)
+                    continue
                 client.sync_async(self._path)
                 ask = getattr(client, f"{call}_async")
-                pending = [ask(path) for path in paths[start : start + PAGE]]
+                pending = [ask(path) for path in some]
                 for answer in pending:
                     try:
                         found.append(answer.get(timeout=ANSWER_TIMEOUT))
                     except NoNodeError:
                         found.append(None)
+        return found
+
+    def _takes_many(self, client: Any) -> bool:
+        if self._reads_many is None:
+            self._reads_many = takes_them(client)
+        return self._reads_many
+
+    def _ask_together(self, client: Any, call: str, paths: Sequence[str]) -> list[Any]:
+        """Ask the same in as few requests as the server takes."""
+        client.sync_async(self._path)
+        pending = []
+        for request in requests_for(call, paths, client.chroot or ""):
+            answer = client.handler.async_result()
+            client._call(request, answer)  # there is no other way to send what kazoo does not know
+            pending.append(answer)
+        found = [one for answer in pending for one in answer.get(timeout=ANSWER_TIMEOUT)]
+        for one in found:
+            if isinstance(one, Exception):
+                raise one
         return found
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -231,11 +257,11 @@ class Server(Tree):
         return [max(names, default=None) for names in self._children(list(map(self._path_of, folders)))]
 
     def newest(
-        self, folders: Sequence[str], limit: int, since: str = "", before: str = ":"
+        self, folders: Sequence[str], limit: int, since: str, before: Sequence[str]
     ) -> list[list[str]]:
         return [
-            [name for name in reversed(names) if since <= name < before][:limit]
-            for names in self._children(list(map(self._path_of, folders)))
+            [name for name in reversed(names) if since <= name < end][:limit]
+            for names, end in zip(self._children(list(map(self._path_of, folders))), before, strict=True)
         ]
 
     def some_below(self, folder: str, limit: int) -> tuple[dict[str, list[str]], bool]:
@@ -245,30 +271,35 @@ class Server(Tree):
         found = self._children([self._path_of(f"{folder}/{part}") for part in parts])
         return {part: names for part, names in zip(parts, found, strict=True) if names}, True
 
+    def has_more(self, folder: str, limit: int) -> bool:
+        return 2 * len(self.names(folder)) > limit
+
     def existing(self, keys: Sequence[str]) -> Sequence[str]:
         stats = self._ask("exists", list(map(self._path_of, keys)))
         return [key for key, stat in zip(keys, stats, strict=True) if stat is not None]
 
     def first(
-        self, folders: Sequence[str], below: str | None, limits: Sequence[int | None]
+        self, folders: Sequence[str], below: str | None, limits: Sequence[int | None], since: str = ""
     ) -> list[list[str]]:
         found = []
         buckets = self._children([f"{self._path}/{folder}" for folder in folders])
         for folder, names, limit in zip(folders, buckets, limits, strict=True):
             paths = [
-                f"{self._path}/{folder}/{name}" for name in names if below is None or name <= below[:BUCKET]
+                f"{self._path}/{folder}/{name}"
+                for name in names
+                if name >= since[:BUCKET] and (below is None or name <= below[:BUCKET])
             ]
-            found.append(self._first_in(paths, below, limit))
+            found.append(self._first_in(paths, below, limit, since))
         return found
 
-    def _first_in(self, paths: Sequence[str], below: str | None, limit: int | None) -> list[str]:
+    def _first_in(self, paths: Sequence[str], below: str | None, limit: int | None, since: str) -> list[str]:
         """Return the first due times in nodes of due times."""
         found: list[str] = []
         start, step = 0, 1
         while start < len(paths) and (limit is None or len(found) < limit):
             some = paths[start : start + step]
             for path, names in zip(some, self._children(some), strict=True):
-                found += names if below is None else [name for name in names if name < below]
+                found += [name for name in names if name >= since and (below is None or name < below)]
                 if not names and below is not None and not path.endswith(below[:BUCKET]):
                     self._reachable().delete_async(path)  # nobody needs it; one that has got a job stays
             start, step = start + step, step * 4

@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 
 from ...clock import DAY, HOUR, MINUTE, SECOND
+from ...core.queries import RunQuery
 from ...core.run import fail
 from ...core.states import FAILED, QUARANTINED, SUCCEEDED
 from ...engine.housekeeping import in_steps
@@ -114,6 +115,8 @@ class HousekeepingContract:
                 store.prune(later)
                 store._bounds.end(0)  # all records are looked at again
                 assert store.run_counts(START, later + HOUR) == expected
+                of_failed = {hour: {FAILED: counts[FAILED]} for hour, counts in expected.items()}
+                assert store.run_counts(START, later + HOUR, RunQuery(statuses=FAILED)) == of_failed
             assert len(store.get_runs(id)) == 3
             store.remove_job(id)
 

@@ -160,6 +160,13 @@ class SearchContract(
             START: {FAILED: 2},
             START + HOUR: {FAILED: 2},
         }
+        for statuses in ({FAILED}, {FAILED, SUCCEEDED}, {CLAIMED}):
+            of_statuses = {
+                hour: {status: counts[status] for status in counts.keys() & statuses}
+                for hour, counts in hours.items()
+                if counts.keys() & statuses
+            }
+            assert store.run_counts(START, START + 2 * HOUR, RunQuery(statuses=statuses)) == of_statuses
 
     def test_the_counts_by_hour_stay_the_same_when_housekeeping_has_counted(
         self, store: BaseJobStore
@@ -173,6 +180,8 @@ class SearchContract(
         for _ in range(3):
             store.prune(later)
             assert store.run_counts(START, later) == before
+            assert store.run_counts(START, later, RunQuery(statuses=SUCCEEDED)) == before
+            assert store.run_counts(START, later, RunQuery(statuses=FAILED)) == {}
         finish(store, claim(store, later), later)
         assert store.run_counts(START, later + HOUR)[START] == {SUCCEEDED: 2}
 

@@ -51,26 +51,33 @@ class MemoryTree(Tree):
         return sorted({name.partition("/")[0] for name in self.names(folder) if "/" in name})
 
     def first(
-        self, folders: Sequence[str], below: str | None, limits: Sequence[int | None]
+        self, folders: Sequence[str], below: str | None, limits: Sequence[int | None], since: str = ""
     ) -> list[list[str]]:
         found = []
         for folder, limit in zip(folders, limits, strict=True):
             names = self.names(folder)
-            found.append(names[: len(names) if below is None else bisect_left(names, below)][:limit])
+            end = len(names) if below is None else bisect_left(names, below)
+            found.append(names[bisect_left(names, since) : end][:limit])
         return found
 
     def last(self, folders: Sequence[str]) -> list[str | None]:
         return [max(self.names(folder), default=None) for folder in folders]
 
     def newest(
-        self, folders: Sequence[str], limit: int, since: str = "", before: str = ":"
+        self, folders: Sequence[str], limit: int, since: str, before: Sequence[str]
     ) -> list[list[str]]:
-        found = ([name for name in self.names(folder) if since <= name < before] for folder in folders)
+        found = (
+            [name for name in self.names(folder) if since <= name < end]
+            for folder, end in zip(folders, before, strict=True)
+        )
         return [names[-1 : -limit - 1 : -1] for names in found]
 
     def some_below(self, folder: str, limit: int) -> tuple[dict[str, list[str]], bool]:
         found = self.below(folder)
         return found, sum(map(len, found.values())) <= limit
+
+    def has_more(self, folder: str, limit: int) -> bool:
+        return not self.some_below(folder, limit)[1]
 
     def below(self, folder: str) -> dict[str, list[str]]:
         return {part: self.names(f"{folder}/{part}") for part in self.folders(folder)}
