@@ -13,6 +13,7 @@ from rota.jobstores.base import BaseJobStore, ConflictingIdError, JobLookupError
 from rota.testing import ManualScheduler
 from rota.triggers.interval import IntervalTrigger
 from tests.core.engine_kit import Gate, outcomes, started
+from tests.present import present
 
 
 class EightMethods(BaseJobStore):
@@ -179,7 +180,7 @@ def test_a_database_that_is_locked_costs_a_job_a_moment_and_not_its_place_among_
     scheduler.add_job(int, "interval", minutes=1, id="job")
     scheduler.advance(minutes=1, seconds=30)
     assert [(run.job_id, run.status) for run in scheduler.get_runs()] == [("job", "succeeded")]
-    job = scheduler.get_job("job")
+    job = present(scheduler.get_job("job"))
     assert (job.state, job.error) == ("active", None)
     scheduler.shutdown(wait=False)
 

@@ -44,6 +44,7 @@ from rota.errors import JobTypeError, JobValueError, RunTimedOutError
 from rota.testing.contracts import hostile_jobs
 from rota.testing.contracts.store_jobs import START, make_job
 from rota.trust.names import callable_named
+from tests.present import present
 
 NOW = START + 5 * SECOND
 PLAIN = Retry(wait_initial=10, wait_jitter=0)
@@ -72,7 +73,7 @@ def failed(exc=None, **options):
 def said(exc, **options):
     """Return a run whose job has raised an outcome that is no failure."""
     run = run_of(**options)
-    assert follow(run, wish_of(run, exc, callable_named), NOW)
+    assert follow(run, present(wish_of(run, exc, callable_named)), NOW)
     return run
 
 
@@ -284,7 +285,7 @@ def test_what_a_derived_class_has_broken_is_refused(kind):
 def test_a_reason_that_is_no_text_becomes_one():
     assert said(Skip(42)).reason == "42"  # type: ignore[arg-type]
     assert said(Cancel(hostile_jobs.Lie())).reason.startswith("<Lie")  # type: ignore[arg-type]
-    assert said(Cancel(None)).reason is None
+    assert said(Cancel(None)).reason is None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", [Snooze, RetryAfter])
