@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from rota.clock import SECOND, instant, moment
+from rota.clock import FIRST_SHOWN, LAST_SHOWN, SECOND, instant, moment
 from rota.core.backfill import (
+    FEW,
     LOOKED_AT,
+    MOST,
+    OPENED,
     OUT_OF_ONE,
+    WAIT_AT_ONCE,
     Backfill,
     backfill_of,
     is_missing,
+    is_of,
     is_wanted,
     last_instant,
     meets_backfill,
     openings,
+    record_for,
     times_from,
     wanted_among,
 )
@@ -304,6 +311,28 @@ def test_missing_times_become_waiting_runs():
     assert reached is None
 
 
+@pytest.mark.parametrize("chain", [True, False])
+def test_whether_the_runs_of_a_backfill_start_others_is_the_backfill_s_to_say(chain):
+    runs, _, _ = step(range(2), [record(1)], Backfill(START, NOW, NOW, chain=chain))
+    assert [run.extra.unchained for run in runs] == [not chain] * 2
+
+
+def test_a_time_stands_in_the_first_record_that_has_it():
+    first, second = record(0, 5), record(2, 5, reason="own")
+    assert record_for(job_of(), [first, second], [at(3)]) == {at(3): first}
+
+
+def test_a_run_is_of_the_backfill_that_has_opened_it():
+    (run,), _, _ = step(range(1), [], Backfill(START, NOW, NOW - 1))
+    assert is_of(run)
+    assert is_of(run, Backfill(START, NOW, NOW - 1))
+    assert not is_of(run, Backfill(START, NOW, NOW))
+
+
+def test_how_much_one_step_does_is_bounded():
+    assert (LOOKED_AT, OPENED, OUT_OF_ONE, WAIT_AT_ONCE, FEW, MOST) == (1000, 100, 20, 200, 100, 1_000_000)
+
+
 def test_one_step_opens_so_many_runs_and_says_where_to_go_on():
     runs, _, reached = step(range(10), [], most=4)
     assert ([run.nominal for run in runs], reached) == ([at(0), at(1), at(2), at(3)], at(4))
@@ -360,7 +389,35 @@ def test_what_is_left_of_a_backfill_comes_back_from_its_text():
         getattr(left, name) for name in Backfill.__slots__
     ]
     assert not found.is_over
+    assert not found.from_(NOW).is_over
     assert found.from_(NOW + 1).is_over
+
+
+def test_unless_it_is_said_only_missing_times_run_and_start_the_jobs_after_theirs():
+    left = Backfill(START, NOW, NOW)
+    assert (left.only_missing, left.chain) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_sound"),
+    [
+        ("start", FIRST_SHOWN, True),
+        ("start", FIRST_SHOWN - 1, False),
+        ("end", LAST_SHOWN + 1, True),
+        ("end", LAST_SHOWN + 2, False),
+        ("next", None, False),
+        ("next", 1.5, False),
+        ("asked_at", True, False),
+        ("only_missing", 1, False),
+        ("chain", None, False),
+        ("chain", False, True),
+    ],
+)
+def test_each_part_of_a_stored_backfill_is_looked_at(name, value, is_sound):
+    values = {**json.loads(Backfill(START, NOW, NOW).text()), name: value}
+    found = backfill_of(json.dumps(values))
+    assert (found is not None) == is_sound
+    assert not is_sound or getattr(found, name) == value
 
 
 @pytest.mark.parametrize(

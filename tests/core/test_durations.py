@@ -23,6 +23,17 @@ def test_there_are_sixteen_buckets_with_rising_bounds() -> None:
     assert list(BOUNDS) == sorted(set(BOUNDS))
 
 
+def test_the_bounds_are_those_of_the_counts_that_are_stored() -> None:
+    seconds = [0.001, 0.005, 0.02, 0.1, 0.5, 1, 5, 15, 30, 60, 300, 900, 3600, 10_800, 43_200]
+    assert [bound / SECOND for bound in BOUNDS] == seconds
+
+
+def test_a_run_that_took_no_time_is_counted() -> None:
+    durations = Durations()
+    assert fold(durations, [(NOON, SUCCEEDED, NOON, NOON), (NOON + 1, SUCCEEDED, NOON, NOON - 1)], NOON) == 2
+    assert (durations.count, durations.until) == (1, NOON + 1)
+
+
 @pytest.mark.parametrize(
     ("duration", "bucket"),
     [
@@ -102,6 +113,7 @@ _SOUND = [NOON, 1, 5, 1, *[0] * 15]
             for bad in (-1.5, '"x"', True)
         ),
         str([NOON, -1, 5, 1, *[0] * 15]),
+        str([NOON, 1, -1, 1, *[0] * 15]),
         str([NOON, 2, 5, 1, *[0] * 15]),
         str([NOON, 1, 5, 1, *[0] * 14]),
         str([NOON, 1, 5, 1, *[0] * 16]),
