@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rota.clock import FIRST_SHOWN, LAST_SHOWN, SECOND, instant, moment
+from rota.clock import FIRST_SHOWN, HELD, LAST_SHOWN, SECOND, instant, moment
 from rota.core.backfill import (
     FEW,
     LOOKED_AT,
@@ -29,7 +29,7 @@ from rota.core.backfill import (
     wanted_among,
 )
 from rota.core.extras import BACKFILL, RERUN, Extra
-from rota.core.openings import Cut, by_run, cut_of, opened_again, stands_for
+from rota.core.openings import WALKED, Cut, by_run, cut_of, opened_again, stands_for
 from rota.core.plan import due_time, record_of
 from rota.core.run import Run
 from rota.core.states import (
@@ -266,6 +266,77 @@ def test_runs_are_those_of_the_cut_whose_record_stands_for_them():
     assert by_run(cuts, runs) == {("job", at(2)): cuts[0], ("job", at(9)): cuts[1]}
 
 
+def test_a_record_of_two_times_is_split_and_so_is_one_that_reaches_further_than_its_first_time():
+    assert Cut(record(0, 1)).splits
+    two = record(0, 1)
+    two.last = two.nominal
+    assert Cut(two).splits
+    far = record(0, 1)
+    far.count = 1
+    assert Cut(far).splits
+
+
+def test_a_cut_covers_the_times_of_its_record_from_the_first_to_the_last():
+    cut = Cut(record(2, 4))
+    covered = [time for time in range(7) if cut.covers(Run("job", at(time), at(time)))]
+    assert covered == [2, 3, 4]
+    assert repr(cut) == f"<Cut {cut.found.id} 0>"
+
+
+@pytest.mark.parametrize(("count", "walked"), [(WALKED, True), (WALKED + 1, False)])
+def test_so_many_times_of_such_a_trigger_are_walked_over_and_no_more(count, walked):
+    class Slow(BaseTrigger):
+        timezone, asked = UTC, 0
+
+        def get_next_fire_time(self, previous, now):
+            Slow.asked += 1
+            found = moment(START + -(-(instant(now) - START) // MINUTE) * MINUTE)
+            return found if previous is None or found > previous else previous + timedelta(minutes=1)
+
+    job = job_of()
+    job.trigger = Slow()
+    cut_of(job, record(0, count - 1), [at(0)])
+    assert (Slow.asked > WALKED) == walked
+    assert WALKED == 1000
+
+
+def test_a_record_of_fewer_times_than_its_trigger_has_there_keeps_its_count():
+    found = record(0, 9)
+    found.count = 4  # the schedule had other times then
+    cut = cut_of(job_of(), found, [at(9)])
+    assert [piece.count for piece in cut.left] == [3]
+    cut = cut_of(job_of(), found, [at(5)])
+    assert [piece.count for piece in cut.left] == [2, 1]
+    found.count = 2
+    cut = cut_of(job_of(), found, [at(5)])
+    assert [piece.count for piece in cut.left] == [1, 1]
+
+
+def test_the_due_times_of_pieces_are_those_of_their_times():
+    found = record(0, 9)
+    found.due = START + 7
+    before, after = cut_of(job_of(), found, [at(4)]).left
+    assert (before.due, after.due) == (START + 7, at(5))
+
+
+def test_a_run_in_the_place_of_one_time_of_several_has_the_due_time_of_that_time():
+    found = record(0, 9)
+    found.due = START + 7
+    assert [opened_again(job_of(), found, at(time), NOW).due for time in (0, 4)] == [START + 7, at(4)]
+    found.due = HELD
+    assert opened_again(job_of(), found, at(0), NOW).due == at(0)
+
+
+def test_a_run_in_the_place_of_another_knows_what_that_was_started_by():
+    found = record(3, status=FAILED, reason=None)
+    found.extra = Extra(MANUAL)
+    found.extra.parent, found.extra.kwargs = "other@0#1", {"x": 1}
+    run = opened_again(job_of(), found, at(3), NOW, BACKFILL)
+    assert (run.extra.parent, run.extra.kwargs, run.extra.waiting_for) == ("other@0#1", {"x": 1}, BACKFILL)
+    assert (run.extra.succeeded_at, run.extra.not_before) == (None, NOW)
+    assert opened_again(job_of(), record(3), at(3), NOW).extra.succeeded_at is None
+
+
 def test_a_record_of_several_stands_for_times_of_the_trigger():
     found = record(0, 9)
     assert stands_for(job_of(), found, at(5))
@@ -273,6 +344,7 @@ def test_a_record_of_several_stands_for_times_of_the_trigger():
     assert stands_for(None, found, at(5) + 1)
     assert not stands_for(job_of(), found, at(10))
     assert not stands_for(None, found, at(10))
+    assert [stands_for(None, found, at(time)) for time in (-1, 0, 9)] == [False, True, True]
 
 
 def test_what_is_opened_again_begins_anew_and_keeps_what_it_was():
