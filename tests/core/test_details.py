@@ -7,9 +7,13 @@ import json
 import pytest
 
 from rota.clock import FIRST_SHOWN, LAST_SHOWN, moment
-from rota.core import changes, details
-from rota.core.changes import Change, change_of, newest_first, text_of
+from rota.core.changes import KEPT, LONGEST, Change, change_of, newest_first, text_of
 from rota.core.details import (
+    LONGEST_ERROR,
+    LONGEST_NAME,
+    LONGEST_NOTE,
+    LONGEST_PART,
+    NEWEST,
     Attempt,
     attempts_of,
     beat_of,
@@ -126,7 +130,7 @@ def test_only_the_first_attempt_keeps_its_traceback_when_another_one_follows() -
         assert attempt.traceback == left
     attempt = Attempt(1, "failed")
     assert before_another(attempt).traceback is None
-    attempt.traceback = "x" * details.LONGEST_PART
+    attempt.traceback = "x" * LONGEST_PART
     assert before_another(attempt).traceback == shortened("x" * 65_536, 8 * 1024)
 
 
@@ -187,9 +191,9 @@ def test_the_twenty_last_edits_are_told_newest_first() -> None:
 def test_the_texts_of_an_edit_are_short() -> None:
     change = Change(1, 0, "w" * 1000, "x" * 1000)
     assert (change.who, change.what) == (shortened("w" * 1000, 500), shortened("x" * 1000, 500))
-    assert (changes.KEPT, changes.LONGEST) == (20, 500)
+    assert (KEPT, LONGEST) == (20, 500)
 
 
 def test_what_is_kept_beside_a_run_is_bounded() -> None:
-    assert (details.LONGEST_NAME, details.LONGEST_PART) == (32, 65_536)
-    assert (details.LONGEST_NOTE, details.LONGEST_ERROR, details.NEWEST) == (1024, 2048, 9)
+    assert (LONGEST_NAME, LONGEST_PART) == (32, 65_536)
+    assert (LONGEST_NOTE, LONGEST_ERROR, NEWEST) == (1024, 2048, 9)

@@ -8,7 +8,7 @@ import pytest
 
 from rota.clock import DAY, HOUR, SECOND
 from rota.core.durations import BOUNDS, BUCKETS, Durations, durations_of, fold, text_of
-from rota.core.hours import countable_until, hour_of
+from rota.core.hours import KEPT, countable_until, hour_of
 from rota.core.states import CLAIMED, FAILED, SKIPPED, SUCCEEDED, WAITING
 
 NOON = 1_767_268_800 * SECOND
@@ -144,3 +144,7 @@ def test_an_hour_with_a_run_that_has_not_ended_may_be_counted_a_day_later() -> N
     assert countable_until(now, NOON + 3 * HOUR + 7) == NOON + 3 * HOUR
     assert countable_until(now, now - 1) == NOON + 11 * HOUR
     assert countable_until(now, NOON - 30 * HOUR) == NOON - 12 * HOUR
+
+
+def test_counts_are_kept_for_four_hundred_days() -> None:
+    assert KEPT == 400 * DAY
