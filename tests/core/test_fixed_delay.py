@@ -76,7 +76,7 @@ def test_what_is_too_late_is_missed_and_the_interval_begins_anew():
 def test_a_time_that_comes_while_a_run_is_under_way_is_skipped_and_the_job_held():
     decision = plan(job_of(delay(), running=1), NOW)
     assert [(record.status, record.reason) for record in decision.records] == [("skipped", "max_instances")]
-    assert (decision.next_nominal, decision.next_due) == (AFTER_RUN, HELD)
+    assert (decision.next_nominal, decision.next_due, decision.waits_for_room) == (AFTER_RUN, HELD, True)
 
 
 def test_the_schedule_ends_with_its_end_date():
