@@ -12,6 +12,7 @@ from rota.core.policy import (
     MOST_FAILURES,
     OPTION_NAMES,
     Policy,
+    check_log,
     seconds_of,
     telling,
     with_options,
@@ -195,7 +196,8 @@ FLAGS = {
 def test_a_process_knows_that_one_of_its_policies_needs_more(flag, monkeypatch):
     for name in FLAGS:
         monkeypatch.setattr(Policy, name, False)
-    with_options(DEFAULT_POLICY, {"coalesce": False, "overlap": "allow_all", "keep_log": 0, "retry": False})
+    nothing = {"keep_log": 0, "retry": False, "pause_on_failure": False, "on_failure": None}
+    with_options(DEFAULT_POLICY, {"coalesce": False, "overlap": "allow_all", **nothing})
     assert not any(getattr(Policy, name) for name in FLAGS)
     with_options(DEFAULT_POLICY, FLAGS[flag])
     assert [name for name in FLAGS if getattr(Policy, name)] == [flag]
@@ -295,3 +297,30 @@ def test_bounds_of_options():
     for value in (-1, LONGEST_LOG + 1):
         with pytest.raises(JobValueError, match="keep_log must be a number of bytes from 0 to 65536, got"):
             with_options(DEFAULT_POLICY, {"keep_log": value})
+
+
+@pytest.mark.parametrize("value", [True, "5", 1.5, None])
+def test_a_log_is_kept_by_bytes(value):
+    with pytest.raises(JobTypeError, match="keep_log must be a number of bytes, got"):
+        with_options(DEFAULT_POLICY, {"keep_log": value})
+
+
+def test_a_store_may_keep_less_of_a_log():
+    policy = with_options(DEFAULT_POLICY, {"keep_log": 100})
+    check_log(policy, 100)
+    with pytest.raises(
+        JobValueError, match="keep_log must be a number of bytes from 0 to 99 in this job store, got 100"
+    ):
+        check_log(policy, 99)
+
+
+def test_options_are_taken_back():
+    policy = with_options(DEFAULT_POLICY, {"on_failure": "builtins:print", "retry": True})
+    for value in (None, False):
+        assert with_options(policy, {"on_failure": None, "retry": value}) is DEFAULT_POLICY
+
+
+@pytest.mark.parametrize("value", ["wait", 5, None])
+def test_an_unknown_overlap_is_refused(value):
+    with pytest.raises(JobValueError, match=r'^overlap must be one of "skip", "buffer_one", '):
+        with_options(DEFAULT_POLICY, {"overlap": value})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import pytest
@@ -354,3 +354,12 @@ def test_no_text_comes_after_those_that_begin_with_the_last_character() -> None:
     assert end_of_beginning("a\udfff") == "a\ue000"
     assert end_of_beginning("a\ud7fe") == "a\ud7ff"
     assert end_of_beginning("a\ue000") == "a\ue001"
+
+
+def test_a_time_zone_without_an_offset_is_none() -> None:
+    class Nowhere(tzinfo):
+        def utcoffset(self, when: datetime | None) -> timedelta | None:
+            return None
+
+    with pytest.raises(QueryError, match="since must be a datetime with a time zone"):
+        RunQuery(since=datetime(2026, 1, 1, tzinfo=Nowhere()))
