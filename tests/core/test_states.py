@@ -71,6 +71,7 @@ def test_each_change_of_a_run_leads_to_its_state(
     run.status, run.reason, run.retval = before, "why", 5
     change(run)
     assert run.status == after
+    assert run.retval == (None if after == states.TIMED_OUT else 5)
 
 
 def test_a_run_that_waits_has_no_reason_for_an_end() -> None:
