@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tests.needs import need
+from tests.present import present
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,7 +191,7 @@ def _etcd(url: str) -> tuple[Any, str]:
     from etcd3gw import Etcd3Client
 
     parts = urlsplit(url)
-    return Etcd3Client(parts.hostname, parts.port), parts.path
+    return Etcd3Client(present(parts.hostname), present(parts.port)), parts.path
 
 
 def _dump_zookeeper(url: str) -> str:

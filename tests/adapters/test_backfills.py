@@ -19,6 +19,7 @@ from rota.jobstores.memory import MemoryJobStore
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.testing import ManualScheduler, VirtualClock
 from rota.triggers.interval import IntervalTrigger
+from tests.present import present
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -427,7 +428,7 @@ def test_who_uses_no_backfill_pays_nothing(url: str) -> None:
     event.listen(store.engine, "before_cursor_execute", lambda *args: said.append(args[2]))
     scheduler.advance(minutes=1)
     assert not [text for text in said if "backfill" in text]
-    state = scheduler._engine.stores["default"]
+    state = present(scheduler._engine).stores["default"]
     assert (state.asked.backfills, state.asked.backfill_at) == ({}, 0)
     scheduler.shutdown()
 

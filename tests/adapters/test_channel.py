@@ -11,6 +11,7 @@ import pytest
 
 from rota.executors import channel as module
 from rota.executors.channel import Channel
+from tests.present import present
 
 needs_files = pytest.mark.skipif(os.name != "posix", reason="here pipes have messages of their own")
 
@@ -21,7 +22,7 @@ class PatchedPoll:
     used = 0
 
     def __init__(self):
-        self._poll = REAL_POLL()
+        self._poll = present(REAL_POLL)()
         PatchedPoll.used = 0
 
     def register(self, *arguments):

@@ -61,7 +61,7 @@ def kind(request):
 @pytest.fixture
 def opened(kind, request):
     """Return a function that opens a store on the same data, again and again, and returns its jobs."""
-    server = None if kind == "mongodb" else request.getfixturevalue(f"{kind}_server")
+    server: Any = None if kind == "mongodb" else request.getfixturevalue(f"{kind}_server")
     options = {
         "redis": lambda: {"url": server.url(), "jobs_key": f"layout{next(numbers)}.jobs"},
         "mongodb": lambda: {"url": request.getfixturevalue("mongodb_url")},

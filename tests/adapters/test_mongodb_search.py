@@ -12,6 +12,7 @@ from rota.core.changes import Change
 from rota.core.extras import RETRY, extra_of
 from rota.core.plan import plan
 from rota.core.queries import JobQuery, RunQuery
+from rota.core.run import fail
 from rota.core.states import CANCELLED, CLAIMED, LOST, SUCCEEDED, WAITING, succeed
 from rota.testing.contracts.orders import EARLY, KEY, asked_for
 from rota.testing.contracts.store_jobs import LEASE, NODE, START, claim, finish, make_job
@@ -55,7 +56,7 @@ PLAIN = {
             ',"u":{"$pull":{"under_way":{"nominal":0}},"$push":{"pending":{"attempt":0,"claimed":0,"count":0,"due'
             '":0,"executor":0,"finished":0,"last":0,"nominal":0,"owner":0,"started":0,"status":0}}},"upsert":0}]'
         ),
-        'find jobs {"filter":{"_id":{"$in":[0]},"pending.0":{"$exists":0}},"projection":{"kept":0,"pending":0,"state":0}}',
+        'find jobs {"filter":{"_id":{"$in":[0]},"pending.0":{"$exists":0}},"projection":{"pending":0}}',
         (
             'update runs [{"q":{"_id":{"job_id":0,"nominal":0}},"u":{"_id":{"job_id":0,"nominal":0},"attempt":0,"'
             'claimed":0,"count":0,"due":0,"executor":0,"finished":0,"job_id":0,"last":0,"nominal":0,"owner":0,"st'
@@ -66,10 +67,7 @@ PLAIN = {
             '{"multi":0,"q":{"_id":{"$in":[0]},"next_due":0,"under_way":[]},"u":[{"$set":{"next_due":0}}]},{"mult'
             'i":0,"q":{"_id":{"$in":[0]},"pending":[],"under_way":[]},"u":{"$unset":{"busy":0}}}]'
         ),
-        (
-            'delete jobs [{"limit":0,"q":{"$or":[{"state":0},{"kept":{"$exists":0},"state":0}],"_id":{"$in":[0]},'
-            '"pending":[],"under_way":[]}}]'
-        ),
+        'delete jobs [{"limit":0,"q":{"_id":{"$in":[0]},"pending":[],"state":{"$in":[0,0]},"under_way":[]}}]',
     ],
     "remove_job": [
         'delete jobs [{"limit":0,"q":{"_id":0,"busy":{"$exists":0},"state":{"$nin":[0,0]}}}]',
@@ -151,6 +149,26 @@ def test_a_plain_job_sends_what_it_always_sent(
     store.remove_job("job")
     step("remove_job")
     assert found == PLAIN
+
+
+def test_a_job_that_fails_sends_one_update_more_which_lets_it_stay_if_it_is_over(
+    store: MongoDBJobStore, listener: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BaseTrigger, "some_chain", False)
+    store.add_job(make_job(every=None))
+    (run,) = claim(store)
+    run.started_at = START
+    fail(run, ValueError("no"), "frames", START)
+    listener.taken()
+    assert store.finish([run], START) == []
+    sent = listener.taken()
+    assert [text.split(" ", 2)[:2] for text in sent] == [text.split(" ", 2)[:2] for text in PLAIN["finish"]]
+    keeping = (
+        '{"multi":0,"q":{"_id":0,"pending":{"$not":{"$elemMatch":{"nominal":{"$nin":[0]}}}},"state":0,"under_way":[]},'
+        '"u":{"$set":{"state":0}},"upsert":0},'
+    )
+    assert sent[-2].replace(keeping, "") == PLAIN["finish"][-2]
+    assert [document["state"] for document in store.collection.find()] == ["over"]
 
 
 def test_a_job_with_tags_and_a_revision_has_them_in_its_document_and_loses_them_again(

@@ -22,6 +22,7 @@ from rota.schedulers.background import BackgroundScheduler
 from rota.testing import ManualScheduler, VirtualClock
 from rota.testing.contracts.store_jobs import START, claim, make_job, until_done
 from tests.faults.crew import wait_until
+from tests.present import present
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -288,7 +289,8 @@ def test_a_run_that_is_cancelled_after_its_time_is_not_tried_again(url: str) -> 
         assert began.wait(30)
         wait_until(
             lambda: any(
-                one.past_timeout for one in scheduler._engine.stores["default"].completions.in_hand.values()
+                one.past_timeout
+                for one in present(present(scheduler._engine).stores["default"].completions.in_hand).values()
             ),
             "its time is over",
         )

@@ -29,6 +29,7 @@ from rota.executors.steps import chain
 from rota.testing.contracts.executor_jobs import PATIENCE, Ended, add, wait_for_file
 from rota.testing.contracts.executors import ExecutorContract
 from rota.testing.contracts.hostile_jobs import give, use_up
+from tests.present import present
 
 helper = ExecutorContract()
 METHODS = [
@@ -189,7 +190,7 @@ def test_a_killed_worker_costs_its_own_run_and_no_other(pool_of, tmp_path, metho
     (tmp_path / "gate").touch()
     helper.wait(ended, 22)
     (lost,) = [run for run in runs if run.status == LOST]
-    assert lost.job.func is tell_pid_and_wait
+    assert present(lost.job).func is tell_pid_and_wait
     assert lost.reason == f"worker process {victim} was killed by SIGKILL (exit code -9)"
     assert [run.status for run in runs if run is not lost] == [SUCCEEDED] * 21
 
@@ -212,10 +213,10 @@ def test_what_a_killed_worker_has_logged_is_kept_as_far_as_it_had_come(pool_of, 
     (victim,) = [
         process.pid for process in multiprocessing.active_children() if "rota-worker" in process.name
     ]
-    os.kill(victim, signal.SIGKILL)
+    os.kill(present(victim), signal.SIGKILL)
     helper.wait(ended, 1)
     assert run.status == LOST
-    assert said_by(run).log.text().endswith(" WARNING tests.processpool: it has begun\nand prints\n")
+    assert present(said_by(run).log).text().endswith(" WARNING tests.processpool: it has begun\nand prints\n")
 
 
 def test_a_worker_that_exits_is_replaced_and_its_run_is_lost_with_the_exit_code(pool_of):
@@ -230,7 +231,8 @@ def test_a_worker_that_exits_is_replaced_and_its_run_is_lost_with_the_exit_code(
 def test_the_rest_of_a_group_is_carried_out_after_a_lost_run(pool_of):
     pool = pool_of(2)
     head = helper.group_of(pid, pid, pid)
-    head.then.job.func, head.then.job.args = end_process, (1,)
+    job = present(present(head.then).job)
+    job.func, job.args = end_process, (1,)
     helper.carry_out(pool, head)
     assert [run.status for run in chain(head)] == [SUCCEEDED, LOST, SUCCEEDED]
 
@@ -280,7 +282,7 @@ def test_a_dead_worker_is_noticed_although_its_child_keeps_the_pipe_open(pool_of
     (run,) = helper.carry_out(pool, helper.run_of(fork_and_die, str(tmp_path)))
     (tmp_path / "gate").touch()
     assert run.status == LOST
-    assert "SIGKILL" in run.reason
+    assert "SIGKILL" in present(run.reason)
 
 
 @pytest.mark.parametrize(
@@ -293,28 +295,29 @@ def test_what_cannot_be_pickled_fails_with_an_error_that_names_it(pool_of, func,
     run, other = helper.run_of(func, *args), helper.run_of(add, 1)
     helper.carry_out(pool, run, other)
     assert (run.status, type(run.exception)) == (FAILED, SerializationError)
-    assert culprit in run.error and run.job_id in run.error
+    error = present(run.error)
+    assert culprit in error and run.job_id in error
     assert other.status == SUCCEEDED
 
 
 def test_a_keyword_argument_that_cannot_be_pickled_is_named(pool_of):
     run = helper.run_of(add, 1)
-    run.job.kwargs = {"right": threading.Lock()}
+    present(run.job).kwargs = {"right": threading.Lock()}
     helper.carry_out(pool_of(1), run)
-    assert "kwargs['right']" in run.error
+    assert "kwargs['right']" in present(run.error)
 
 
 def test_a_return_value_that_cannot_be_pickled_is_a_failure_that_says_so(pool_of):
     (run,) = helper.carry_out(pool_of(1), helper.run_of(return_lock))
     assert (run.status, type(run.exception)) == (FAILED, SerializationError)
-    assert "has run, but its return value (a lock)" in run.error
+    assert "has run, but its return value (a lock)" in present(run.error)
 
 
 def test_a_return_value_that_cannot_be_unpickled_here_is_a_failure_that_says_so(pool_of):
     pool = pool_of(1)
     (run,) = helper.carry_out(pool, helper.run_of(return_secret))
     assert (run.status, type(run.exception)) == (FAILED, SerializationError)
-    assert "not for you" in run.error
+    assert "not for you" in present(run.error)
     (run,) = helper.carry_out(pool, helper.run_of(add, 1))
     assert run.status == SUCCEEDED
 
@@ -390,14 +393,14 @@ def test_cancel_ends_a_worker_that_does_not_listen(pool_of, tmp_path, monkeypatc
     pool.cancel()
     helper.wait(ended, 1)
     assert run.status == CANCELLED
-    assert "SIGKILL" in run.reason
+    assert "SIGKILL" in present(run.reason)
 
 
 @pytest.mark.parametrize("error_class", [Unpicklable, Unrestorable])
 def test_an_exception_that_cannot_be_pickled_comes_back_as_type_text_and_traceback(pool_of, error_class):
     (run,) = helper.carry_out(pool_of(1), helper.run_of(raise_error, error_class))
     assert (run.status, run.error_type, run.error) == (FAILED, error_class.__name__, "one and two")
-    assert "raise_error" in run.traceback
+    assert "raise_error" in present(run.traceback)
     assert type(run.exception) is WorkerProcessError
 
 
@@ -419,7 +422,7 @@ def test_an_initializer_that_fails_fails_the_waiting_runs_and_not_the_pool(pool_
     for _ in range(2):
         runs = helper.carry_out(pool, *[helper.run_of(add, 1) for _ in range(5)])
         assert {(run.status, run.error_type) for run in runs} == {(FAILED, "WorkerProcessError")}
-        assert "no licence" in runs[0].error
+        assert "no licence" in present(runs[0].error)
 
 
 class HeldAtFork:
@@ -498,7 +501,9 @@ def test_cancel_terminates_the_workers_that_are_busy(pool_of, tmp_path):
     pool.cancel()
     helper.wait(ended, 3)
     assert [run.status for run in runs] == [CANCELLED] * 3
-    assert runs[0].reason.startswith(f"cancelled while it was running; worker process {victim} was killed")
+    assert present(runs[0].reason).startswith(
+        f"cancelled while it was running; worker process {victim} was killed"
+    )
     assert {run.reason for run in runs[1:]} == {"cancelled before it started"}
 
 
@@ -536,6 +541,6 @@ def test_wrong_options_are_refused(arguments, error):
 )
 def test_a_worker_process_shows_times_in_the_zone_of_the_job(pool_of, trigger, shown):
     run = helper.run_of(shown_time)
-    run.job.trigger = trigger
+    present(run.job).trigger = trigger
     (ended,) = helper.carry_out(pool_of(1), run)
     assert (ended.status, ended.retval) == ("succeeded", shown)

@@ -18,6 +18,7 @@ from rota.errors import QueryError
 from rota.jobstores import searching
 from rota.testing.contracts.store_jobs import LEASE, NODE, START, claim, finish, make_job
 from tests.needs import need
+from tests.present import present
 
 need("redis", "redis")
 
@@ -347,7 +348,7 @@ def test_a_plain_job_sends_what_it_always_sent(store: RedisJobStore, redis_url: 
     runs: list[Run] = []
 
     def claim_it() -> None:
-        job = store.lookup_job("job")
+        job = present(store.lookup_job("job"))
         with Redis.from_url(redis_url) as client, client.monitor() as monitor:
             won = store.claim([plan(job, START)], NODE, START)
             sent["claim"] = commands_until_ping(client, monitor)

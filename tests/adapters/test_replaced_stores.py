@@ -24,6 +24,7 @@ from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.testing import ManualScheduler
 from rota.testing.contracts.store_jobs import LEASE, NODE, START, make_job
 from tests.core.engine_kit import Gate, names, outcomes
+from tests.present import present
 
 TASK = "rota.testing.contracts.store_jobs:task"
 
@@ -168,7 +169,7 @@ def test_a_run_in_hand_and_what_is_planned_after_its_store_was_put_back_are_in_o
         TASK, "interval", seconds=10, id="job", max_instances=3, coalesce=coalesce, misfire_grace_time=None
     )
     backup(path, tmp_path / "backup")
-    start = scheduler.get_job("job").next_nominal
+    start = present(present(scheduler.get_job("job")).next_nominal)
     scheduler.advance(seconds=10)
     program.gate.release()
     scheduler.advance(seconds=10)
@@ -230,7 +231,7 @@ def test_an_end_that_a_store_refused_before_it_was_opened_anew_is_written_to_the
     scheduler.add_job(TASK, "interval", seconds=100, id="job")
     backup(path, tmp_path / "backup")
     scheduler.advance(seconds=100)
-    engine = scheduler._engine
+    engine = present(scheduler._engine)
     state = engine.stores["default"]
     finish = store.finish
 
@@ -240,7 +241,7 @@ def test_an_end_that_a_store_refused_before_it_was_opened_anew_is_written_to_the
         refused = finish(runs, now)
         monkeypatch.undo()
         with pytest.raises(StoreReplacedError) as caught:
-            store.renew(state.lease.node, store.now(), 15_000_000)
+            store.renew(present(state.lease).node, store.now(), 15_000_000)
         state.back_off.failed(caught.value, "renewing the lease")
         reopen(engine.outlet, state)
         return refused

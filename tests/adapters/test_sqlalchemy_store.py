@@ -581,7 +581,7 @@ def test_a_transaction_that_fails_leaves_nothing_behind(
     store.add_job(make_job())
     store.renew(NODE, START, LEASE)
     decisions = decide(store)
-    decisions[0].runs[0].executor = None  # the ledger refuses it after the job was moved
+    decisions[0].runs[0].executor = None  # type: ignore[assignment]  # the ledger refuses it after the job was moved
     with pytest.raises(Exception, match="NOT NULL"):
         store.claim(decisions, NODE, START)
     assert len(claim(store)) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from rota.core.run import Run
 from rota.executors.tasks import Tasks
 
 
-class Ends(list):
+class Ends(list[Any]):
     """Notes which entries have ended, and with which errors."""
 
     def __call__(self, entry, error):

@@ -30,7 +30,7 @@ def answer():
     return 42
 
 
-class Events(list):
+class Events(list[Any]):
     """A listener that waits for events."""
 
     def __init__(self, scheduler, mask=EVENT_JOB_EXECUTED | EVENT_JOB_ERROR | EVENT_JOB_MISSED):

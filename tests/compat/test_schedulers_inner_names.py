@@ -60,14 +60,14 @@ def test_the_listeners_are_a_list_of_pairs_that_can_be_changed():
     scheduler.advance(seconds=1)
     assert first == []
     with pytest.raises(OptionTypeError, match="must be callable"):
-        scheduler._listeners.append((None, EVENT_ALL))
+        scheduler._listeners.append((None, EVENT_ALL))  # type: ignore[arg-type]
     scheduler.shutdown()
 
 
 def test_a_listener_that_is_none_is_told_and_left_out(caplog):
     scheduler = BackgroundScheduler()
     with caplog.at_level(logging.WARNING):
-        scheduler.add_listener(None)
+        scheduler.add_listener(None)  # type: ignore[call-overload]
     assert "add_listener() must be given a function, got None" in caplog.text
     assert len(scheduler._listeners) == 0
 

@@ -14,6 +14,7 @@ from rota.jobstores.memory import MemoryJobStore
 from rota.testing import ManualScheduler
 from rota.util import datetime_to_utc_timestamp
 from tests.needs import need
+from tests.present import present
 
 
 def answer():
@@ -81,7 +82,7 @@ def test_a_store_that_keeps_what_it_is_to_remove_keeps_a_job_whose_schedule_is_o
         scheduler.advance(seconds=1)
         assert [run.status for run in scheduler.get_runs()] == ["succeeded"]
         assert store.kept == "a"
-        assert scheduler.get_job("a").next_run_time is None
+        assert present(scheduler.get_job("a")).next_run_time is None
 
 
 class Mirror:
@@ -112,7 +113,7 @@ def test_a_store_that_mirrors_its_jobs_is_told_of_each_step(made):
         )
         assert store.mirror.keys() == {"a", "b"}
         scheduler.advance(seconds=12)
-        assert store.mirror["a"] == scheduler.get_job("a").next_run_time
+        assert store.mirror["a"] == present(scheduler.get_job("a")).next_run_time
         scheduler.pause_job("a")
         assert store.mirror["a"] is None
         scheduler.remove_job("b")
@@ -197,16 +198,16 @@ def test_a_program_restores_jobs_of_the_pickled_state_as_a_class_of_its_own(dura
         scheduler.advance(seconds=6)
         assert [run.status for run in scheduler.get_runs()] == ["succeeded"]
         job.pause()
-        assert scheduler.get_job("a").next_run_time is None
+        assert present(scheduler.get_job("a")).next_run_time is None
 
 
 def test_a_job_that_the_program_cannot_restore_is_quarantined_with_its_error(durable):
     store = durable(Unable)
     with ManualScheduler(jobstores={"default": store}) as scheduler:
         scheduler.add_job(answer, "interval", seconds=5, id="a")
-        job = scheduler.get_job("a")
+        job = present(scheduler.get_job("a"))
         assert job.state == "quarantined"
-        assert "_reconstitute_job() of Store failed: LookupError: no such bot" in job.error
+        assert "_reconstitute_job() of Store failed: LookupError: no such bot" in present(job.error)
         assert [job.id for job in scheduler.get_jobs()] == ["a"]
 
 

@@ -28,6 +28,7 @@ from rota.testing.contracts.executor_jobs import (
 )
 from rota.testing.contracts.executors import ExecutorContract
 from tests.needs import need
+from tests.present import present
 
 
 class TestThreadPool(ExecutorContract):
@@ -128,7 +129,7 @@ def test_coroutines_take_no_room_of_idle_threads():
     assert len(ended.runs) == before
 
 
-class SlowHands(SimpleQueue):
+class SlowHands(SimpleQueue[Any]):
     """A queue from which a thread has taken something a moment before it can say so."""
 
     def __init__(self):
@@ -293,7 +294,7 @@ class OnLoop(ExecutorContract):
 
     def test_a_task_that_others_cancel_is_a_cancelled_run(self, host, executor):
         async def cancel_me():
-            asyncio.current_task().cancel()
+            present(asyncio.current_task()).cancel()
             await asyncio.sleep(PATIENCE)
 
         (run,) = self.carry_out(executor, self.run_of(cancel_me))

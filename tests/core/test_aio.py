@@ -14,6 +14,7 @@ from rota.errors import ConflictingIdError, JobLookupError, NoEventLoopError
 from rota.jobstores.memory import MemoryJobStore
 from rota.schedulers.aio import Aio
 from rota.schedulers.base import BaseScheduler
+from tests.present import present
 
 #: Public methods that are no coroutines there, and why.
 EXEMPT = {
@@ -104,14 +105,14 @@ def test_calls_return_and_raise_what_the_methods_do():
             assert [
                 one.id for one in await aio.add_jobs([{"func": int, "id": "k"}, {"func": int, "id": "l"}])
             ] == ["k", "l"]
-            assert (await aio.get_job("j")).id == job.id
+            assert present(await aio.get_job("j")).id == job.id
             assert "j" in [one.id for one in await aio.get_jobs()]
             with pytest.raises(ConflictingIdError):
                 await aio.add_job(int, "interval", hours=1, id="j")
             with pytest.raises(JobLookupError):
                 await aio.remove_job("none")
             assert (await aio.pause_job("j")).state == "paused"
-            assert (await aio.resume_job("j")).state == "active"
+            assert present(await aio.resume_job("j")).state == "active"
             assert (await aio.modify_job("j", name="other")).name == "other"
             assert (await aio.reschedule_job("j", trigger="interval", minutes=5)).id == "j"
             assert (await aio.run_job("j")).job_id == "j"

@@ -21,6 +21,7 @@ from rota.triggers.interval import IntervalTrigger
 from rota.trust.allowlist import AllowList, allow_list_of
 from rota.trust.names import judged_by
 from tests.needs import need
+from tests.present import present
 
 HERE = __name__
 
@@ -103,7 +104,7 @@ def test_what_is_no_pattern_is_refused_with_the_forms_there_are(pattern):
 
 
 def test_a_text_of_an_ini_file_is_a_list_of_patterns():
-    assert allow_list_of("myapp.*, other.mod:run\n third:*").patterns == (
+    assert present(allow_list_of("myapp.*, other.mod:run\n third:*")).patterns == (
         "myapp.*",
         "other.mod:run",
         "third:*",

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from rota.clock import SECOND, instant, moment
+from rota.clock import FIRST_SHOWN, HELD, LAST_SHOWN, SECOND, instant, moment
 from rota.core.backfill import (
+    FEW,
     LOOKED_AT,
+    MOST,
+    OPENED,
     OUT_OF_ONE,
+    WAIT_AT_ONCE,
     Backfill,
     backfill_of,
     is_missing,
+    is_of,
     is_wanted,
     last_instant,
     meets_backfill,
     openings,
+    record_for,
     times_from,
     wanted_among,
 )
 from rota.core.extras import BACKFILL, RERUN, Extra
-from rota.core.openings import Cut, by_run, cut_of, opened_again, stands_for
+from rota.core.openings import WALKED, Cut, by_run, cut_of, opened_again, stands_for
 from rota.core.plan import due_time, record_of
 from rota.core.run import Run
 from rota.core.states import (
@@ -259,6 +266,77 @@ def test_runs_are_those_of_the_cut_whose_record_stands_for_them():
     assert by_run(cuts, runs) == {("job", at(2)): cuts[0], ("job", at(9)): cuts[1]}
 
 
+def test_a_record_of_two_times_is_split_and_so_is_one_that_reaches_further_than_its_first_time():
+    assert Cut(record(0, 1)).splits
+    two = record(0, 1)
+    two.last = two.nominal
+    assert Cut(two).splits
+    far = record(0, 1)
+    far.count = 1
+    assert Cut(far).splits
+
+
+def test_a_cut_covers_the_times_of_its_record_from_the_first_to_the_last():
+    cut = Cut(record(2, 4))
+    covered = [time for time in range(7) if cut.covers(Run("job", at(time), at(time)))]
+    assert covered == [2, 3, 4]
+    assert repr(cut) == f"<Cut {cut.found.id} 0>"
+
+
+@pytest.mark.parametrize(("count", "walked"), [(WALKED, True), (WALKED + 1, False)])
+def test_so_many_times_of_such_a_trigger_are_walked_over_and_no_more(count, walked):
+    class Slow(BaseTrigger):
+        timezone, asked = UTC, 0
+
+        def get_next_fire_time(self, previous, now):
+            Slow.asked += 1
+            found = moment(START + -(-(instant(now) - START) // MINUTE) * MINUTE)
+            return found if previous is None or found > previous else previous + timedelta(minutes=1)
+
+    job = job_of()
+    job.trigger = Slow()
+    cut_of(job, record(0, count - 1), [at(0)])
+    assert (Slow.asked > WALKED) == walked
+    assert WALKED == 1000
+
+
+def test_a_record_of_fewer_times_than_its_trigger_has_there_keeps_its_count():
+    found = record(0, 9)
+    found.count = 4  # the schedule had other times then
+    cut = cut_of(job_of(), found, [at(9)])
+    assert [piece.count for piece in cut.left] == [3]
+    cut = cut_of(job_of(), found, [at(5)])
+    assert [piece.count for piece in cut.left] == [2, 1]
+    found.count = 2
+    cut = cut_of(job_of(), found, [at(5)])
+    assert [piece.count for piece in cut.left] == [1, 1]
+
+
+def test_the_due_times_of_pieces_are_those_of_their_times():
+    found = record(0, 9)
+    found.due = START + 7
+    before, after = cut_of(job_of(), found, [at(4)]).left
+    assert (before.due, after.due) == (START + 7, at(5))
+
+
+def test_a_run_in_the_place_of_one_time_of_several_has_the_due_time_of_that_time():
+    found = record(0, 9)
+    found.due = START + 7
+    assert [opened_again(job_of(), found, at(time), NOW).due for time in (0, 4)] == [START + 7, at(4)]
+    found.due = HELD
+    assert opened_again(job_of(), found, at(0), NOW).due == at(0)
+
+
+def test_a_run_in_the_place_of_another_knows_what_that_was_started_by():
+    found = record(3, status=FAILED, reason=None)
+    found.extra = Extra(MANUAL)
+    found.extra.parent, found.extra.kwargs = "other@0#1", {"x": 1}
+    run = opened_again(job_of(), found, at(3), NOW, BACKFILL)
+    assert (run.extra.parent, run.extra.kwargs, run.extra.waiting_for) == ("other@0#1", {"x": 1}, BACKFILL)
+    assert (run.extra.succeeded_at, run.extra.not_before) == (None, NOW)
+    assert opened_again(job_of(), record(3), at(3), NOW).extra.succeeded_at is None
+
+
 def test_a_record_of_several_stands_for_times_of_the_trigger():
     found = record(0, 9)
     assert stands_for(job_of(), found, at(5))
@@ -266,6 +344,7 @@ def test_a_record_of_several_stands_for_times_of_the_trigger():
     assert stands_for(None, found, at(5) + 1)
     assert not stands_for(job_of(), found, at(10))
     assert not stands_for(None, found, at(10))
+    assert [stands_for(None, found, at(time)) for time in (-1, 0, 9)] == [False, True, True]
 
 
 def test_what_is_opened_again_begins_anew_and_keeps_what_it_was():
@@ -302,6 +381,28 @@ def test_missing_times_become_waiting_runs():
         assert (run.extra.not_before, run.extra.asked_at, run.extra.backfill) == (NOW, NOW, NOW)
     assert [cut.found.nominal for cut in cuts] == [at(2)]
     assert reached is None
+
+
+@pytest.mark.parametrize("chain", [True, False])
+def test_whether_the_runs_of_a_backfill_start_others_is_the_backfill_s_to_say(chain):
+    runs, _, _ = step(range(2), [record(1)], Backfill(START, NOW, NOW, chain=chain))
+    assert [run.extra.unchained for run in runs] == [not chain] * 2
+
+
+def test_a_time_stands_in_the_first_record_that_has_it():
+    first, second = record(0, 5), record(2, 5, reason="own")
+    assert record_for(job_of(), [first, second], [at(3)]) == {at(3): first}
+
+
+def test_a_run_is_of_the_backfill_that_has_opened_it():
+    (run,), _, _ = step(range(1), [], Backfill(START, NOW, NOW - 1))
+    assert is_of(run)
+    assert is_of(run, Backfill(START, NOW, NOW - 1))
+    assert not is_of(run, Backfill(START, NOW, NOW))
+
+
+def test_how_much_one_step_does_is_bounded():
+    assert (LOOKED_AT, OPENED, OUT_OF_ONE, WAIT_AT_ONCE, FEW, MOST) == (1000, 100, 20, 200, 100, 1_000_000)
 
 
 def test_one_step_opens_so_many_runs_and_says_where_to_go_on():
@@ -360,7 +461,35 @@ def test_what_is_left_of_a_backfill_comes_back_from_its_text():
         getattr(left, name) for name in Backfill.__slots__
     ]
     assert not found.is_over
+    assert not found.from_(NOW).is_over
     assert found.from_(NOW + 1).is_over
+
+
+def test_unless_it_is_said_only_missing_times_run_and_start_the_jobs_after_theirs():
+    left = Backfill(START, NOW, NOW)
+    assert (left.only_missing, left.chain) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_sound"),
+    [
+        ("start", FIRST_SHOWN, True),
+        ("start", FIRST_SHOWN - 1, False),
+        ("end", LAST_SHOWN + 1, True),
+        ("end", LAST_SHOWN + 2, False),
+        ("next", None, False),
+        ("next", 1.5, False),
+        ("asked_at", True, False),
+        ("only_missing", 1, False),
+        ("chain", None, False),
+        ("chain", False, True),
+    ],
+)
+def test_each_part_of_a_stored_backfill_is_looked_at(name, value, is_sound):
+    values = {**json.loads(Backfill(START, NOW, NOW).text()), name: value}
+    found = backfill_of(json.dumps(values))
+    assert (found is not None) == is_sound
+    assert not is_sound or getattr(found, name) == value
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from rota.jobstores.memory import MemoryJobStore
 from rota.testing import ManualScheduler
 from tests.core.engine_kit import Gate
 from tests.needs import need
+from tests.present import present
 
 
 class Store(MemoryJobStore):
@@ -369,14 +370,14 @@ def test_the_log_is_kept_with_the_run():
     scheduler.add_job(talk, id="not", keep_log=0)
     scheduler.run_pending()
     kept, failed, other = (scheduler.get_runs(id)[0] for id in ("kept", "failed", "not"))
-    run = scheduler.get_run("kept", kept.scheduled_run_time)
-    assert run.log.endswith(" INFO tests.beats: hello\n")
+    run = present(scheduler.get_run("kept", kept.scheduled_run_time))
+    assert present(run.log).endswith(" INFO tests.beats: hello\n")
     assert run.last_heartbeat is not None
     assert (run.progress, run.note) == (0.5, "half")
-    failed = scheduler.get_run("failed", failed.scheduled_run_time)
+    failed = present(scheduler.get_run("failed", failed.scheduled_run_time))
     assert failed.status == "failed"
-    assert failed.log.endswith(" WARNING tests.beats: about to fail\n")
-    assert scheduler.get_run("not", other.scheduled_run_time).log is None
+    assert present(failed.log).endswith(" WARNING tests.beats: about to fail\n")
+    assert present(scheduler.get_run("not", other.scheduled_run_time)).log is None
     scheduler.shutdown()
 
 
@@ -392,8 +393,8 @@ def test_the_log_survives_a_store(tmp_path):
     scheduler.start()
     scheduler.advance(minutes=1)
     (run,) = scheduler.get_runs("j")
-    run = scheduler.get_run("j", run.scheduled_run_time)
-    assert run.log.endswith("hello\n")
+    run = present(scheduler.get_run("j", run.scheduled_run_time))
+    assert present(run.log).endswith("hello\n")
     assert (run.progress, run.note) == (0.5, "half")
     scheduler.shutdown()
 
@@ -404,7 +405,7 @@ def test_who_is_told_of_a_failure_has_the_log_of_the_run():
     scheduler.start()
     scheduler.add_job(talk_and_fail, id="j", keep_log=100, on_failure=lambda run: told.append(run.log))
     scheduler.run_pending()
-    assert [log.endswith("about to fail\n") for log in told] == [True]
+    assert [present(log).endswith("about to fail\n") for log in told] == [True]
     scheduler.shutdown()
 
 
@@ -441,7 +442,7 @@ def test_a_log_that_its_store_cannot_keep_is_refused():
     with pytest.raises(JobValueError, match=message):
         job.modify(keep_log=101)
     job.modify(keep_log=50)
-    assert scheduler.get_job("j").policy.keep_log == 50
+    assert present(scheduler.get_job("j")).policy.keep_log == 50
     scheduler.shutdown()
 
 
@@ -461,7 +462,7 @@ def test_it_goes_along_with_exports_and_decorators(tmp_path):
     other = ManualScheduler()
     other.start()
     other.import_jobs(tmp_path / "jobs.json")
-    assert other.get_job("j").policy.keep_log == 1234
+    assert present(other.get_job("j")).policy.keep_log == 1234
     scheduler.shutdown()
     other.shutdown()
 
@@ -569,9 +570,9 @@ def test_what_jobs_of_executors_of_others_say_is_heard(make_store):
     scheduler.add_job(talk, id="j", keep_log=100)
     scheduler.run_pending()
     (run,) = scheduler.get_runs("j")
-    run = scheduler.get_run("j", run.scheduled_run_time)
+    run = present(scheduler.get_run("j", run.scheduled_run_time))
     assert (run.status, run.progress, run.note) == ("succeeded", 0.5, "half")
-    assert run.log.endswith("hello\n")
+    assert present(run.log).endswith("hello\n")
     scheduler.shutdown()
 
 
@@ -644,14 +645,14 @@ def test_what_a_worker_logs_is_sent_once_while_it_runs():
         said = said_by(run)
         said.pass_log_on(1000)
         assert pauses.acquire(timeout=20)
-        said.log.add("one\n")
-        said.log.add("two\n")
+        present(said.log).add("one\n")
+        present(said.log).add("two\n")
         go.release()
         assert pauses.acquire(timeout=20)
         assert sent == [b"lone\ntwo\n"]
         go.release()
         assert pauses.acquire(timeout=20)
-        said.log.add("three\n")
+        present(said.log).add("three\n")
         speaker.finish()
         assert sent[1:] == [b"lthree\n"]
     finally:
@@ -660,7 +661,7 @@ def test_what_a_worker_logs_is_sent_once_while_it_runs():
         go.release(100)
     for message in sent:
         worker_beats.hear(there, message)
-    assert said_by(there).log.text() == "one\ntwo\nthree\n"
+    assert present(said_by(there).log).text() == "one\ntwo\nthree\n"
 
 
 def test_of_a_log_that_nobody_takes_the_newest_is_kept():
@@ -691,7 +692,7 @@ def test_what_a_worker_writes_wrongly_is_not_heard():
         worker_beats.hear(run, message)
     assert not hasattr(run, "said")
     worker_beats.hear(run, b"l\xff\x00ok")
-    assert said_by(run).log.text().endswith("ok")
+    assert present(said_by(run).log).text().endswith("ok")
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1" + 20 * "0", "9" * 30, None])

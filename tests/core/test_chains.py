@@ -14,8 +14,10 @@ from rota.core.chains import (
     LONGEST_CHAIN,
     MOST_CHILDREN,
     SKIPPED_AHEAD,
+    ends_among,
     followers,
     has_inside,
+    moved_on,
     parents_among,
     starts_others,
     trouble,
@@ -44,6 +46,7 @@ from rota.core.states import (
 )
 from rota.errors import TriggerError
 from rota.testing.contracts.store_jobs import START, make_job
+from rota.triggers.base import BaseTrigger
 from rota.triggers.cron import CronTrigger
 
 
@@ -74,6 +77,7 @@ def test_each_end_counts_for_what_its_name_says_and_for_nothing_else(status):
     }
     jobs = [child(on, on) for on in ("succeeded", "failed", "any")]
     run = ended(status)
+    assert run.count == 1
     assert {left.job_id for left in followers(run, jobs, START)} == counting[status]
     assert starts_others(run) == bool(counting[status])
 
@@ -94,9 +98,9 @@ def test_an_end_whose_time_is_not_known_counts_from_now():
 
 
 def test_a_key_that_is_taken_is_passed_over():
-    taken = {START + SECOND, START + SECOND + 1}
+    taken = {START + SECOND + number for number in range(3)}
     (left,) = followers(ended(), [child()], START, lambda id, at: id == "child" and at in taken)
-    assert (left.nominal, left.last) == (START + SECOND + 2,) * 2
+    assert (left.nominal, left.last) == (START + SECOND + 3,) * 2
 
 
 @pytest.mark.parametrize(("pause", "reason"), [(Pause(), "paused"), (Pause(hold="deploying"), "on hold")])
@@ -146,6 +150,32 @@ def test_parents_say_so_themselves_or_are_known():
     assert parents_among([ended(SKIPPED)], {"job"}) == []
 
 
+def test_without_any_chain_nobody_is_a_parent(monkeypatch):
+    child()
+    record = ended(LOST)
+    decision = plan(make_job(), START)
+    decision.records = [record, ended(SKIPPED)]
+    assert ends_among([decision]) == [record]
+    monkeypatch.setattr(BaseTrigger, "some_chain", False)
+    assert ends_among([decision]) == []
+    assert parents_among([ended()], {"job"}) == []
+
+
+def test_a_run_whose_key_is_taken_moves_on_by_a_microsecond():
+    (run,) = followers(ended(), [child()], START)
+    before = run.nominal
+    moved_on(run)
+    assert (run.nominal, run.last) == (before + 1, before + 1)
+
+
+def test_the_record_of_a_paused_job_ends_when_its_parent_has_ended():
+    job = child()
+    set_job_state(job, PAUSED)
+    parent = ended()
+    (record,) = followers(parent, [job], START + 1000 * SECOND)
+    assert record.finished_at == parent.finished_at == START + SECOND
+
+
 # --------------------------------------------------------------------------------------------------- what may be a chain
 
 
@@ -175,7 +205,9 @@ def test_the_twenty_first_child_is_refused_and_one_that_is_there_already_is_not(
     assert refused(chains, "last", "a") is None
     chains["last"] = "a"
     assert refused(chains, "last", "a") is None
-    assert 'the 21st job after "a"' in refused(chains, "one-more", "a")
+    said = refused(chains, "one-more", "a")
+    assert 'the 21st job after "a"' in said
+    assert "after one of child00, child01, child02 …" in said
 
 
 def test_a_chain_of_a_hundred_jobs_is_the_longest():
@@ -191,6 +223,23 @@ def test_a_chain_of_a_hundred_jobs_is_the_longest():
     assert "more than 100 jobs" in refused({**half, **high}, "low0", "high40")
     del high["high40"]
     assert refused({**half, **high}, "low0", "high39") is None
+
+
+def test_jobs_after_a_job_are_counted_no_further_than_needed():
+    asked = []
+    low = {f"low{number}": f"low{number - 1}" for number in range(1, 200)}
+
+    def children_of(id):
+        asked.append(id)
+        return [child for child, of in low.items() if of == id]
+
+    assert "more than 100 jobs with those after it" in trouble("low0", "top", {}.get, children_of)
+    assert len(asked) <= LONGEST_CHAIN + 1
+
+
+def test_a_circle_that_is_there_already_is_counted_once():
+    below = {"job": ["low"], "low": ["job"]}
+    assert trouble("job", "top", {}.get, lambda id: below.get(id, [])) is None
 
 
 # ---------------------------------------------------------------------------------------------------------- the trigger

@@ -8,7 +8,7 @@ import pytest
 
 from rota.clock import DAY, HOUR, SECOND
 from rota.core.durations import BOUNDS, BUCKETS, Durations, durations_of, fold, text_of
-from rota.core.hours import countable_until, hour_of
+from rota.core.hours import KEPT, countable_until, hour_of
 from rota.core.states import CLAIMED, FAILED, SKIPPED, SUCCEEDED, WAITING
 
 NOON = 1_767_268_800 * SECOND
@@ -21,6 +21,17 @@ def _ended(nominal: int, seconds: float, status: str = SUCCEEDED) -> tuple[int, 
 def test_there_are_sixteen_buckets_with_rising_bounds() -> None:
     assert BUCKETS == 16
     assert list(BOUNDS) == sorted(set(BOUNDS))
+
+
+def test_the_bounds_are_those_of_the_counts_that_are_stored() -> None:
+    seconds = [0.001, 0.005, 0.02, 0.1, 0.5, 1, 5, 15, 30, 60, 300, 900, 3600, 10_800, 43_200]
+    assert [bound / SECOND for bound in BOUNDS] == seconds
+
+
+def test_a_run_that_took_no_time_is_counted() -> None:
+    durations = Durations()
+    assert fold(durations, [(NOON, SUCCEEDED, NOON, NOON), (NOON + 1, SUCCEEDED, NOON, NOON - 1)], NOON) == 2
+    assert (durations.count, durations.until) == (1, NOON + 1)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +113,7 @@ _SOUND = [NOON, 1, 5, 1, *[0] * 15]
             for bad in (-1.5, '"x"', True)
         ),
         str([NOON, -1, 5, 1, *[0] * 15]),
+        str([NOON, 1, -1, 1, *[0] * 15]),
         str([NOON, 2, 5, 1, *[0] * 15]),
         str([NOON, 1, 5, 1, *[0] * 14]),
         str([NOON, 1, 5, 1, *[0] * 16]),
@@ -132,3 +144,7 @@ def test_an_hour_with_a_run_that_has_not_ended_may_be_counted_a_day_later() -> N
     assert countable_until(now, NOON + 3 * HOUR + 7) == NOON + 3 * HOUR
     assert countable_until(now, now - 1) == NOON + 11 * HOUR
     assert countable_until(now, NOON - 30 * HOUR) == NOON - 12 * HOUR
+
+
+def test_counts_are_kept_for_four_hundred_days() -> None:
+    assert KEPT == 400 * DAY

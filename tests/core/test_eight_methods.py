@@ -7,11 +7,13 @@ from datetime import timedelta
 import pytest
 
 from rota.clock import moment
+from rota.core.policy import OPTION_NAMES
 from rota.job import Job
 from rota.jobstores.base import BaseJobStore, ConflictingIdError, JobLookupError
 from rota.testing import ManualScheduler
 from rota.triggers.interval import IntervalTrigger
 from tests.core.engine_kit import Gate, outcomes, started
+from tests.present import present
 
 
 class EightMethods(BaseJobStore):
@@ -76,6 +78,49 @@ def test_jobs_of_such_a_store_run_and_have_records():
     assert outcomes(scheduler, "j") == [("succeeded", None, 1)] * 3
 
 
+def told(run):
+    """Be told of a run."""
+
+
+OPTIONS = {
+    "misfire_grace_time": 5,
+    "coalesce": False,
+    "max_instances": 2,
+    "expires": 1.5,
+    "on_lost": "lost",
+    "max_attempts": 7,
+    "keep_log": 100,
+    "timeout": 30,
+    "heartbeat_timeout": 10,
+    "on_failure": told,
+    "retry": True,
+    "overlap": "buffer_one",
+    "pause_on_failure": 3,
+}
+
+
+def test_a_job_of_such_a_store_has_all_of_its_options_and_marks():
+    assert set(OPTIONS) == set(OPTION_NAMES)
+    store = EightMethods()
+    scheduler, _ = started(jobstores={"default": store})
+    given = scheduler.add_job(work, "interval", hours=1, tags={"a"}, metadata={"x": 1}, **OPTIONS)
+    job = scheduler.get_job(given.id)
+    assert job is not given
+    assert (job.policy, job.tags, job.metadata) == (given.policy, ("a",), {"x": 1})
+    assert job.policy.on_failure == "tests.core.test_eight_methods:told"
+    handler = [].append  # it has no name
+    nameless = scheduler.add_job(work, "interval", hours=1, on_failure=handler)
+    assert scheduler.get_job(nameless.id).policy.on_failure.func == handler
+
+
+def test_what_a_job_of_such_a_store_does_not_have_is_not_stored():
+    store = EightMethods()
+    scheduler, _ = started(jobstores={"default": store})
+    scheduler.add_job(work, "interval", hours=1, id="j")
+    known = {"misfire_grace_time", "coalesce", "max_instances"}
+    assert {*OPTION_NAMES, "tags", "metadata"} & set(store.states["j"]) == known
+
+
 def test_its_runs_do_not_overlap():
     gate = Gate()
     scheduler, _ = started(jobstores={"default": EightMethods()}, executors={"default": gate})
@@ -135,7 +180,7 @@ def test_a_database_that_is_locked_costs_a_job_a_moment_and_not_its_place_among_
     scheduler.add_job(int, "interval", minutes=1, id="job")
     scheduler.advance(minutes=1, seconds=30)
     assert [(run.job_id, run.status) for run in scheduler.get_runs()] == [("job", "succeeded")]
-    job = scheduler.get_job("job")
+    job = present(scheduler.get_job("job"))
     assert (job.state, job.error) == ("active", None)
     scheduler.shutdown(wait=False)
 

@@ -13,6 +13,7 @@ from rota.logs import GuardedLogger
 from rota.schedulers import event_queue
 from rota.schedulers.event_queue import EventQueue
 from rota.schedulers.listeners import Listeners
+from tests.present import present
 
 LOGGER = GuardedLogger(logging.getLogger("rota.tests.events"))
 
@@ -162,7 +163,7 @@ def test_a_thread_calls_the_listener_and_ends_with_its_queue():
     while not queue.wait_empty(5.0):
         pass
     assert len(got) == 1
-    thread = queue._thread
+    thread = present(queue._thread)
     queue.close()
     thread.join(5.0)
     assert not thread.is_alive()

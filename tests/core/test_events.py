@@ -160,7 +160,9 @@ def test_a_start_that_cannot_be_told_costs_the_run_nothing(scheduler, caplog):
 def test_the_request_to_cancel_is_an_event_of_its_own(scheduler):
     told = []
     scheduler.add_listener(told.append, JobCancelRequestedEvent)
-    event = JobCancelRequestedEvent(events.EVENT_JOB_CANCEL_REQUESTED, "j", "default", None, "too slow")
+    event = JobCancelRequestedEvent(
+        events.EVENT_JOB_CANCEL_REQUESTED, "j", "default", scheduler.clock.datetime(), "too slow"
+    )
     scheduler._enqueue_event(event)
     scheduler.advance(seconds=1)
     assert told == [event]

@@ -21,6 +21,7 @@ from rota.triggers import trigger_from_spec
 from rota.triggers.combining import OrTrigger
 from rota.triggers.interval import IntervalTrigger
 from tests.core.test_eight_methods import EightMethods
+from tests.present import present
 
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)
 NOW = instant(START)
@@ -75,7 +76,7 @@ def test_what_is_too_late_is_missed_and_the_interval_begins_anew():
 def test_a_time_that_comes_while_a_run_is_under_way_is_skipped_and_the_job_held():
     decision = plan(job_of(delay(), running=1), NOW)
     assert [(record.status, record.reason) for record in decision.records] == [("skipped", "max_instances")]
-    assert (decision.next_nominal, decision.next_due) == (AFTER_RUN, HELD)
+    assert (decision.next_nominal, decision.next_due, decision.waits_for_room) == (AFTER_RUN, HELD, True)
 
 
 def test_the_schedule_ends_with_its_end_date():
@@ -87,7 +88,7 @@ def test_the_schedule_ends_with_its_end_date():
 def test_jitter_and_spread_come_on_top():
     decision = plan(job_of(delay(jitter=10, spread=10), AFTER_RUN), NOW)
     assert decision.next_nominal == NOW + 60 * SECOND
-    assert NOW + 60 * SECOND < decision.next_due < NOW + 80 * SECOND
+    assert NOW + 60 * SECOND < present(decision.next_due) < NOW + 80 * SECOND
 
 
 # --------------------------------------------------------------------------------------------------------- the engine
@@ -115,14 +116,14 @@ def test_while_the_run_is_under_way_the_next_time_is_not_known():
     seen = []
 
     def work():
-        job = scheduler.get_job("work")
+        job = present(scheduler.get_job("work"))
         seen.append((job.next_run_time, str(job).partition(", ")[2]))
 
     scheduler.add_job(work, "interval", minutes=1, mode="delay", first="now", id="work")
     scheduler.start()
     scheduler.advance(seconds=1)
     assert seen == [(None, "next run counted from the end of this one)")]
-    assert scheduler.get_job("work").next_run_time == moment(scheduler.clock.now() + 59 * SECOND)
+    assert present(scheduler.get_job("work")).next_run_time == moment(scheduler.clock.now() + 59 * SECOND)
 
 
 def test_another_trigger_given_meanwhile_takes_over_when_the_run_has_ended():

@@ -12,6 +12,7 @@ from rota import current_run
 from rota.clock import moment
 from rota.errors import JobLookupError, JobTypeError, JobValueError, OptionTypeError, QueryError
 from rota.testing import ManualScheduler
+from tests.present import present
 
 # Most of it in a file of SQLite as well.
 pytestmark = pytest.mark.thorough
@@ -310,7 +311,7 @@ def test_a_run_that_returns_though_it_was_asked_to_stop_has_succeeded_and_says_s
     scheduler.advance(seconds=2)
     (run,) = scheduler.get_runs("returns")
     assert run.status == "succeeded"
-    assert scheduler.get_run("returns", run.scheduled_run_time).note == "cancel was requested"
+    assert present(scheduler.get_run("returns", run.scheduled_run_time)).note == "cancel was requested"
     scheduler.shutdown()
 
 
@@ -337,7 +338,7 @@ def test_a_request_to_cancel_is_told_once_on_the_node_that_has_the_run(tmp_path)
         assert type(event) is JobCancelRequestedEvent
         assert (event.code, event.job_id, event.jobstore) == (EVENT_JOB_CANCEL_REQUESTED, "job", "default")
         assert (event.scheduled_run_time, event.reason) == (run.scheduled_run_time, "too slow")
-        assert event.run.cancelled
+        assert present(event.run).cancelled
         gate.release()
         scheduler.run_pending()
         assert "JOB_EXECUTED" in names(log)

@@ -57,7 +57,7 @@ class Colour(Enum):
     RED = 1
 
 
-class MyList(list):
+class MyList(list[object]):
     pass
 
 

@@ -15,6 +15,7 @@ from rota.engine.renewals import Renewals
 from rota.jobstores.memory import MemoryJobStore
 from rota.logs import GuardedLogger, get_logger
 from rota.testing import ManualScheduler, VirtualClock
+from tests.present import present
 
 LENGTH = 15 * SECOND
 PATIENCE = 20
@@ -213,7 +214,7 @@ def test_what_is_lost_is_said_and_what_has_ended_meanwhile_is_not(caplog):
     scheduler = ManualScheduler(jobstores={"default": store}, clock=clock, lease=15)
     scheduler.start()
     scheduler.tick()
-    lease = scheduler._engine.stores["default"].lease
+    lease = present(present(scheduler._engine).stores["default"].lease)
     run = Run("j", 0, 0)
     for lost, said in (([run], "1 of its runs"), ([], "nobody has taken anything over")):
         store.answer = lost
@@ -229,7 +230,7 @@ def test_a_node_works_no_more_when_no_pass_has_come_back_for_four_leases():
     scheduler = ManualScheduler(jobstores={"default": Store()}, lease=15)
     scheduler.start()
     scheduler.tick()
-    engine = scheduler._engine
+    engine = present(scheduler._engine)
     scheduler.clock.advance(60)
     assert engine.works()
     scheduler.clock.advance(0.1)
@@ -242,9 +243,9 @@ def test_a_node_works_no_more_when_its_host_is_gone_but_a_shutdown_works_without
     scheduler = ManualScheduler(jobstores={"default": Store()}, lease=15)
     scheduler.start()
     scheduler._host_is_alive = lambda: False
-    assert not scheduler._engine.works()
+    assert not present(scheduler._engine).works()
     scheduler._stop_claiming()
-    assert scheduler._engine.works()
+    assert present(scheduler._engine).works()
     scheduler._drain()
 
 
@@ -252,7 +253,7 @@ def test_in_virtual_time_there_is_no_thread():
     scheduler = ManualScheduler(jobstores={"default": Store()}, lease=15)
     scheduler.start()
     scheduler.tick()
-    assert scheduler._engine.stores["default"].renewals is None
+    assert present(scheduler._engine).stores["default"].renewals is None
 
 
 # ---------------------------------------------------------------------------------------------------------- the thread

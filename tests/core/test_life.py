@@ -26,6 +26,7 @@ from rota.executors.pool import ThreadPoolExecutor
 from rota.jobstores.memory import MemoryJobStore
 from rota.testing import ManualScheduler
 from tests.core.engine_kit import Gate, names, outcomes, started
+from tests.present import present
 
 MIDNIGHT = datetime(2029, 1, 1, tzinfo=UTC)
 
@@ -40,9 +41,10 @@ def test_jobs_that_are_added_before_the_start_get_the_defaults_of_the_start():
     assert [job.pending for job in scheduler.get_jobs()] == [True, True]
     scheduler.configure(job_defaults={"max_instances": 3, "coalesce": False})
     scheduler.start()
-    assert (scheduler.get_job("plain").max_instances, scheduler.get_job("plain").coalesce) == (3, False)
-    assert (scheduler.get_job("own").max_instances, scheduler.get_job("own").coalesce) == (5, False)
-    assert not scheduler.get_job("plain").pending
+    plain, own = present(scheduler.get_job("plain")), present(scheduler.get_job("own"))
+    assert (plain.max_instances, plain.coalesce) == (3, False)
+    assert (own.max_instances, own.coalesce) == (5, False)
+    assert not plain.pending
 
 
 def test_pending_jobs_can_be_changed_and_removed():
@@ -432,10 +434,10 @@ def test_policies_that_are_changed_before_the_start_are_kept():
     scheduler.configure(job_defaults={"max_instances": 3})
     job.pause()
     scheduler.start()
-    kept = scheduler.get_job("j")
+    kept = present(scheduler.get_job("j"))
     assert (kept.max_instances, kept.coalesce, kept.misfire_grace_time) == (5, False, 30)
     assert (kept.name, kept.state) == ("changed", "paused")
-    assert scheduler.get_job("k").max_instances == 2
+    assert present(scheduler.get_job("k")).max_instances == 2
 
 
 def test_pending_jobs_of_one_id_in_two_stores_are_two_jobs():
@@ -448,7 +450,7 @@ def test_pending_jobs_of_one_id_in_two_stores_are_two_jobs():
     with pytest.raises(ConflictingIdError):
         scheduler.add_job(int, id="j", jobstore="second")
     scheduler.start()
-    stored = [scheduler.get_job("j", alias) for alias in ("default", "second")]
+    stored = [present(scheduler.get_job("j", alias)) for alias in ("default", "second")]
     assert [(job.name, job.max_instances, job.coalesce) for job in stored] == [
         ("first", 2, True),
         ("second", 3, False),

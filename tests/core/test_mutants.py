@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.present import present
+
 TOOL = Path(__file__).parents[2] / "scripts" / "mutants"
 SOURCE = '''
 """A module."""
@@ -29,9 +31,9 @@ def chosen(first, second=None):
 
 @pytest.fixture
 def changes():
-    spec = importlib.util.spec_from_file_location("changes", TOOL / "changes.py")
+    spec = present(importlib.util.spec_from_file_location("changes", TOOL / "changes.py"))
     module = sys.modules["changes"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    present(spec.loader).exec_module(module)
     yield module
     del sys.modules["changes"]
 
@@ -69,6 +71,7 @@ from changes import SOURCE, changes_of, put_in
 from rota.core.room import FIRST_GUESS, Pace, ahead
 from rota.core.policy import DEFAULT_POLICY, with_options
 from rota.core.transitions import may_claim
+from tests.present import present
 
 def put(file, text):
     (change,) = [change for change in changes_of([SOURCE / "rota" / file]) if change.text == text]

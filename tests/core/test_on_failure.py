@@ -30,6 +30,7 @@ from rota.executors.steps import current_run
 from rota.testing.contracts import middleware_jobs
 from rota.testing.manual import ManualScheduler
 from tests.needs import need
+from tests.present import present
 
 told = []
 
@@ -189,13 +190,13 @@ def test_what_the_list_does_not_allow_is_refused_before_it_is_imported(tmp_path)
     job = scheduler.add_job(fail, "interval", hours=1, id="j", on_failure=tell)
     with pytest.raises(CallableNotAllowedError):
         job.modify(on_failure="subprocess:run")
-    assert scheduler.get_job("j").policy.on_failure == "tests.core.test_on_failure:tell"
+    assert present(scheduler.get_job("j")).policy.on_failure == "tests.core.test_on_failure:tell"
     scheduler.shutdown()
     with ManualScheduler(
         jobstores={"default": f"sqlite:///{tmp_path}/jobs.db"},
         allowed_callables=["tests.core.test_on_failure:fail"],
     ) as stricter:
-        assert stricter.get_job("j").state == "quarantined"
+        assert present(stricter.get_job("j")).state == "quarantined"
 
 
 def test_the_signature_of_a_job_covers_it(scheduler):
@@ -244,7 +245,7 @@ def test_it_is_a_call_like_others_within_middleware_and_with_a_current_run_but_n
     scheduler,
 ):
     def handler(run):
-        told.append((middleware_jobs.look(), current_run().job.name, current_run().reason))
+        told.append((middleware_jobs.look(), present(current_run().job).name, current_run().reason))
 
     events = []
     scheduler.add_listener(
@@ -285,7 +286,7 @@ def test_the_node_that_records_the_run_of_a_dead_one_as_lost_calls_it(tmp_path):
     store = scheduler._jobstores["default"]
     scheduler.clock.advance(61)
     store.renew("dead", store.now(), 5 * SECOND)
-    assert store.claim([plan(scheduler.get_job("j"), store.now())], "dead", store.now())
+    assert store.claim([plan(present(scheduler.get_job("j")), store.now())], "dead", store.now())
     scheduler.advance(seconds=40)
     (run,) = told
     assert (run.job_id, run.status, run.name) == ("j", "lost", job.name)

@@ -37,12 +37,27 @@ def test_words_and_numbers_mean_what_add_job_takes(text, options):
         ("timeout=-1", JobTypeError),
         ("on_lost=maybe", JobValueError),
         ("retry=-1", JobValueError),
+        ("retry=0", JobValueError),
+        ("retry=3 max_attempts=4", JobValueError),
         ("retry=1.5", JobTypeError),
     ],
 )
 def test_what_is_no_option_of_a_job_is_refused(text, error):
     with pytest.raises(error):
         options_in(text)
+
+
+def test_one_more_try_is_two_attempts():
+    assert options_in("retry=1") == {"retry": True, "max_attempts": 2}
+
+
+def test_a_name_that_is_nearly_one_is_suggested_and_else_all_are():
+    with pytest.raises(UnknownOptionError, match="A job has no option timeuot; did you mean timeout"):
+        options_in("timeuot=3")
+    with pytest.raises(
+        UnknownOptionError, match="A job has no option colour; there are misfire_grace_time, coalesce, "
+    ):
+        options_in("colour=red")
 
 
 def test_every_option_of_a_job_has_a_text():

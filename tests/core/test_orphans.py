@@ -40,6 +40,55 @@ def told(run):
 # ------------------------------------------------------------------------------------------------------- one run
 
 
+def with_own_arguments(run, job):
+    """Return the job with the arguments of a run."""
+    if run.extra.args == "damaged":
+        raise ValueError("no arguments")
+    found = job_of()
+    found.args = run.extra.args
+    return found
+
+
+@pytest.mark.parametrize("owner", ["dead", "me"])
+def test_a_run_with_arguments_of_its_own_is_taken_with_them(owner):
+    run, job = orphan(owner=owner), job_of()
+    extra_of(run).args = (7,)
+    sorted_out([run], job, job_for=with_own_arguments)
+    assert (run.status, run.job.id, run.job.args) == (CLAIMED, "j", (7,))
+
+
+def test_a_run_without_arguments_of_its_own_has_those_of_its_job():
+    for run, job_for in ((orphan(), with_own_arguments), (orphan(), None)):
+        job = job_of()
+        sorted_out([run], job, job_for=job_for)
+        assert run.job is job
+
+
+def test_a_run_whose_arguments_cannot_be_restored_is_lost():
+    run, job = orphan(), job_of()
+    extra_of(run).args = "damaged"
+    sorted_out([run], job, job_for=with_own_arguments)
+    assert (run.status, run.job) == (LOST, job)
+    assert run.reason == "its arguments could not be restored: ValueError('no arguments')"
+
+
+def test_a_run_that_has_ended_all_the_same_says_why_and_not_what_is_wrong_with_its_arguments():
+    run, job = orphan(), job_of(on_lost="lost")
+    extra_of(run).args = "damaged"
+    sorted_out([run], job, job_for=with_own_arguments)
+    assert (run.status, run.reason, run.job) == (LOST, "node dead is gone", job)
+    gone = orphan()
+    extra_of(gone).args = "damaged"
+    sorted_out([gone], job_for=with_own_arguments)
+    assert (gone.status, gone.job) == (LOST, None)
+
+
+def test_a_run_whose_time_was_over_has_its_job():
+    run, job = orphan(), job_of(timeout=5)
+    sorted_out([run], job, parts_of=lambda keys: {("j", at(0)): {MARK: mark_of(run, "timeout")}})
+    assert (run.status, run.job) == (TIMED_OUT, job)
+
+
 def test_the_run_of_a_dead_node_is_tried_once_more():
     run, job = orphan(), job_of()
     assert sorted_out([run], job) == [run]

@@ -8,8 +8,8 @@ import pytest
 
 from rota import Retry, Snooze
 from rota.clock import HELD, SECOND, moment
-from rota.core.overlaps import NO_LIMIT, OVERLAPS
-from rota.core.places import room_came
+from rota.core.overlaps import BUFFERING, NO_LIMIT, OVERLAPS, REPLACING, WAITING_FOR_ROOM, check_overlap
+from rota.core.places import oldest, room_came
 from rota.core.plan import plan
 from rota.core.policy import DEFAULT_POLICY, with_options
 from rota.core.run import Run
@@ -148,6 +148,32 @@ def ran(due, finished, started=0):
 )
 def test_a_place_came_free_when_fewer_than_the_limit_were_under_way(limit, runs, expected):
     assert room_came(60, limit, runs) == expected
+
+
+def test_the_run_with_the_oldest_time_makes_room():
+    runs = [ran(30, None), ran(10, None), ran(20, None)]
+    assert oldest(runs) is runs[1]
+    assert oldest([]) is None
+
+
+def test_what_a_due_time_waits_for():
+    assert {"buffer_one", "buffer_all"} == BUFFERING
+    assert {"cancel_other", "terminate_other"} == REPLACING
+    assert {*BUFFERING, *REPLACING} == WAITING_FOR_ROOM == {*OVERLAPS} - {"skip", "allow_all"}
+    assert NO_LIMIT == 10**9
+
+
+@pytest.mark.parametrize("overlap", OVERLAPS)
+def test_a_trigger_that_counts_from_the_end_of_a_run_is_refused_where_times_are_buffered(overlap):
+    check_overlap(overlap, IntervalTrigger(minutes=1))
+    delay = IntervalTrigger(minutes=1, mode="delay")
+    if overlap not in ("buffer_one", "buffer_all"):
+        check_overlap(overlap, delay)
+        return
+    with pytest.raises(
+        JobValueError, match=f"^overlap must be another than '{overlap}' with a trigger that counts"
+    ):
+        check_overlap(overlap, delay)
 
 
 # ------------------------------------------------------------------------------------------------------------ in programs

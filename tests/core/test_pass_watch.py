@@ -20,6 +20,7 @@ from rota.schedulers.blocking import BlockingScheduler
 from rota.testing.contracts.host_access import PATIENCE
 from rota.triggers.base import BaseTrigger
 from tests.core.engine_kit import names, outcomes, started
+from tests.present import present
 
 LEASE = 15
 
@@ -348,7 +349,7 @@ def test_a_shutdown_does_not_wait_for_a_trigger_that_hangs():
     scheduler.wakeup()
     assert trigger.entered.wait(PATIENCE)
     try:
-        old = scheduler._thread
+        old = present(scheduler._thread)
         scheduler.shutdown()
         assert not trigger.left.is_set()
         scheduler.start(paused=True)

@@ -6,7 +6,17 @@ from datetime import timedelta
 
 import pytest
 
-from rota.core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
+from rota.core.policy import (
+    DEFAULT_POLICY,
+    LONGEST_LOG,
+    MOST_FAILURES,
+    OPTION_NAMES,
+    Policy,
+    check_log,
+    seconds_of,
+    telling,
+    with_options,
+)
 from rota.core.retry import Retry
 from rota.errors import JobTypeError, JobValueError
 
@@ -167,3 +177,150 @@ def test_the_table_of_shared_policies_is_bounded():
 def test_a_policy_that_is_derived_leaves_its_base_alone():
     with_options(DEFAULT_POLICY, {"coalesce": False})
     assert DEFAULT_POLICY.coalesce is True
+
+
+# ---------------------------------------------------------------------------------------- options that meet each other
+
+#: which policies of a process are told of by flags, so that nobody else pays for them: the flag, and an option that sets it
+FLAGS = {
+    "some_tell": {"on_failure": "builtins:print"},
+    "some_keep_log": {"keep_log": 1},
+    "some_pause": {"pause_on_failure": 1},
+    "some_retry": {"retry": True},
+    "some_time_out": {"timeout": 1},
+    "some_wait": {"overlap": "buffer_one"},
+}
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_a_process_knows_that_one_of_its_policies_needs_more(flag, monkeypatch):
+    for name in FLAGS:
+        monkeypatch.setattr(Policy, name, False)
+    nothing = {"keep_log": 0, "retry": False, "pause_on_failure": False, "on_failure": None}
+    with_options(DEFAULT_POLICY, {"coalesce": False, "overlap": "allow_all", **nothing})
+    assert not any(getattr(Policy, name) for name in FLAGS)
+    with_options(DEFAULT_POLICY, FLAGS[flag])
+    assert [name for name in FLAGS if getattr(Policy, name)] == [flag]
+    with_options(DEFAULT_POLICY, {"overlap": "allow_all", "keep_log": 0})
+    assert getattr(Policy, flag)
+
+
+def test_a_silence_that_is_limited_is_a_limit_of_time(monkeypatch):
+    monkeypatch.setattr(Policy, "some_time_out", False)
+    with_options(DEFAULT_POLICY, {"timeout": None, "heartbeat_timeout": None})
+    assert not Policy.some_time_out
+    with_options(DEFAULT_POLICY, {"heartbeat_timeout": 1})
+    assert Policy.some_time_out
+
+
+@pytest.mark.parametrize(
+    ("options", "supersedes"),
+    [
+        ({}, False),
+        ({"retry": True}, True),
+        ({"retry": Retry(until=None)}, False),
+        ({"retry": True, "overlap": "cancel_other"}, True),
+        ({"retry": True, "overlap": "buffer_one"}, False),
+        ({"retry": True, "overlap": "buffer_all"}, False),
+        ({"retry": Retry(until="next"), "overlap": "buffer_one"}, True),
+        ({"retry": Retry(until=None), "overlap": "buffer_one"}, False),
+    ],
+)
+def test_the_claim_of_a_later_time_ends_waiting_retries_unless_times_are_buffered(options, supersedes):
+    assert with_options(DEFAULT_POLICY, options).supersedes is supersedes
+
+
+@pytest.mark.parametrize(
+    ("overlap", "limit", "waits", "merges", "spare"),
+    [
+        ("skip", 3, False, True, 0),
+        ("buffer_one", 3, True, True, 2),
+        ("buffer_all", 3, True, False, 2),
+        ("cancel_other", 3, True, True, 2),
+        ("allow_all", 10**9, False, True, 0),
+    ],
+)
+def test_what_follows_from_overlap(overlap, limit, waits, merges, spare):
+    options = {"overlap": overlap} if overlap == "allow_all" else {"overlap": overlap, "max_instances": 3}
+    policy = with_options(DEFAULT_POLICY, options)
+    assert (policy.limit, policy.waits_for_room, policy.merges, policy.spare) == (limit, waits, merges, spare)
+
+
+def test_options_that_overlap_leaves_no_meaning_are_refused_and_defaults_are_left_out():
+    with pytest.raises(
+        JobValueError, match=r'^max_instances must be left out beside overlap="allow_all", got 3; there'
+    ):
+        with_options(DEFAULT_POLICY, {"overlap": "allow_all", "max_instances": 3})
+    with pytest.raises(
+        JobValueError, match=r'^coalesce must be left out beside overlap="buffer_all", got False; every'
+    ):
+        with_options(DEFAULT_POLICY, {"overlap": "buffer_all", "coalesce": False})
+    defaults = with_options(DEFAULT_POLICY, {"max_instances": 3, "coalesce": False})
+    free = with_options(defaults, {"overlap": "allow_all"})
+    assert (free.max_instances, free.coalesce) == (1, False)
+    all_of_them = with_options(defaults, {"overlap": "buffer_all"})
+    assert (all_of_them.max_instances, all_of_them.coalesce) == (3, True)
+
+
+def test_a_stored_reference_is_told_of_and_looked_up_later(monkeypatch):
+    monkeypatch.setattr(Policy, "some_tell", False)
+    policy = telling(with_options(DEFAULT_POLICY, {"timeout": 3}), "no.such.module:tell")
+    assert (policy.on_failure, policy.timeout, Policy.some_tell) == ("no.such.module:tell", 3_000_000, True)
+    assert telling(with_options(DEFAULT_POLICY, {"timeout": 3}), "no.such.module:tell") is policy
+    with pytest.raises(JobTypeError, match="on_failure must be stored as a textual reference, got 5"):
+        telling(DEFAULT_POLICY, 5)
+
+
+def test_worker_processes_are_not_told_whom_to_tell():
+    policy = with_options(DEFAULT_POLICY, {"on_failure": "builtins:print", "timeout": 3})
+    assert policy.for_workers() == with_options(DEFAULT_POLICY, {"timeout": 3})
+    assert policy.on_failure == "builtins:print"
+    assert DEFAULT_POLICY.for_workers() is DEFAULT_POLICY
+
+
+def test_the_functions_of_a_policy_are_those_that_its_options_name():
+    assert DEFAULT_POLICY.functions() == []
+    options = {"on_failure": "builtins:print", "retry": Retry("builtins:bool")}
+    assert with_options(DEFAULT_POLICY, options).functions() == ["builtins:print", "builtins:bool"]
+    assert with_options(DEFAULT_POLICY, {"retry": True}).functions() == []
+
+
+def test_the_defaults_are_one_object_also_when_the_shared_ones_were_forgotten():
+    for number in range(1, 1010):
+        with_options(DEFAULT_POLICY, {"expires": number})
+        assert with_options(with_options(DEFAULT_POLICY, {"expires": 1}), {"expires": None}) is DEFAULT_POLICY
+
+
+def test_bounds_of_options():
+    assert (LONGEST_LOG, MOST_FAILURES) == (65_536, 100)
+    assert with_options(DEFAULT_POLICY, {"keep_log": LONGEST_LOG}).keep_log == LONGEST_LOG
+    for value in (-1, LONGEST_LOG + 1):
+        with pytest.raises(JobValueError, match="keep_log must be a number of bytes from 0 to 65536, got"):
+            with_options(DEFAULT_POLICY, {"keep_log": value})
+
+
+@pytest.mark.parametrize("value", [True, "5", 1.5, None])
+def test_a_log_is_kept_by_bytes(value):
+    with pytest.raises(JobTypeError, match="keep_log must be a number of bytes, got"):
+        with_options(DEFAULT_POLICY, {"keep_log": value})
+
+
+def test_a_store_may_keep_less_of_a_log():
+    policy = with_options(DEFAULT_POLICY, {"keep_log": 100})
+    check_log(policy, 100)
+    with pytest.raises(
+        JobValueError, match="keep_log must be a number of bytes from 0 to 99 in this job store, got 100"
+    ):
+        check_log(policy, 99)
+
+
+def test_options_are_taken_back():
+    policy = with_options(DEFAULT_POLICY, {"on_failure": "builtins:print", "retry": True})
+    for value in (None, False):
+        assert with_options(policy, {"on_failure": None, "retry": value}) is DEFAULT_POLICY
+
+
+@pytest.mark.parametrize("value", ["wait", 5, None])
+def test_an_unknown_overlap_is_refused(value):
+    with pytest.raises(JobValueError, match=r'^overlap must be one of "skip", "buffer_one", '):
+        with_options(DEFAULT_POLICY, {"overlap": value})

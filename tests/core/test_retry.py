@@ -12,6 +12,7 @@ from rota.clock import SECOND
 from rota.core.policy import DEFAULT_POLICY, with_options
 from rota.core.retry import stored_retry
 from rota.errors import JobTypeError, JobValueError
+from rota.outcomes import LONGEST_WAIT
 from rota.trust.names import callable_named
 
 
@@ -204,3 +205,51 @@ def test_the_option_takes_a_truth_value_or_a_retry(value, retry):
 def test_the_option_takes_nothing_else(value):
     with pytest.raises(JobTypeError, match="retry must be None, True or a Retry"):
         with_options(DEFAULT_POLICY, {"retry": value})
+
+
+# ------------------------------------------------------------------------------------------------------ what is too much
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most", "too_much"),
+    [
+        ("wait_initial", 0, LONGEST_WAIT / SECOND, LONGEST_WAIT / SECOND + 1),
+        ("wait_max", 0, LONGEST_WAIT / SECOND, LONGEST_WAIT / SECOND + 1),
+        ("timeout", 1e-6, LONGEST_WAIT / SECOND, LONGEST_WAIT / SECOND + 1),
+        ("wait_exp_base", 1, 1e6, 1e6 + 0.5),
+        ("wait_jitter", 0, 100, 100.5),
+    ],
+)
+def test_numbers_are_from_the_least_to_the_most(name, least, most, too_much):
+    for value in (least, most):
+        assert getattr(Retry(**{name: value}), name) == value
+    for value in (too_much, least - 1e-7):
+        with pytest.raises(JobValueError, match=f"^{name} must be a number from "):
+            Retry(**{name: value})
+
+
+def test_what_a_retry_was_made_of_can_be_read():
+    retry = Retry((ValueError, KeyError), not_on=UnicodeError)
+    assert (retry.on, retry.not_on) == (
+        ("builtins:KeyError", "builtins:ValueError"),
+        ("builtins:UnicodeError",),
+    )
+    assert retry.predicate is None
+    asked = Retry(is_busy)
+    assert asked.on == asked.predicate == "tests.core.test_retry:is_busy"
+    assert repr(asked) == "Retry(on='tests.core.test_retry:is_busy')"
+    assert repr(Retry(lambda exc: True)).startswith("Retry(on=")
+
+
+def test_a_wait_that_is_too_large_for_a_number_is_the_longest():
+    retry = Retry(wait_exp_base=1e6, wait_jitter=0, wait_max=60)
+    assert retry.wait(1000, 0) == 60 * SECOND
+
+
+def test_a_predicate_may_not_ask_for_a_wait_without_end():
+    longest = LONGEST_WAIT / SECOND
+    assert wanted(Retry(after_its_number), Busy(longest)) == LONGEST_WAIT
+    with pytest.raises(
+        JobValueError, match="the wait that the predicate of retry= returns must be a number from 0 to"
+    ):
+        wanted(Retry(after_its_number), Busy(longest + 1))

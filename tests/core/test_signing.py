@@ -17,6 +17,7 @@ from rota.schedulers.background import BackgroundScheduler
 from rota.triggers.interval import IntervalTrigger
 from rota.trust.signing import Signer, joined, separated, signer_of
 from tests.needs import need
+from tests.present import present
 
 KEY, OTHER = "a key of sixteen bytes", b"another one of sixteen bytes"
 PARTS = ("id", "func", "trigger", "args", "kwargs", "options", "executor")
@@ -148,7 +149,7 @@ def signed_run(*keys):
 def test_a_signed_run_is_accepted_by_each_key_that_is_known():
     assert Signer([KEY]).run_refusal(signed_run(KEY)) is None
     assert Signer([OTHER, KEY]).run_refusal(signed_run(KEY, OTHER)) is None
-    assert "does not fit" in Signer([OTHER]).run_refusal(signed_run(KEY))
+    assert "does not fit" in present(Signer([OTHER]).run_refusal(signed_run(KEY)))
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,7 @@ def test_a_signed_run_is_accepted_by_each_key_that_is_known():
 def test_a_run_that_was_changed_is_refused(part, value):
     run = signed_run(KEY)
     setattr(run.extra if hasattr(run.extra, part) else run, part, value)
-    assert "does not fit" in Signer([KEY]).run_refusal(run)
+    assert "does not fit" in present(Signer([KEY]).run_refusal(run))
 
 
 @pytest.mark.parametrize(
@@ -175,7 +176,7 @@ def test_a_run_that_was_changed_is_refused(part, value):
 def test_an_absent_or_damaged_signature_of_a_run_is_a_bad_one(signature):
     run = run_of()
     run.signature = signature
-    assert "it is not signed" in Signer([KEY]).run_refusal(run)
+    assert "it is not signed" in present(Signer([KEY]).run_refusal(run))
 
 
 def test_the_moving_state_of_a_run_is_not_signed():
@@ -188,7 +189,7 @@ def test_the_signature_of_a_job_is_none_of_a_run():
     run = run_of()
     text = Signer([KEY]).signed((run.job_id, "1000000", "1000007", "default", "manual", "{}", ""))
     run.signature = f"1:{separated(text)[0]}"
-    assert "does not fit" in Signer([KEY]).run_refusal(run)
+    assert "does not fit" in present(Signer([KEY]).run_refusal(run))
 
 
 @pytest.mark.thorough

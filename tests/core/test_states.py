@@ -53,6 +53,68 @@ def test_a_run_that_has_ended_is_neither_withheld_nor_taken_back(change: Callabl
     assert run.status == states.SUCCEEDED
 
 
+@pytest.mark.parametrize(
+    ("change", "before", "after"),
+    [
+        (lambda run: states.time_out(run, "timeout", 3), states.SUCCEEDED, states.TIMED_OUT),
+        (lambda run: states.snooze(run, 3), states.CLAIMED, states.SNOOZED),
+        (states.wait, states.FAILED, states.WAITING),
+        (states.start_waiting, states.WAITING, states.CLAIMED),
+        (states.take_back, states.WITHHELD, states.CLAIMED),
+        (states.withhold, states.CLAIMED, states.WITHHELD),
+    ],
+)
+def test_each_change_of_a_run_leads_to_its_state(
+    change: Callable[[Run], None], before: str, after: str
+) -> None:
+    run = Run("job", 1, 1)
+    run.status, run.reason, run.retval = before, "why", 5
+    change(run)
+    assert run.status == after
+    assert run.retval == (None if after == states.TIMED_OUT else 5)
+
+
+def test_a_run_that_waits_has_no_reason_for_an_end() -> None:
+    run = Run("job", 1, 1)
+    run.reason = "why"
+    states.wait(run)
+    assert run.reason is None
+
+
+@pytest.mark.parametrize(
+    ("change", "before"),
+    [
+        (lambda run: states.snooze(run, 3), states.WAITING),
+        (states.wait, states.WITHHELD),
+        (states.start_waiting, states.SUCCEEDED),
+    ],
+)
+def test_a_change_that_may_not_follow_is_refused(change: Callable[[Run], None], before: str) -> None:
+    run = Run("job", 1, 1)
+    run.status = before
+    with pytest.raises(IllegalTransitionError):
+        change(run)
+    assert run.status == before
+    states.hold_to_the_tables(False)
+    change(run)
+    assert run.status != before
+
+
+def test_a_time_out_is_checked_as_what_follows_a_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(states.RUN_TRANSITIONS, states.CLAIMED, {})
+    run = Run("job", 1, 1)
+    with pytest.raises(IllegalTransitionError):
+        states.time_out(run, "timeout", 3)
+    states.hold_to_the_tables(False)
+    states.time_out(run, "timeout", 3)
+    assert (run.status, run.reason, run.finished_at, run.retval) == (states.TIMED_OUT, "timeout", 3, None)
+
+
+def test_the_picture_ends_where_nothing_follows() -> None:
+    picture = states.as_mermaid({"new": {"over": "it was once: done"}, "over": {}})
+    assert picture == "stateDiagram-v2\n    new --> over: it was once, done\n    over --> [*]"
+
+
 def test_the_state_of_a_job_is_one_that_may_follow() -> None:
     job = make_job("job")
     assert job.state == states.ACTIVE

@@ -22,11 +22,12 @@ from rota.triggers.combining import OrTrigger
 from rota.triggers.interval import IntervalTrigger
 from rota.trust.allowlist import NO_NAMES, AllowList
 from rota.trust.names import callable_named, class_named, judged_by
+from tests.present import present
 
 HERE = __name__
 #: a package that no module may be imported from
 FORBIDDEN = "never_to_be_imported"
-INTERVAL = IntervalTrigger(seconds=60, timezone="UTC", start_date="2026-01-01").spec()
+INTERVAL = IntervalTrigger(seconds=60, timezone="UTC", start_date="2026-01-01").spec() or {}
 FINE = json.dumps(INTERVAL)
 
 
@@ -203,7 +204,7 @@ def test_no_encoding_leads_to_a_name_that_the_list_does_not_allow(watcher, texts
     watcher.asked.clear()
     job = read(format_with(f"{HERE}:*"), **texts)
     assert (job.state, watcher.asked) == (QUARANTINED, [])
-    assert job.error.startswith("it could not be restored")
+    assert present(job.error).startswith("it could not be restored")
     # … and nobody who only looks at the store imports anything, list or no list.
     read(JobFormat(imports=False), **texts)
     assert watcher.asked == []
@@ -217,7 +218,7 @@ def test_what_the_list_does_not_allow_is_refused_by_its_name_and_not_only_becaus
     watcher.asked.clear()
     read(JobFormat(), **texts)  # without a list
     if watcher.asked:
-        error = read(format_with(f"{HERE}:*"), **texts).error
+        error = present(read(format_with(f"{HERE}:*"), **texts).error)
         assert FORBIDDEN in error or "Invalid reference" in error
         assert "allowed_callables" in error or "Invalid reference" in error
 

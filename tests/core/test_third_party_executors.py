@@ -21,6 +21,7 @@ from rota.testing.contracts.executor_jobs import (
 )
 from rota.testing.contracts.executors import ExecutorContract
 from rota.testing.contracts.hostile_jobs import Deceitful, Lie
+from tests.present import present
 
 helper = ExecutorContract()
 
@@ -183,7 +184,7 @@ def test_a_scheduler_s_shutdown_with_a_timeout_ends_although_nothing_is_reported
 
 
 def test_run_job_gives_an_empty_context_or_the_scheduler_s():
-    job = helper.run_of(look_and_set).job
+    job = present(helper.run_of(look_and_set).job)
     token = setting.set("of the caller")
     try:
         (event,) = run_job(job, "default", [helper.run_of(add).scheduled_run_time], "rota.test")
@@ -201,7 +202,7 @@ def test_run_job_gives_an_empty_context_or_the_scheduler_s():
 def test_run_coroutine_job_gives_an_empty_context():
     import asyncio
 
-    job = helper.run_of(look_and_set_async).job
+    job = present(helper.run_of(look_and_set_async).job)
 
     async def main():
         setting.set("of the caller")
@@ -212,6 +213,6 @@ def test_run_coroutine_job_gives_an_empty_context():
 
 
 def test_run_job_refuses_a_coroutine_function_and_leaves_nothing_unawaited():
-    job = helper.run_of(add_async, 1).job
+    job = present(helper.run_of(add_async, 1).job)
     with pytest.raises(TypeError, match="run_coroutine_job"):
         run_job(job, "default", [helper.run_of(add).scheduled_run_time], "rota.test")

@@ -8,6 +8,7 @@ import threading
 import time
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,7 @@ from rota.logs import GuardedLogger
 from rota.testing import ManualScheduler, VirtualClock
 from tests.core.engine_kit import FlakyStore, Gate, outcomes
 from tests.needs import need
+from tests.present import present
 
 # ------------------------------------------------------------------------------------------------- when, and why (pure)
 
@@ -129,7 +131,7 @@ def test_the_note_has_what_a_run_returned_after_its_time():
     run.status, run.retval = "succeeded", {"pages": 7}
     assert note_of(run) == "returned after its time was over: {'pages': 7}"
     run.retval = "x" * 5000
-    assert len(note_of(run)) < 600
+    assert len(present(note_of(run))) < 600
     run.retval = None
     assert note_of(run) is None
     run.status, run.retval = "failed", 7
@@ -347,7 +349,8 @@ def watching():
     outlet = Outlet(
         clock, GuardedLogger("x"), {"default": hands}, print, int, lambda: woken.append(1), 1, True
     )
-    return Timeouts(outlet, MemoryJobStore(), "default", None), clock, woken, hands
+    ends: Any = None  # there are none
+    return Timeouts(outlet, MemoryJobStore(), "default", ends), clock, woken, hands
 
 
 def begun(watch, id="j", **options):
@@ -578,7 +581,7 @@ def test_what_a_run_does_after_it_was_left_behind_changes_nothing(tmp_path):
     another.advance(60)
     (record,) = another.get_runs("j")
     assert (record.status, record.reason, record.attempt) == ("timed_out", "timeout", 1)
-    assert another.get_job("j").running == 0
+    assert present(another.get_job("j")).running == 0
     another.shutdown()
 
 
@@ -671,7 +674,7 @@ def test_the_node_that_rescues_a_run_knows_that_its_time_was_over(tmp_path, over
         assert (record.status, record.reason, record.attempt) == ("timed_out", "timeout", 1)
         assert [type(event.exception) for event in told] == [RunTimedOutError]
         assert hands.held == []
-        assert saving.get_job("j").running == 0
+        assert present(saving.get_job("j")).running == 0
     else:
         assert (record.status, record.attempt) == (("claimed", 2) if on_lost == "rerun" else ("lost", 1))
     hands.release()
@@ -702,7 +705,10 @@ def test_a_job_that_runs_inline_is_asked_by_another_thread():
     assert run.status == "timed_out"
     assert told.get(timeout=20).reason == "timeout"  # each listener has a thread of its own
     assert told.empty()
-    assert scheduler.get_run("j", run.scheduled_run_time).note == "returned after its time was over: True"
+    assert (
+        present(scheduler.get_run("j", run.scheduled_run_time)).note
+        == "returned after its time was over: True"
+    )
     scheduler.shutdown()
 
 
@@ -766,8 +772,8 @@ def test_a_worker_process_that_beats_goes_on_and_one_that_hangs_is_ended():
     assert (run.status, run.reason) == ("timed_out", "no heartbeat")
     assert told.get(timeout=20).reason == "no heartbeat"  # each listener has a thread of its own
     assert told.empty()
-    assert run.duration > 4
-    assert scheduler.get_run("j", run.scheduled_run_time).progress == pytest.approx(29 / 30)
+    assert present(run.duration) > 4
+    assert present(scheduler.get_run("j", run.scheduled_run_time)).progress == pytest.approx(29 / 30)
     scheduler.shutdown()
 
 
@@ -795,7 +801,7 @@ def test_a_run_of_an_executor_of_a_third_party_is_asked_and_times_out():
 
     def work():
         scheduler.clock.advance(10)
-        scheduler._engine.look_at_time()
+        present(scheduler._engine).look_at_time()
         told.append((current_run().cancelled, current_run().past_timeout))
 
     scheduler.start()

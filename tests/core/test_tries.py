@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 import pytest
 
 from rota import Cancel, Retry, RetryAfter, Skip, Snooze
@@ -22,6 +24,7 @@ from rota.core.states import (
     TIMED_OUT,
     WAITING,
     end,
+    snooze,
     succeed,
     wait,
 )
@@ -38,12 +41,14 @@ from rota.core.tries import (
     next_try,
     not_given_back,
     superseded,
+    wait_after,
     wish_of,
 )
 from rota.errors import JobTypeError, JobValueError, RunTimedOutError
 from rota.testing.contracts import hostile_jobs
 from rota.testing.contracts.store_jobs import START, make_job
 from rota.trust.names import callable_named
+from tests.present import present
 
 NOW = START + 5 * SECOND
 PLAIN = Retry(wait_initial=10, wait_jitter=0)
@@ -72,7 +77,7 @@ def failed(exc=None, **options):
 def said(exc, **options):
     """Return a run whose job has raised an outcome that is no failure."""
     run = run_of(**options)
-    assert follow(run, wish_of(run, exc, callable_named), NOW)
+    assert follow(run, present(wish_of(run, exc, callable_named)), NOW)
     return run
 
 
@@ -284,7 +289,7 @@ def test_what_a_derived_class_has_broken_is_refused(kind):
 def test_a_reason_that_is_no_text_becomes_one():
     assert said(Skip(42)).reason == "42"  # type: ignore[arg-type]
     assert said(Cancel(hostile_jobs.Lie())).reason.startswith("<Lie")  # type: ignore[arg-type]
-    assert said(Cancel(None)).reason is None
+    assert said(Cancel(None)).reason is None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", [Snooze, RetryAfter])
@@ -493,3 +498,38 @@ def test_what_a_store_cannot_take_together_is_left_to_the_next_claim(most, left)
     assert decision.runs[-1].then is None
     following = (decision.next_nominal, decision.next_due, decision.state)
     assert following == (before if left is None else (START + left * 60 * SECOND, HELD, ACTIVE))
+
+
+def test_records_of_times_that_are_left_to_the_next_claim_are_left_too():
+    job = make_job(coalesce=False)
+    decision = plan(job, START + 3 * 60 * SECOND)
+    times = [run.nominal for run in decision.runs]
+    assert len(times) > 2
+    decision.records = [Run("job", time, time) for time in (times[0] - 1, times[1], times[2])]
+    leave_to_next(decision, 2)
+    assert [record.nominal for record in decision.records] == [times[0] - 1, times[1]]
+
+
+def test_what_is_snoozed_without_a_word_may_go_on_at_once():
+    for wish in (None, (SNOOZED, None, None)):
+        run = run_of()
+        if wish is not None:
+            run.wish = wish
+        snooze(run, NOW)
+        assert next_try(run, NOW) == NOW
+        assert run.extra.uncounted == 1
+
+
+def test_what_was_asked_to_stop_waits_for_nothing():
+    run = failed(retry=PLAIN)
+    assert next_try(run, NOW) is not None
+    run.extra.cancel = "enough"
+    assert next_try(run, NOW) is None
+    assert (run.status, run.extra.not_before) == (CANCELLED, None)
+
+
+def test_the_part_of_the_jitter_is_drawn_by_job_time_and_attempt_for_ever():
+    run = run_of(retry=Retry(wait_initial=10, wait_jitter=1))
+    drawn = int.from_bytes(blake2b(f"job@{START}#1".encode(), digest_size=8).digest(), "big") / 2**64
+    assert wait_after(run, run.job.policy, 1) == int(10 * (1 + drawn) * SECOND)
+    assert wait_after(run, DEFAULT_POLICY, 1) == 0

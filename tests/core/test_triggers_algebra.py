@@ -335,7 +335,7 @@ class Custom(BaseTrigger):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Custom) and self.hours == other.hours
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]  # equal ones may change
 
     def get_next_fire_time(self, previous_fire_time, now):
         times = (START + timedelta(hours=hour) for hour in self.hours)

@@ -18,6 +18,7 @@ from rota.triggers.cron import CronTrigger
 from rota.triggers.date import DateTrigger
 from rota.triggers.interval import IntervalTrigger
 from rota.triggers.rrule import RRuleTrigger
+from tests.present import present
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +94,7 @@ def test_an_assigned_zone_of_a_date_is_checked_and_shows_the_same_time() -> None
     assert trigger.timezone is BERLIN
     assert trigger.run_date == START
     assert trigger.run_date.tzinfo is BERLIN
-    assert trigger_from_spec(trigger.spec()).timezone is BERLIN
+    assert trigger_from_spec(present(trigger.spec())).timezone is BERLIN
 
 
 @pytest.mark.parametrize("kind", MADE_OF)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rota.clock import MINUTE, instant, moment
 from rota.triggers.cron import CronTrigger
+from tests.present import present
 
 THREE_HOURS = timedelta(hours=3)
 
@@ -191,7 +192,7 @@ def test_every_answer_is_a_real_time_later_than_the_last_one(schedule, change, p
     walk = minutes_around(*change)
     previous = moment(data.draw(st.sampled_from(walk)).at, zone)
     for _ in range(30):
-        following = trigger.get_next_fire_time(previous, previous)
+        following = present(trigger.get_next_fire_time(previous, previous))
         back = following.astimezone(UTC).astimezone(zone)
         assert (back, back.fold) == (following, following.fold)
         assert back.replace(tzinfo=None) == following.replace(tzinfo=None)
@@ -234,9 +235,9 @@ def at(text: str, zone: str) -> datetime:
 
 
 def walk(trigger: CronTrigger, start: datetime, count: int) -> list[str]:
-    found = [trigger.get_next_fire_time(None, start)]
+    found = [present(trigger.get_next_fire_time(None, start))]
     while len(found) < count:
-        found.append(trigger.get_next_fire_time(found[-1], found[-1]))
+        found.append(present(trigger.get_next_fire_time(found[-1], found[-1])))
     return [time.isoformat() for time in found]
 
 
@@ -251,7 +252,7 @@ def test_the_midnight_after_the_spring_change_is_not_skipped():
 
 def test_the_first_of_april_begins_at_midnight_in_havana():
     trigger = CronTrigger(day=1, hour="*/3", timezone="America/Havana")
-    found = trigger.get_next_fire_time(None, at("2024-03-09 12:00", "America/Havana"))
+    found = present(trigger.get_next_fire_time(None, at("2024-03-09 12:00", "America/Havana")))
     assert found.isoformat() == "2024-04-01T00:00:00-04:00"
 
 
@@ -259,7 +260,7 @@ def test_every_minute_of_the_day_of_the_change_in_amman_is_real_and_comes_once()
     trigger = CronTrigger(day=31, minute="*", timezone="Asia/Amman")
     found, time = [], at("2017-03-30 23:00", "Asia/Amman")
     for _ in range(23 * 60):
-        time = trigger.get_next_fire_time(time, time)
+        time = present(trigger.get_next_fire_time(time, time))
         found.append(time)
     assert len({time.astimezone(UTC) for time in found}) == 23 * 60
     assert found[0].isoformat() == "2017-03-31T01:00:00+03:00"
@@ -270,7 +271,7 @@ def test_no_time_of_another_hour_slips_in_on_the_night_of_the_change_in_st_johns
     trigger = CronTrigger(hour="*/3", minute="*/30", second=30, timezone="America/St_Johns")
     time = at("2010-11-06 12:00", "America/St_Johns")
     for _ in range(40):
-        time = trigger.get_next_fire_time(time, time)
+        time = present(trigger.get_next_fire_time(time, time))
         assert (time.hour % 3, time.minute % 30, time.second) == (0, 0, 30)
 
 
@@ -293,7 +294,8 @@ def test_an_end_date_in_the_second_pass_of_an_overlap_lets_the_second_pass_fire(
     end = datetime(2026, 10, 25, 2, 40, tzinfo=ZoneInfo("Europe/Berlin"), fold=1)
     trigger = CronTrigger(minute="*/30", end_date=end, timezone="Europe/Berlin")
     found, time = [], at("2026-10-25 01:50", "Europe/Berlin")
-    while (time := trigger.get_next_fire_time(time, time)) is not None:
+    while (following := trigger.get_next_fire_time(time, time)) is not None:
+        time = following
         found.append(time.isoformat()[11:])
     assert found == ["02:00:00+02:00", "02:30:00+02:00", "02:00:00+01:00", "02:30:00+01:00"]
 
@@ -316,7 +318,7 @@ def test_the_table_of_policies_holds_in_berlin(policy, crontab, spring, autumn):
     trigger = CronTrigger.from_crontab(crontab, "Europe/Berlin", dst=policy)
     for day, wanted in (("2026-03-29", spring), ("2026-10-25", autumn)):
         found, time = [], at(f"{day} 00:00", "Europe/Berlin")
-        while (time := trigger.get_next_fire_time(time, time)).day == int(day[-2:]):
+        while (time := present(trigger.get_next_fire_time(time, time))).day == int(day[-2:]):
             found.append(time.isoformat(timespec="minutes")[11:])
         assert found == wanted
 
@@ -352,8 +354,8 @@ class FiveHoursBack(tzinfo):
 def test_a_correction_of_more_than_three_hours_hides_nothing():
     trigger = CronTrigger(hour=14, timezone=FiveHoursBack())
     start = instant(datetime(2026, 6, 1, 6, tzinfo=UTC))
-    first = trigger.after(start)
-    second = trigger.after(first, first)
+    first = present(trigger.after(start))
+    second = present(trigger.after(first, first))
     assert [moment(time).isoformat() for time in (first, second)] == [
         "2026-06-01T09:00:00+00:00",
         "2026-06-01T14:00:00+00:00",

@@ -21,6 +21,7 @@ from rota.triggers.combining import OrTrigger
 from rota.triggers.cron import CronTrigger
 from rota.triggers.cron.dates import Dates
 from rota.triggers.interval import IntervalTrigger
+from tests.present import present
 
 START = instant(datetime(2026, 1, 1, tzinfo=UTC))
 
@@ -34,7 +35,7 @@ def nominal_times(trigger, count: int) -> list[int]:
     job.set_next(first, due_time_of(job, first))
     found: list[int] = []
     while len(found) < count:
-        decision = plan(job, job.next_due)
+        decision = plan(job, present(job.next_due))
         found += [run.nominal for run in decision.runs]
         assert not decision.records, "a run was lost"
         job.set_next(decision.next_nominal, decision.next_due)
@@ -78,9 +79,9 @@ def test_every_five_seconds_with_jitter_of_ten_loses_no_run():
     nominal = START
     accounted = 0
     for _ in range(1000):
-        decision = plan(job, job.next_due)
+        decision = plan(job, present(job.next_due))
         accounted += len(decision.runs) + sum(record.count for record in decision.records)
-        nominal = decision.next_nominal
+        nominal = present(decision.next_nominal)
         job.set_next(nominal, decision.next_due)
     # With jitter longer than the period several times fall due together, and coalescing joins them; each is accounted for.
     assert accounted == (nominal - START) // (5 * SECOND)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rota.compat import crontab_strings
 from rota.triggers import readings
 from rota.triggers.cron import CronTrigger
+from tests.present import present
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,7 @@ def silent_again():
 )
 def test_both_readings_are_given_in_words(expr, here, there):
     assert readings.two_readings(expr) == (here, there)
-    message = readings.difference(expr)
+    message = present(readings.difference(expr))
     assert here in message
     assert there in message
     assert "dialect='apscheduler3'" in message
@@ -62,7 +63,8 @@ def test_what_is_not_told_has_the_same_times(day, weekday):
         return
     at = same = datetime(2030, 1, 1, tzinfo=UTC)
     for _ in range(60):
-        at, same = here.get_next_fire_time(at, at), there.get_next_fire_time(same, same)
+        at = present(here.get_next_fire_time(at, at))
+        same = present(there.get_next_fire_time(same, same))
         if at != same:
             assert readings.two_readings(expr) is not None
             return

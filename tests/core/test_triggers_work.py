@@ -20,6 +20,7 @@ from rota.triggers.combining import AndTrigger, OrTrigger
 from rota.triggers.cron import CronTrigger
 from rota.triggers.interval import IntervalTrigger
 from rota.triggers.rrule import RRuleTrigger
+from tests.present import present
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +81,7 @@ def test_what_is_too_large_is_refused_when_it_is_made(make: Callable[[], object]
 
 
 def test_what_is_too_large_is_refused_when_it_is_read() -> None:
-    member = cron(minute="*").spec()
+    member = present(cron(minute="*").spec())
     for _ in range(12):
         member = {"type": "or", "triggers": [member, member]}
     with pytest.raises(DeserializationError, match="1,000 triggers at most"):

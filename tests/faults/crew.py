@@ -23,6 +23,7 @@ from rota.errors import JobValueError, StoreReplacedError
 from rota.schedulers.background import BackgroundScheduler
 from tests.faults.balance import Balance, Plan, PutBack, balance
 from tests.faults.worker import LEASE
+from tests.present import present
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -261,9 +262,8 @@ class Crew:
         )
         step = timedelta(seconds=every)
         every_time = [start + number * step for number in range(timedelta(seconds=seconds) // step + 1)]
-        times = [
-            instant(time) for time in every_time if time >= job.next_run_time
-        ]  # not what was over already
+        first = present(job.next_run_time)
+        times = [instant(time) for time in every_time if time >= first]  # not what was over already
         self.plans[id] = Plan(times, options.get("max_instances", 1), ATTEMPTS)
 
     def add_mixture(self, count: int, seconds: float, merges: bool = True) -> None:

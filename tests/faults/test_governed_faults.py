@@ -18,6 +18,7 @@ from rota.core.states import CANCELLED, SUCCEEDED, TIMED_OUT, WAITING
 from rota.core.timeouts import MARK
 from tests.faults.crew import LEASE, Crew, wait_until
 from tests.needs import need
+from tests.present import present
 
 if TYPE_CHECKING:
     import subprocess
@@ -60,7 +61,7 @@ def settled(crew: Crew) -> tuple[Run, list[str]]:
     """Wait until all is over, check the balance; return the only record, and the outcomes of its attempts."""
     crew.settle()
     (record,) = crew.runs()
-    known = crew.looker.get_run(record.job_id, record.scheduled_run_time)
+    known = present(crew.looker.get_run(record.job_id, record.scheduled_run_time))
     return known, [attempt.outcome for attempt in known.attempts]
 
 
@@ -260,7 +261,7 @@ def test_a_run_whose_time_was_over_when_its_node_was_killed_has_timed_out_or_is_
     run = first_run(crew)
 
     def is_marked() -> bool:
-        return MARK in crew.looker.get_run(run.job_id, run.scheduled_run_time).parts
+        return MARK in present(crew.looker.get_run(run.job_id, run.scheduled_run_time)).parts
 
     wait_until(is_marked, "the node to say that the run goes on after its time")
     crew.kill(worker)

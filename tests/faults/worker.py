@@ -32,6 +32,7 @@ from rota.jobstores.durable import DurableJobStore
 from rota.schedulers.asyncio import AsyncIOScheduler
 from rota.schedulers.blocking import BlockingScheduler
 from rota.schedulers.plugins import create_plugin
+from tests.present import present
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,7 +191,8 @@ def main() -> None:
 
     def tell(event: JobExecutionEvent) -> None:
         name = {EVENT_JOB_REFUSED: "refused", EVENT_JOB_LOST: "lost"}[event.code]
-        append(options.trace, name, event.job_id, event.run.nominal, event.run.attempt, os.getpid())
+        run = present(event.run)
+        append(options.trace, name, event.job_id, run.nominal, run.attempt, os.getpid())
 
     def tell_of_the_store(event: SchedulerHealthEvent) -> None:
         ok = scheduler.health()["stores"]["default"]["ok"]

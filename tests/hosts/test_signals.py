@@ -12,12 +12,14 @@ import threading
 import pytest
 
 from rota.schedulers.blocking import SignalSafeEvent
+from tests.present import present
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
 HEAD = """
 import logging, os, signal, sys, threading, time
 from rota.schedulers.blocking import BlockingScheduler
+from tests.present import present
 scheduler = BlockingScheduler()
 begun = threading.Event()
 def work():
@@ -46,11 +48,11 @@ def ended(program, *signals):
     ) as process:
         watchdog = threading.Timer(30, process.kill)
         watchdog.start()
-        for line in process.stdout:
+        for line in present(process.stdout):
             lines.append(line.strip())
             if line.strip() in ("begun", "again") and waiting:
                 process.send_signal(waiting.pop(0))
-        errors = process.stderr.read()
+        errors = present(process.stderr).read()
         status = process.wait()
         watchdog.cancel()
     return lines, errors, status

@@ -43,14 +43,16 @@ class TestTheModel(SharedJobStoreContract):
         *(ChainsContract, SharedChainsContract, ChainedEndsContract, SharedPairsContract),
     ):
         locals().update({name: None for name in vars(_contract) if name.startswith("test_")})
-
-    test_it_goes_with_its_last_record = None
-    test_waiting_runs_are_found_by_their_status_and_origin = None
-    test_a_run_whose_time_was_over_when_its_node_died_has_timed_out = None
-    test_records_that_are_forgotten_before_their_hour_is_counted_are_in_the_counts_all_the_same = None
-    # It keeps objects, which need no restoring, so nothing is ever quarantined by what it reads, or healed.
-    test_a_job_whose_code_is_gone_is_quarantined_and_healed_when_it_is_back = None
-    test_a_job_that_cannot_be_planned_is_not_healed = None
+    for _name in (
+        "test_it_goes_with_its_last_record",
+        "test_waiting_runs_are_found_by_their_status_and_origin",
+        "test_a_run_whose_time_was_over_when_its_node_died_has_timed_out",
+        "test_records_that_are_forgotten_before_their_hour_is_counted_are_in_the_counts_all_the_same",
+        # It keeps objects, which need no restoring, so nothing is ever quarantined by what it reads, or healed.
+        "test_a_job_whose_code_is_gone_is_quarantined_and_healed_when_it_is_back",
+        "test_a_job_that_cannot_be_planned_is_not_healed",
+    ):
+        locals()[_name] = None
 
     @pytest.fixture
     def make_store(self):

@@ -61,7 +61,7 @@ SPREAD = 5
 PAUSE = 0.1
 
 
-class Over:
+class Overdue:
     """An attempt whose time is over, and that goes on.
 
     :ivar Run called: the run as its job sees it, which may be a copy
@@ -79,7 +79,7 @@ class Over:
         self.at = at
 
 
-class OfCopy:
+class CopyWatch:
     """Watches the copy of a run which the executor of a third party lets the job see."""
 
     __slots__ = ("_run", "_watch")
@@ -100,7 +100,7 @@ class OfCopy:
         """Whether the time of the attempt is over, and it goes on."""
         return self._watch.is_over(self._run)
 
-    def of_copy(self, run: Run) -> OfCopy:
+    def of_copy(self, run: Run) -> CopyWatch:
         """Return this: a copy of a copy is watched as its original."""
         return self
 
@@ -147,7 +147,7 @@ class Timeouts:
         #: those of them that a job sees as a copy
         self._copies: dict[Run, Run] = {}
         #: those whose time is over and that have not ended
-        self._over: dict[Run, Over] = {}
+        self._over: dict[Run, Overdue] = {}
         #: those that are not waited for any more, and have not ended
         self._left: set[Run] = set()
         #: when the next look is needed (monotonic)
@@ -195,9 +195,9 @@ class Timeouts:
         """Whether the time of an attempt is over, and it goes on."""
         return run in self._over or run in self._left
 
-    def of_copy(self, run: Run) -> OfCopy:
+    def of_copy(self, run: Run) -> CopyWatch:
         """Return who watches a copy of a run."""
-        return OfCopy(self, run)
+        return CopyWatch(self, run)
 
     def end(self, run: Run) -> bool:
         """Let a run that was just reported end as "timed_out" if its time is over; return whether its end is to be recorded."""
@@ -290,7 +290,7 @@ class Timeouts:
                 if at <= now:
                     at, reason = self._until(run, started, policy)
                     if at <= now:
-                        self._pass_over(run, Over(self._copies.get(run, run), policy, reason, now))
+                        self._stop(run, Overdue(self._copies.get(run, run), policy, reason, now))
                         continue
                 if at < earliest:
                     earliest = at
@@ -301,7 +301,7 @@ class Timeouts:
             if not self._has_news:
                 return earliest
 
-    def _pass_over(self, run: Run, over: Over) -> None:
+    def _stop(self, run: Run, over: Overdue) -> None:
         self._over[run] = over  # before it is taken out, so that its end finds it in one of both
         if self._watched.pop(run, None) is None:  # it has just ended
             self._over.pop(run, None)

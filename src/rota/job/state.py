@@ -8,7 +8,7 @@ from __future__ import annotations
 from inspect import isclass, ismethod
 
 from ..callables import needs_of
-from ..core.policy import DEFAULT_POLICY, OPTION_NAMES, seconds_of, with_options
+from ..core.policy import DEFAULT_POLICY, OPTION_NAMES, seconds_of, telling, with_options
 from ..core.states import QUARANTINED
 from ..errors import JobValueError
 from ..references import check_reference
@@ -21,19 +21,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..core.policy import Policy
+    from .handle import Job
 
-#: The options that APScheduler does not know, and those of them that are durations.
-_OWN_OPTIONS = (
-    "expires",
-    "on_lost",
-    "max_attempts",
-    "keep_log",
-    "timeout",
-    "heartbeat_timeout",
-    "retry",
-    "overlap",
-    "pause_on_failure",
-)
+#: The options that APScheduler knows, the others, and those of them that are durations.
+_KNOWN = ("misfire_grace_time", "coalesce", "max_instances")
+_OWN_OPTIONS = tuple(name for name in OPTION_NAMES if name not in (*_KNOWN, "on_failure"))
 _DURATIONS = ("expires", "timeout", "heartbeat_timeout")
 
 
@@ -63,6 +55,7 @@ def state_of(job: Any) -> dict[str, Any]:
         "max_instances": job.max_instances,
         "next_run_time": job.next_run_time,
         **_own_options(job.policy),
+        **_marks(job),
     }
 
 
@@ -82,10 +75,20 @@ def set_state(job: Any, state: Mapping[str, Any]) -> None:
     job.name = state["name"]
     job.trigger = state["trigger"]
     job.executor = state["executor"]
-    given = {name: state[name] for name in OPTION_NAMES if name in state}
-    own = {name: given.pop(name) for name in _OWN_OPTIONS if name in given}
+    known = {name: state[name] for name in _KNOWN if name in state}
+    own = {name: state[name] for name in _OWN_OPTIONS if name in state}
     # In this order: what APScheduler knows of is always there, and beside some of our own it has no meaning.
-    job.policy = with_options(with_options(DEFAULT_POLICY, given), own)
+    policy = with_options(with_options(DEFAULT_POLICY, known), own)
+    told = state.get("on_failure")
+    if isinstance(told, str):  # it is looked up when it is to be called: a job runs without it, too
+        policy = telling(policy, told)
+    elif told is not None:
+        policy = with_options(policy, {"on_failure": told})
+    job.policy = policy
+    if "tags" in state or "metadata" in state:
+        from .marks import checked_metadata, checked_tags  # most jobs have none
+
+        job.tags, job.metadata = checked_tags(state.get("tags")), checked_metadata(state.get("metadata"))
     job.next_run_time = state["next_run_time"]
 
 
@@ -95,3 +98,14 @@ def _own_options(policy: Policy) -> dict[str, Any]:
     usual = {name: getattr(DEFAULT_POLICY, name) for name in _OWN_OPTIONS}
     found = {name: value for name, value in values.items() if value != usual[name]}
     return {name: seconds_of(value) if name in _DURATIONS else value for name, value in found.items()}
+
+
+def _marks(job: Job) -> dict[str, Any]:
+    """Return what else APScheduler does not know, as far as the job has it; a function without a name as itself."""
+    told = job.policy.on_failure
+    marks = {
+        "on_failure": told if told is None or isinstance(told, str) else told.func,
+        "tags": job.tags,
+        "metadata": dict(job.metadata),
+    }
+    return {name: value for name, value in marks.items() if value}

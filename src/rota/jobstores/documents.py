@@ -23,7 +23,7 @@ from ..texts import repr_of, shortened, storable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from typing import Any
 
     from ..codec.jobs import JobFormat
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 #: Returns the version of a job that is added. It begins anywhere, so that a decision about a removed job of the same id cannot be
 #: taken for one about this job.
 new_version = partial(getrandbits, 40)
+#: The state in which an ended job is stored that stays, as its last run has not ended well: the steps that delete jobs whose
+#: schedule is over do not come across it.
+KEPT = "over"
 #: The fields of a record that only some runs have.
 EXTRAS = frozenset(("origin", "not_before", "cancel", "extra"))
 #: later than every due time, HELD included
@@ -40,6 +43,11 @@ _NEVER = float("inf")
 
 
 # ---------------------------------------------------------------------------------------------------------------- jobs
+
+
+def stored_states(states: Collection[str]) -> list[str]:
+    """Return the states in which jobs with some states are stored."""
+    return sorted({*states, KEPT} if ENDED in states else states)
 
 
 def parts_of(job: Job, format: JobFormat) -> tuple[str, str, str, str, str, str, str, str]:

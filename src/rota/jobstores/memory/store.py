@@ -11,7 +11,7 @@ from operator import itemgetter
 
 from ...clock import HELD, instant, moment
 from ...compat.absent import refuse
-from ...core.chains import ends_among, followers, parent_of
+from ...core.chains import ends_among
 from ...core.plan import is_by_hand
 from ...core.policy import Policy
 from ...core.states import ACTIVE, ENDED, set_job_state
@@ -20,6 +20,7 @@ from ...errors import ConflictingIdError, JobLookupError
 from ...triggers.base import BaseTrigger
 from ..base import ALIASES, COUNTED, BaseJobStore
 from ..memory_ledger import MemoryLedger
+from .chains import Chains
 from .due_queue import DueQueue
 
 TYPE_CHECKING = False
@@ -65,8 +66,7 @@ class MemoryJobStore(BaseJobStore):
         self._runs = MemoryLedger()
         self._mutex = self._runs.lock
         self._is_held = False
-        #: for the ids of jobs the ids of those that their ends start; some of these may be gone, or start otherwise
-        self._children: dict[str, set[str]] = {}
+        self._chains = Chains(self._by_id)
 
     def before_fork(self) -> None:
         """Wait until no other thread changes the jobs, for five seconds at most."""
@@ -433,34 +433,19 @@ class MemoryJobStore(BaseJobStore):
     def children(self, parents: Collection[str]) -> Sequence[Job]:
         """Return the live jobs that the ends of some jobs start."""
         with self._mutex:
-            found = (
-                self._by_id.get(id) for parent in parents for id in sorted(self._children.get(parent, ()))
-            )
-            return [job for job in found if job is not None and parent_of(job) in parents]
+            return self._chains.children(parents)
 
     def parents(self) -> Collection[str]:
         """Return the ids of the jobs that start others, and of some that did."""
-        return frozenset(self._children)
+        return self._chains.parents()
 
     def _note(self, job: Job) -> None:
-        parent = parent_of(job)
-        if parent is not None:
-            self._children.setdefault(parent, set()).add(job.id)
-            self._parents = frozenset(self._children)
+        if self._chains.note(job):
+            self._parents = self._chains.parents()
 
     def _follow(self, runs: Sequence[Run], now: int) -> None:
         """Leave runs at the jobs that the ends of some start, in the step that keeps these ends."""
-        ledger = self._runs
-        for run in self.starting(runs):
-            for started in followers(run, self.children((run.job_id,)), now, self._is_taken):
-                if started.ended:
-                    ledger.extend([started])
-                    ledger.claimed_until = max(ledger.claimed_until, started.nominal)
-                else:
-                    ledger.wait(started)
-
-    def _is_taken(self, job_id: str, instant: int) -> bool:
-        return any(first <= instant <= last for first, last, _ in self._runs.recorded(job_id, instant))
+        self._chains.follow(self.starting(runs), now, self._runs)
 
     # -- under the lock ------------------------------------------------------------------------------------------
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from ...core.chains import followers, moved_on, parent_of, starts_others
 from ...core.extras import extra_of
-from ...core.states import ENDED
 from ...errors import DeserializationError, StoreConflictError
 from ..documents import run_of
-from .forms import LISTS, REMOVED, entries_of, entry_of, is_waiting, key_of
+from .forms import LISTS, REMOVED, REPLACEABLE, entries_of, entry_of, is_waiting, key_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class Chains:
 
     def children(self, parents: Collection[str]) -> list[Job]:
         """Return the jobs that the ends of some jobs start."""
-        of_parents = {"parent": {"$in": sorted(parents)}, "state": {"$nin": [ENDED, REMOVED]}}
+        of_parents = {"parent": {"$in": sorted(parents)}, "state": {"$nin": REPLACEABLE}}
         with self._server.translated():
             jobs = map(self._job_of, list(self._server.jobs.find(of_parents)))
             return [job for job in jobs if parent_of(job) in parents]

@@ -20,14 +20,14 @@ from ...codec.damaged import (
 )
 from ...core.states import ACTIVE, CLAIMED, LOST, QUARANTINED, end, set_job_state
 from ...texts import shortened
-from ..documents import fields_of, mended_fields, new_version, run_of
+from ..documents import KEPT, fields_of, mended_fields, new_version, run_of
 from ..retention import Pace
 from .forms import (
-    GONE,
     LISTS,
     ONLY_WAITS,
     OVER,
     REMOVED,
+    REPLACEABLE,
     damage_of_run,
     earliest,
     entries_of,
@@ -82,7 +82,7 @@ def damaged_fields(document: Mapping[str, Any]) -> dict[str, Any]:
         if value is not None and (not fits or isinstance(value, bool)):
             found[name] = value
     state, error = get("state"), get("error")
-    if not (isinstance(state, str) and (state in STATES or state == REMOVED)):
+    if not (isinstance(state, str) and (state in STATES or state in (KEPT, REMOVED))):
         found["state"] = state
     if not (error is None or isinstance(error, str)):
         found["error"] = error
@@ -136,7 +136,7 @@ class Damage:
         version = version_of(document.get("version"))
         new = new_version() if version == NO_VERSION else version + 1
         values: dict[str, Any] = {"version": new, "next_due": None}
-        if document.get("state") not in OVER:
+        if document.get("state") not in REPLACEABLE:
             values |= {"state": QUARANTINED, "error": reason}
         if "next_nominal" in raw:
             values["next_nominal"] = None
@@ -241,12 +241,12 @@ class Damage:
                 elif not _is_marked_busy(document):  # nobody would find its runs
                     with self._server.translated():
                         jobs.update_one({"_id": id}, {"$set": {"busy": True}})
-            elif state in OVER or not isinstance(id, str):
+            elif state in REPLACEABLE or not isinstance(id, str):
                 self.quarantine(document, reason)
             else:
                 hidden[id] = reason
         if in_vain:
-            over = {"_id": {"$in": in_vain}, "under_way": [], "pending": [], **GONE}
+            over = {"_id": {"$in": in_vain}, "under_way": [], "pending": [], "state": {"$in": OVER}}
             with self._server.translated():
                 jobs.bulk_write(release(in_vain))
                 jobs.delete_many(over)

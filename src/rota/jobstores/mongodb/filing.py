@@ -15,7 +15,8 @@ from ...core.policy import Policy
 from ...core.states import ENDED, FAILURES, WAITING
 from ...errors import HeldRowsError, StoreConflictError
 from ...triggers.base import BaseTrigger
-from .forms import GONE, KEPT, LISTS, ONLY_WAITS, entries_of, is_waiting, key_of, numbered
+from ..documents import KEPT
+from .forms import LISTS, ONLY_WAITS, OVER, entries_of, is_waiting, key_of, numbered
 from .jobs import release
 
 TYPE_CHECKING = False
@@ -65,13 +66,13 @@ class Filing:
     def _file(self, ids: Sequence[str], ask: bool) -> list[str]:
         """File what has ended; return the ids of the jobs at which that has left something."""
         jobs = self._server.jobs
-        read = {"pending": 1, "state": 1, KEPT: 1}
+        read = {"pending": 1}
         if BaseTrigger.some_chain and not ask:
             read["options"] = 1
         with self._server.translated():
             ready = list(jobs.find({"_id": {"$in": list(ids)}, "pending.0": {"$exists": True}}, read))
             left = self._left_by(ready, ask) if ask or BaseTrigger.some_chain else []
-            files, pulls = [], []
+            files, changes = [], []
             for document in ready:
                 id = document["_id"]
                 ended = (entry for entry in entries_of(document, "pending") if not is_waiting(entry))
@@ -82,14 +83,16 @@ class Filing:
                 nominals = [entry["nominal"] for entry in entries]
                 if not nominals:
                     continue
-                pull = {"$pull": {"pending": {"nominal": {"$in": nominals}}}, **_keeping(document, entries)}
-                pulls.append(UpdateOne({"_id": id}, pull))
+                last = max(entries, key=_finished)
+                if last.get("status") in FAILURES:
+                    changes.append(_keeping(id, nominals))
+                changes.append(UpdateOne({"_id": id}, {"$pull": {"pending": {"nominal": {"$in": nominals}}}}))
             if files:
                 self._server.runs.bulk_write(files, ordered=False)
             # R6: a job that waited for its runs becomes due, and one whose schedule is over goes with its last run.
             idle = {"_id": {"$in": list(ids)}, "under_way": [], "pending": []}
-            jobs.bulk_write([*pulls, *release(list(ids)), UpdateMany(idle, {"$unset": {"busy": 1}})])
-            jobs.delete_many({**idle, **GONE})
+            jobs.bulk_write([*changes, *release(list(ids)), UpdateMany(idle, {"$unset": {"busy": 1}})])
+            jobs.delete_many({**idle, "state": {"$in": list(OVER)}})
         return left
 
     def let_go_on(self, ids: Collection[str]) -> None:
@@ -140,13 +143,11 @@ class Filing:
             return [found["_id"] for found in self._server.jobs.find(unfiled, {"_id": 1}).limit(BATCH)]
 
 
-def _keeping(document: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what the filing of records changes in the document of a job: whether it stays when its schedule is over (R6)."""
-    last = max(entries, key=_finished)
-    failed = last.get("status") in FAILURES
-    if failed == (KEPT in document) or (failed and document.get("state") != ENDED):
-        return {}
-    return {"$set": {KEPT: True}} if failed else {"$unset": {KEPT: ""}}
+def _keeping(job_id: str, nominals: Sequence[int]) -> UpdateOne:
+    """Return the update by which a job stays whose schedule is over, if no run of it is left but some that have ended (R6)."""
+    others = {"$elemMatch": {"nominal": {"$nin": nominals}}}
+    last = {"_id": job_id, "state": ENDED, "under_way": [], "pending": {"$not": others}}
+    return UpdateOne(last, {"$set": {"state": KEPT}})
 
 
 def _finished(entry: Mapping[str, Any]) -> int:

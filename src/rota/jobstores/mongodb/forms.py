@@ -14,7 +14,7 @@ from ...core.states import CLAIMED, ENDED, QUARANTINED, WAITING, set_job_state
 from ...errors import DeserializationError, JobValueError
 from ...texts import storable
 from .. import documents
-from ..documents import fields_of, healing_as, run_of
+from ..documents import KEPT, fields_of, healing_as, run_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,18 +30,11 @@ if TYPE_CHECKING:
 REMOVED = "removed"
 #: The states of documents that are no jobs any more; only their runs keep them.
 OVER = (ENDED, REMOVED)
-#: The field of an ended job that stays without unfinished runs, as its last one has not ended well.
-KEPT = "kept"
-_IS_KEPT: dict[str, Any] = {"state": ENDED, KEPT: True}
-#: Part of a condition: that no run that may come keeps a document that is no job any more.
-GONE: dict[str, Any] = {"$or": [{"state": REMOVED}, {"state": ENDED, KEPT: {"$exists": False}}]}
+#: The states of documents in whose place a job of their id may come.
+REPLACEABLE = (*OVER, KEPT)
 #: Part of a condition: that there is a job, or one whose schedule is over that stays or of which runs wait.
 THERE: dict[str, Any] = {
-    "$or": [
-        {"state": {"$nin": OVER}},
-        {"state": ENDED, "not_before": {"$exists": True}},
-        {**_IS_KEPT, "under_way": []},
-    ]
+    "$or": [{"state": {"$nin": OVER}}, {"state": ENDED, "not_before": {"$exists": True}}]
 }
 #: The lists of runs in a job's document.
 LISTS = ("under_way", "pending")
@@ -65,6 +58,12 @@ _PARTS = ("_id", "name", "func", "trigger", "args", "kwargs", "options", "execut
 # ---------------------------------------------------------------------------------------------------------------- jobs
 
 
+def state_in(document: Mapping[str, Any]) -> Any:
+    """Return the state of the job of a document, whatever stands there."""
+    state = document.get("state")
+    return ENDED if state == KEPT else state
+
+
 def job_of(
     document: Mapping[str, Any], format: JobFormat, scheduler: Any, alias: str | None, healing: bool = False
 ) -> Job:
@@ -73,7 +72,7 @@ def job_of(
     :param healing: take the job out of quarantine, if it can be restored
     """
     get = document.get
-    state, error, under_way = get("state"), get("error"), get("under_way") or ()
+    state, error, under_way = state_in(document), get("error"), get("under_way") or ()
     if healing:
         state, error = healing_as(error, get("next_nominal") is not None)
     whole = isinstance(under_way, (list, tuple)) and all(isinstance(run, dict) for run in under_way)

@@ -15,13 +15,13 @@ from ...core.transitions import released
 from ...errors import ConflictingIdError, JobLookupError
 from .. import retention
 from ..base import ALIASES, COUNTED
-from ..documents import heal, new_version
+from ..documents import KEPT, heal, new_version, stored_states
 from ..retention import Pace, parts
-from .forms import GONE, KEPT, NO_ARRAY, OVER, REMOVED, THERE, change_to, values_of
+from .forms import NO_ARRAY, OVER, REMOVED, REPLACEABLE, THERE, change_to, values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from ...clock import Clock
@@ -76,11 +76,11 @@ class Jobs:
         with self._server.translated():
             return list(self._server.jobs.find({"state": {"$nin": OVER}, **condition}))
 
-    def select(self, states: Iterable[str] | None, limit: int | None, offset: int) -> list[dict[str, Any]]:
+    def select(self, states: Collection[str] | None, limit: int | None, offset: int) -> list[dict[str, Any]]:
         """Return a page of the jobs that are not over, the earliest due first, those without a due time last."""
         if limit == 0:
             return []
-        among: Any = {"$nin": OVER} if states is None else {"$in": list(states)}
+        among: Any = {"$nin": REPLACEABLE} if states is None else {"$in": stored_states(states)}
         timed, timeless = ({"state": among, "next_due": due} for due in ({"$ne": None}, None))
         jobs = self._server.jobs
         with self._server.translated():
@@ -184,7 +184,7 @@ class Jobs:
         with self._server.translated():
             while not self._insert(job.id, values):
                 # The runs of a job that is over may be under way.
-                over = {"_id": job.id, "state": {"$in": OVER}}
+                over = {"_id": job.id, "state": {"$in": REPLACEABLE}}
                 anew = change_to(values, *_HISTORY)
                 if self._server.jobs.update_one(over, anew).matched_count:
                     break
@@ -258,9 +258,14 @@ class Jobs:
             "$type": "number",
             **({"$gte": 0, "$lt": MOST_VERSION} if version is None else {"$eq": version}),
         }
+        there = THERE
+        if values["state"] == ENDED and self._server.jobs.find_one(
+            {"_id": job_id, "state": KEPT}, {"_id": 1}
+        ):
+            there, values = {"state": KEPT}, {**values, "state": KEPT}
         condition = {
             "_id": job_id,
-            **THERE,
+            **there,
             "version": numbers,
             "under_way": {"$type": "array"},
             "pending": {"$type": "array"},
@@ -282,9 +287,6 @@ class Jobs:
             free = {"busy": {"$exists": False}}
             if self._server.jobs.delete_one({**living, **free}).deleted_count:
                 return True
-            kept = {"_id": job_id, **free, "state": ENDED, KEPT: True}
-            if self._server.jobs.delete_one(kept).deleted_count:
-                return True
             if not self._server.jobs.update_one({**living, **none_waits}, REMOVAL).matched_count:
                 return False
         self.forget([job_id])
@@ -300,7 +302,7 @@ class Jobs:
 
     def forget_ended(self) -> Iterator[int]:
         """Delete the ended jobs of which no record is left, some of them at a time."""
-        kept = {"state": ENDED, KEPT: True, "under_way": [], "pending": []}
+        kept = {"state": KEPT, "under_way": [], "pending": []}
         last = ""
         while True:
             with self._server.translated():
@@ -317,7 +319,7 @@ class Jobs:
 
     def forget(self, ids: Sequence[str]) -> None:
         """Delete the documents of jobs that are over and have no unfinished runs any more."""
-        over = {"_id": {"$in": list(ids)}, "under_way": [], "pending": [], **GONE}
+        over = {"_id": {"$in": list(ids)}, "under_way": [], "pending": [], "state": {"$in": OVER}}
         with self._server.translated():
             self._server.jobs.delete_many(over)
 
@@ -349,6 +351,6 @@ class Jobs:
 
 
 #: What a job that takes the place of one that is over does not have of it.
-_HISTORY = ("durations", "failures", "horizon", KEPT)
+_HISTORY = ("durations", "failures", "horizon")
 #: The change that makes a job one that was removed, and has unfinished runs.
 REMOVAL: dict[str, Any] = {"$set": {"state": REMOVED, "next_due": None}, "$inc": {"version": 1}}

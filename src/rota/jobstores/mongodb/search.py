@@ -17,7 +17,8 @@ from ...codec.damaged import EARLIEST, LATEST, is_time, text_instead
 from ...core.queries import BY_DUE, BY_NAME, Count, Part, end_of_beginning, key_of_job, key_of_run
 from ...core.states import ACTIVE, CLAIMED, END_STATES, QUARANTINED, WAITING
 from .. import searching
-from .forms import LISTS, NO_ARRAY, collect, entries_of, key_of, numbered
+from ..documents import stored_states
+from .forms import LISTS, NO_ARRAY, collect, entries_of, key_of, numbered, state_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,9 +66,8 @@ def seen(document: Mapping[str, Any]) -> Seen:
     get = document.get
     tags, due, nominal = get("tags"), get("next_due"), get("next_nominal")
     is_timed = is_time(nominal) and (is_time(due) or due == HELD)
-    name, func, state, executor = (
-        text_instead(get(field)) for field in ("name", "func", "state", "executor")
-    )
+    name, func, executor = (text_instead(get(field)) for field in ("name", "func", "executor"))
+    state = text_instead(state_in(document))
     return Seen(
         *(document["_id"], name, func, state, executor),
         [tag for tag in tags if type(tag) is str] if isinstance(tags, list) else [],
@@ -164,10 +164,10 @@ class Searching:
                 for times in ({"next_due": due}, {"next_due": HELD, "next_nominal": due})
             ]
         if query.executors is not None:
-            among = {"$in": list(query.wanted_states)}
+            among = {"$in": stored_states(query.wanted_states)}
             return [{"state": among, "executor": {"$in": list(query.executors)}}]
         if query.states is not None and ACTIVE not in query.states:
-            return [{"state": {"$in": list(query.states)}}]
+            return [{"state": {"$in": stored_states(query.states)}}]
         return None
 
     def _by_id(self, condition: Mapping[str, Any], after: str | None, count: int) -> list[Keyed]:
@@ -242,7 +242,7 @@ class Searching:
         asks = (query.text, query.func, query.due_before, query.due_after, query.last_runs_wanted or None)
         if any(asked is not None for asked in asks):
             return None
-        condition: dict[str, Any] = {"state": {"$in": list(query.wanted_states)}, "_id": _TEXT}
+        condition: dict[str, Any] = {"state": {"$in": stored_states(query.wanted_states)}, "_id": _TEXT}
         if query.ids is not None:
             condition["_id"] = {"$in": list(query.ids)}
         if query.executors is not None:

@@ -16,18 +16,16 @@ from pymongo.errors import DuplicateKeyError
 from ...codec.damaged import DAMAGED, is_time, text_instead
 from ...core.extras import extra_of, keeps_place
 from ...core.openings import by_run
-from ...core.states import CLAIMED, LOST, WAITING, end
+from ...core.states import CLAIMED, ENDED, LOST, WAITING, end
 from ...core.transitions import rooms_of
 from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
 from ...errors import DeserializationError, HeldRowsError
 from ...texts import storable
-from ..documents import mended_fields, run_of
+from ..documents import KEPT, mended_fields, run_of
 from .failures import counted, together
 from .forms import (
-    KEPT,
     LISTS,
     NO_ARRAY,
-    OVER,
     REMOVED,
     earliest,
     entries_of,
@@ -171,11 +169,14 @@ class Waiting:
         # A record that is written after this look comes with a new version of its job.
         condition = {"_id": job_id, "version": document.get("version")}
         busy = bool(pieces) and document.get("busy") is not True
+        values: dict[str, Any] = {"busy": True} if busy or not document.get("busy") else {}
+        if document.get("state") == KEPT:
+            values["state"] = ENDED  # how its last run ends decides anew (R6)
         change = {
             "$push": {"pending": {"$each": [entry_of(run) for run in (*runs, *pieces)]}},
             "$min": {"not_before": min(extra_of(run).not_before or now for run in runs)},
             "$inc": {"version": 1},
-            **({"$set": {"busy": True}} if busy or not document.get("busy") else {}),
+            **({"$set": values} if values else {}),
         }
         if not self._server.jobs.update_one(condition, change).matched_count:
             return False
@@ -441,7 +442,7 @@ class Waiting:
 def _is_gone(document: Mapping[str, Any]) -> bool:
     """Whether a job is not there any more, but for the ends of its runs."""
     state = document.get("state")
-    return state == REMOVED or (state in OVER and "not_before" not in document and KEPT not in document)
+    return state == REMOVED or (state == ENDED and "not_before" not in document)
 
 
 def _cut_of(cut_of: Mapping[tuple[str, int], Cut], run: Run) -> Cut | None:

@@ -54,15 +54,14 @@ class Chains:
         """Return the ids of the jobs that start others, and of some that did."""
         return texts(self._run("parents"))
 
-    def send(self, ended: Sequence[Run], now: int, step: Callable[[list[str]], Any]) -> Any:
-        """Carry out a step that writes ends, with what these leave at other jobs; return its answer.
+    def send(self, ended: Sequence[Run], now: int, script: str, *fields: str) -> Any:
+        """Carry out a script that writes ends, with what these leave at other jobs; return its answer.
 
         :param ended: the runs whose ends may be written
-        :param step: sends the request with some fields more
         """
         left = self._left_by(ended, now)
         for _ in range(TRIES):
-            answer = step(self._fields(left))
+            answer = self._run(script, *fields, beside=self._fields(left))
             if not left or not isinstance(answer, str) or not answer.startswith("+"):
                 return answer
             for place in answer[1:].split(","):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from ...core.pauses import count_ends
 from ...errors import StoreConflictError
-from ...triggers.base import BaseTrigger
 from .forms import fence_of, padded, record_of, spec_of, state_of
 
 TYPE_CHECKING = False
@@ -49,6 +48,8 @@ class Failures:
     def finish(self, run: Run, now: int) -> bool:
         """Write how a run ended; return False if that is refused (R5)."""
         record = (run.job_id, padded(run.nominal), run.status, fence_of(run), record_of(run))
+        chains = self._chains()
+        starting = chains.starting([run])
         for _ in range(TRIES):
             found = self._run("look_up", run.job_id)
             jobs = self._jobs_of(found)
@@ -56,8 +57,8 @@ class Failures:
                 jobs[0].running -= 1
             fields = self.counted(jobs[0], [run], now) if jobs else ("", "")
             if not fields[0]:
-                return bool(self._send(run, now, "finish", record) == "1")
-            answer = self._send(run, now, "finish_counted", (*record, found.split("\0")[2], *fields))
+                return bool(chains.send(starting, now, "finish", *record) == "1")
+            answer = chains.send(starting, now, "finish_counted", *record, found.split("\0")[2], *fields)
             if answer != "1" and hasattr(run, "pauses"):
                 del run.pauses
             if answer != "changed":
@@ -65,12 +66,6 @@ class Failures:
         raise StoreConflictError(
             f"Job {run.job_id!r} was changed by others {TRIES} times in a row, while the end of a run was written"
         )
-
-    def _send(self, run: Run, now: int, script: str, fields: Sequence[str]) -> Any:
-        """Carry out a script that writes the end of a run, with what that leaves at other jobs."""
-        chains = self._chains()
-        starting = chains.starting([run]) if BaseTrigger.some_chain else ()
-        return chains.send(starting, now, lambda beside: self._run(script, *fields, beside=beside))
 
     def counted(self, job: Job, runs: Sequence[Run], now: int) -> tuple[str, str]:
         """Return spec and rest of a job as they are after the ends of some runs; nothing if these do not change it.

@@ -177,18 +177,18 @@ class Jobs:
         self,
         job_id: str,
         clock: Callable[[], int],
-        send: Callable[[int, Callable[[Sequence[str]], Any]], Any],
+        send: Callable[..., Any],
     ) -> list[Run] | None:
         """Delete a job; return its waiting runs, which are cancelled. What counts its unfinished runs stays until they have ended.
 
         :param clock: tells the current instant
-        :param send: carries out the step with what the ends of the waiting runs leave at other jobs, at an instant
+        :param send: carries out a script at an instant, with what the ends of the waiting runs leave at other jobs
         :raises JobLookupError: if there is none
         """
         answer = self._run("remove", job_id)
         if answer == "waiting":
             now = clock()
-            answer = send(now, lambda beside: self._run("remove", job_id, str(now), beside=beside))
+            answer = send(now, "remove", job_id, str(now))
         if answer == 0:
             raise JobLookupError(job_id)
         return None if answer == 1 else _runs_of(answer)

@@ -5,7 +5,6 @@ It decides nothing; the steps, which are atomic, are in ``scripts/``: claim.lua,
 
 from __future__ import annotations
 
-from functools import partial
 from operator import attrgetter
 from os import urandom
 
@@ -116,9 +115,6 @@ class Runs:
         self._failures = failures
         self._chains = chains
 
-    def _sent(self, script: str, fields: Sequence[str], beside: Sequence[str]) -> Any:
-        return self._run(script, *fields, beside=beside)
-
     # -- claim ---------------------------------------------------------------------------------------------------
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
@@ -136,7 +132,7 @@ class Runs:
             ranges = _ranges_of(decisions) if not tried else ["0"]
             known = str(identity.renewals(node)), str(identity.until(node))
             fields = node, str(now), token(), *known, *ranges, *_claim_of(decisions, now)
-            answer = self._chains().send(_given_up(decisions, now), now, partial(self._sent, "claim", fields))
+            answer = self._chains().send(_given_up(decisions, now), now, "claim", *fields)
             if not answer.startswith("="):  # nothing, if there was nothing to decide
                 break
             self._leave_out_recorded(decisions, {int(place) for place in answer[1:].split(",")})
@@ -183,8 +179,7 @@ class Runs:
             fields: list[str] = []
             for run in part:
                 fields += (run.job_id, padded(run.nominal), run.status, fence_of(run), record_of(run))
-            starting = chains.starting(part) if BaseTrigger.some_chain else ()
-            answer = chains.send(starting, now, partial(self._sent, "finish", fields))
+            answer = chains.send(chains.starting(part), now, "finish", *fields)
             refused += [run for run, bit in zip(part, answer, strict=True) if bit == "0"]
         return refused
 
@@ -245,9 +240,8 @@ class Runs:
                 left.running -= len(over)
                 counted = self._failures.counted(left, over, now)
             fields += orphans.expected(job_id, runs, *counted)
-        sent = node, token(), str(now), *fields
         ended = [run for run in changed if run.ended]
-        answer = self._chains().send(ended, now, partial(self._sent, "take", sent))
+        answer = self._chains().send(ended, now, "take", node, token(), str(now), *fields)
         return [run for runs, bit in zip(of_job.values(), answer, strict=True) if bit == "1" for run in runs]
 
 

@@ -254,14 +254,14 @@ class RedisJobStore(AsksNodes, DurableJobStore):
         :raises JobLookupError: if there is none
         """
 
-        def send(now: int, step: Callable[[Sequence[str]], Any]) -> Any:
+        def send(now: int, script: str, *fields: str) -> Any:
             from ...core.queries import RunQuery  # import time
             from ...core.waiting import JOB_REMOVED, cancelled
 
             waiting = self.find_runs(RunQuery(job_ids=job_id, statuses=WAITING), 1000).items
             for run in waiting:
                 cancelled(run, JOB_REMOVED, now)
-            return self._chains.send(waiting, now, step)
+            return self._chains.send(waiting, now, script, *fields)
 
         return self._jobs.remove(job_id, self.now, send)
 

@@ -7,7 +7,6 @@ waiting.lua, start.lua, cancel.lua.
 from __future__ import annotations
 
 from copy import copy
-from functools import partial
 
 from ...core.extras import extra_of, keeps_place
 from ...core.openings import by_run
@@ -65,9 +64,6 @@ class Waiting:
         self._format = format
         self._failures = failures
         self._chains = chains
-
-    def _sent(self, script: str, fields: Sequence[str], beside: Sequence[str]) -> Any:
-        return self._run(script, *fields, beside=beside)
 
     # -- opening and giving back ---------------------------------------------------------------------------------
 
@@ -171,7 +167,7 @@ class Waiting:
             fields += (job_id, states.get(job_id, ""), str(len(some)), *counted)
             for run, as_found, record in some:
                 fields += (padded(run.nominal), *as_found, run.status, record)
-        answer = self._chains().send(ended, now, partial(self._sent, "start", fields))
+        answer = self._chains().send(ended, now, "start", *fields)
         changed: list[Run] = []
         for some, bit in zip(of_job.values(), answer, strict=True):
             for run, _, _ in some:
@@ -234,7 +230,7 @@ class Waiting:
                 return run
             fields = job_id, padded(nominal), said, quoted(said), before, after
             ended = (run,) if after else ()
-            document = self._chains().send(ended, now, partial(self._sent, "cancel", fields))
+            document = self._chains().send(ended, now, "cancel", *fields)
             if document is None:
                 return None
             if document != "changed":

@@ -9,7 +9,8 @@ from operator import attrgetter
 
 from ...core.states import ENDED
 from ...errors import ConflictingIdError
-from .forms import KEPT, is_marked, new_row, values_of, version_of_new
+from ..documents import KEPT
+from .forms import is_marked, new_row, values_of, version_of_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

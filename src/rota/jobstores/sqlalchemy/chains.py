@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from ...core.chains import followers, moved_on, parent_of, starts_others
 from ...core.states import ENDED
 from ...errors import StoreConflictError
-from .forms import KEPT
+from ..documents import KEPT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

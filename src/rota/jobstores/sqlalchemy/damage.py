@@ -12,8 +12,9 @@ from sqlalchemy import bindparam, func, not_, or_, select, union
 from ...clock import HELD
 from ...codec.damaged import DAMAGED, EARLIEST, LATEST, NEVER_DUE, STATES, STATUSES
 from ...core.states import ACTIVE, CLAIMED, ENDED, LOST, QUARANTINED, WAITING, end, set_job_state
+from ..documents import KEPT
 from .databases.base import BATCH
-from .forms import KEPT, run_of
+from .forms import run_of
 from .job_statements import has_place, has_waiting
 
 TYPE_CHECKING = False

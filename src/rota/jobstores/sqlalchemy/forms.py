@@ -17,12 +17,12 @@ from ...core.states import CLAIMED, ENDED, MANUAL, QUARANTINED
 from ...errors import JobValueError
 from ...interrupts import is_interrupt
 from ...texts import storable
-from ..documents import check_text, healing_as, label_of
+from ..documents import KEPT, check_text, healing_as, label_of
 from .columns import ID_LENGTH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from sqlalchemy import Row as SqlRow
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 PARTS = ("name", "func", "trigger_spec", "args", "kwargs", "options", "executor")
 #: the columns of a job's row that is added, in the order of its values
 NEW = ("id", *PARTS, "next_nominal", "next_due", "version", "state", "error", "created", "updated")
-#: the state of an ended job without unfinished runs, whose last run has not ended well: no step that deletes jobs comes across it
-KEPT = "over"
 #: the columns of what only some jobs have, and which statements for other jobs do not name
 MARKS = ("revision", "paused")
 #: the same with the job whose ends of runs start it, which is only written: the trigger says it as well
@@ -116,11 +114,6 @@ def _mark(job: Job, revision: Any, paused: Any) -> None:
 def stored_state(state: str, is_kept: bool) -> str:
     """Return the state of a job as it is written over one that was kept, or was not."""
     return KEPT if is_kept and state == ENDED else state
-
-
-def stored_states(states: Collection[str]) -> list[str]:
-    """Return the states that stand in the rows of jobs with some states."""
-    return sorted({*states, KEPT} if ENDED in states else states)
 
 
 def is_marked(job: Job) -> bool:

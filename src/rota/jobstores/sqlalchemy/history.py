@@ -10,9 +10,9 @@ from sqlalchemy import and_, exists, func, not_, or_, select, tuple_, union_all
 from ...codec.damaged import is_time, stands_for
 from ...core.recorded import BEFORE, MOST, standing_from
 from ...core.states import CLAIMED, END_STATES, WAITING
-from ..documents import label_all
+from ..documents import KEPT, label_all
 from .databases.base import BATCH
-from .forms import KEPT, run_of
+from .forms import run_of
 from .prepared import Prepared
 
 TYPE_CHECKING = False

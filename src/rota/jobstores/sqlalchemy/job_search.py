@@ -14,8 +14,8 @@ from ...clock import HELD, instant
 from ...core.queries import BY_DUE, BY_NAME, Part, due_of, key_of_job
 from ...core.states import ACTIVE, ENDED
 from ..base import ALIASES
+from ..documents import KEPT, stored_states
 from ..searching import part_of_sorted
-from .forms import KEPT, stored_states
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from sqlalchemy import and_, bindparam, case, exists, func, not_, or_, select
 from ...clock import HELD
 from ...core.states import ACTIVE, CLAIMED, ENDED, QUARANTINED, WAITING
 from ..base import COUNTED
-from .forms import KEPT, MARKS, NEW, PARTS, WRITTEN_MARKS
+from ..documents import KEPT
+from .forms import MARKS, NEW, PARTS, WRITTEN_MARKS
 from .prepared import Prepared
 
 TYPE_CHECKING = False

@@ -13,8 +13,9 @@ from ...core.chains import parent_of
 from ...core.states import ENDED, QUARANTINED
 from ...errors import JobLookupError
 from ..base import ALIASES
+from ..documents import KEPT
 from .databases.base import BATCH
-from .forms import KEPT, NEW, marks_of, stored_state
+from .forms import NEW, marks_of, stored_state
 from .job_statements import JobStatements
 from .prepared import OptimisticWriteFailed
 

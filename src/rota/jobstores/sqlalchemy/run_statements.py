@@ -11,7 +11,8 @@ from sqlalchemy import bindparam, case, not_, or_, select
 
 from ...clock import HELD
 from ...core.states import CLAIMED, ENDED, WAITING
-from .forms import CLAIMS, ENDS, EXTRA, FENCE, KEPT, LAST_ENDS, MARKS, PLAIN_ENDS, RECORD
+from ..documents import KEPT
+from .forms import CLAIMS, ENDS, EXTRA, FENCE, LAST_ENDS, MARKS, PLAIN_ENDS, RECORD
 from .job_statements import JobStatements, has_waiting
 from .prepared import Prepared
 

@@ -19,8 +19,9 @@ from ...core.states import CLAIMED, ENDED, WAITING
 from ...core.transitions import not_ended_well
 from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
 from ...errors import JobLookupError
+from ..documents import KEPT
 from .databases.base import BATCH
-from .forms import EXTRA, KEPT, RECORD, extra_of_run, row_of, run_of
+from .forms import EXTRA, RECORD, extra_of_run, row_of, run_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

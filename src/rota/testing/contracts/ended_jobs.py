@@ -161,6 +161,15 @@ class SharedEndedJobsContract:
         (lost,) = until_done(lambda: other.rescue(OTHER, later))
         assert (lost.status, found(store)) == ("lost", ["job"])
 
+    def test_r5_an_end_that_is_refused_leaves_it_alone(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        kept(store)
+        late = Run("job", START, START)
+        late.owner, late.attempt = OTHER, 7
+        assert ended(store, late, "succeeded") == [late]
+        assert found(store) == ["job"]
+
     def test_it_goes_with_its_last_record(self, store: BaseJobStore, other: BaseJobStore) -> None:
         kept(store)
         far = START + 40 * 24 * 3600 * SECOND
