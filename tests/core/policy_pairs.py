@@ -802,8 +802,14 @@ CELLS: list[tuple[str, str, str, str]] = [
     (
         "hold",
         "edit",
-        ("The edit of an option is stored, and the job stays on hold."),
-        ("test_a_paused_job_that_is_edited_stays_paused"),
+        (
+            "The edit is stored, and the job stays on hold; with a next time or another trigger that it is given it goes "
+            "on when it is released."
+        ),
+        (
+            "test_a_paused_job_that_is_edited_stays_paused "
+            "test_a_job_on_hold_stays_so_whatever_time_it_is_given_and_goes_on_with_that"
+        ),
     ),
     (
         "pause hold",

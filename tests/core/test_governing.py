@@ -218,6 +218,50 @@ def test_jobs_are_put_on_hold_and_released(scheduler):
         scheduler.release(tag="x", all=True)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda scheduler, at: scheduler.modify_job("job", next_run_time=at),
+        lambda scheduler, at: scheduler.reschedule_job("job", trigger="date", run_date=at),
+        lambda scheduler, at: scheduler.add_job(note, "date", run_date=at, id="job", replace_existing=True),
+        lambda scheduler, at: scheduler.add_jobs(
+            [{"func": note, "trigger": "date", "run_date": at, "id": "job"}], replace_existing=True
+        ),
+        lambda scheduler, at: scheduler.add_job(
+            note, "interval", minutes=1, id="job", next_run_time=at, replace_existing=True
+        ),
+    ],
+    ids=["modify_job", "reschedule_job", "add_job", "add_jobs", "next_run_time"],
+)
+@pytest.mark.parametrize("is_paused", [False, True], ids=["on hold", "and paused"])
+def test_a_job_on_hold_stays_so_whatever_time_it_is_given_and_goes_on_with_that(scheduler, change, is_paused):
+    add(scheduler)
+    if is_paused:
+        scheduler.pause_job("job")
+    scheduler.hold(all=True, note="migration")
+    at = now(scheduler) + timedelta(minutes=5, seconds=7)
+    change(scheduler, at)
+    scheduler.advance(minutes=3)
+    (job,) = scheduler.find_jobs(states="paused").items
+    assert (job.next_run_time, CALLS) == (None, [])
+    assert scheduler.release(all=True) == 1
+    assert scheduler.get_job("job").next_run_time == at
+    scheduler.advance(minutes=2, seconds=8)
+    assert len(CALLS) == 1
+
+
+def test_a_job_on_hold_keeps_its_hold_when_its_program_adds_it_again_and_can_be_paused_as_well(scheduler):
+    add(scheduler)
+    scheduler.hold(all=True, note="migration")
+    add(scheduler, replace_existing=True)
+    scheduler.modify_job("job", next_run_time=None)
+    scheduler.advance(minutes=3)
+    assert (scheduler.release(all=True), scheduler.get_job("job").next_run_time) == (1, None)
+    scheduler.modify_job("job", next_run_time=now(scheduler))  # resumes a paused job, as in APScheduler
+    scheduler.advance(seconds=1)
+    assert CALLS == [("job",)]
+
+
 def test_a_node_that_drains_claims_nothing_more(scheduler):
     add(scheduler)
     scheduler.advance(seconds=6)

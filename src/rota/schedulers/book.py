@@ -34,7 +34,7 @@ from ..logs import INFO
 from ..triggers.base import AskedBy, BaseTrigger
 from .listeners import tell
 from .names import no_such_job
-from .new_jobs import LATE, keep_schedule, now_by_clock_of, tell_of_past
+from .new_jobs import LATE, keep_hold, keep_schedule, now_by_clock_of, tell_of_past
 from .pending import PendingJobs
 
 TYPE_CHECKING = False
@@ -337,13 +337,13 @@ class JobBook:
 
     def _replace(self, store: BaseJobStore, job: Job, explicit: bool) -> None:
         """Store a job over the one of the same id; an unchanged trigger keeps its next run (and its phase)."""
-        planned = job.trigger, job.state, job.next_nominal, job.next_due
+        planned = job.trigger, job.state, job.next_nominal, job.next_due, job.paused
         for _ in range(TRIES):
             if "update_job" in store.__dict__:
                 store.obey_program()
             existing = store.lookup_job(job.id)
             # Nothing is left of an earlier try: times of a job that has ended meanwhile must not come back.
-            job.trigger, state, job.next_nominal, job.next_due = planned
+            job.trigger, state, job.next_nominal, job.next_due, job.paused = planned
             undo_job_state(job, state)
             try:
                 if existing is None:
@@ -353,6 +353,8 @@ class JobBook:
                 job.chained = job.chained or existing.chained
                 if not explicit:
                     keep_schedule(job, existing)
+                elif existing.paused is not None:
+                    keep_hold(job, existing)
                 if store.save_job(job, version):
                     return
             except (JobLookupError, ConflictingIdError):

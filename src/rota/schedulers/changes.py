@@ -46,17 +46,30 @@ def modify(book: JobBook, job_id: str, jobstore: str | None, changes: dict[str, 
 
 
 def _modified(book: JobBook, changes: dict[str, Any], draft: Job) -> None:
-    """Change a job, which has a new revision then; one that is paused by that keeps the time that it owes."""
+    """Change a job, which has a new revision then; one that is paused by that keeps the time that it owes, one on hold stays so."""
     nominal = draft.next_nominal if draft.state == ACTIVE else None
     draft._modify(**changes)
     draft.revision += 1
-    if "next_run_time" in changes:
+    if "next_run_time" in changes and not _stays_on_hold(draft):
         if draft.state != PAUSED:
             draft.paused = None
         elif nominal is not None:
             from ..core.pauses import Pause, text_of  # import time: most programs pause no jobs
 
             draft.paused = text_of(Pause(nominal, book.now_for(draft)))
+
+
+def _stays_on_hold(draft: Job, has_other_trigger: bool = False) -> bool:
+    """Leave a job on hold that was on hold before it was changed; return whether it was."""
+    if draft.paused is None:
+        return False
+    from ..core.pauses import pause_of, stay_on_hold  # import time: most programs pause no jobs
+
+    pause = pause_of(draft)
+    if pause.hold is None:
+        return False
+    stay_on_hold(draft, pause, has_other_trigger)
+    return True
 
 
 def reschedule(
@@ -80,7 +93,8 @@ def reschedule(
         if store is not None:
             start_by_clock_of(store, draft)
         _plan_anew(book, draft)  # the new trigger may be the repair that a quarantined job waits for
-        draft.paused = None
+        if not _stays_on_hold(draft, has_other_trigger=True):
+            draft.paused = None
         draft.revision += 1
 
     job = book.change(job_id, jobstore, change)
