@@ -182,12 +182,12 @@ CELLS: list[tuple[str, str, str, str]] = [
         "retry",
         "remove",
         (
-            'A retry that waits is cancelled with its job ("job removed"); a try under way that fails then and was to be '
-            "followed by another "
-            "one is cancelled, too."
+            'A retry that waits is cancelled with its job ("job removed"); a try under way that fails then is the last one: '
+            "the run ends as that has, `failed` or `timed_out`."
         ),
         (
-            "test_a_run_of_a_removed_job_that_was_to_be_tried_again_is_cancelled "
+            "test_a_run_of_a_removed_job_that_was_to_be_tried_again_ends_as_its_last_try "
+            "test_a_failed_run_whose_job_was_removed_meanwhile_is_not_given_back "
             "test_whatever_waits_is_cancelled_with_its_job test_the_waiting_runs_of_a_removed_job_are_cancelled_with_it"
         ),
     ),
@@ -305,8 +305,11 @@ CELLS: list[tuple[str, str, str, str]] = [
     (
         "snooze",
         "remove",
-        'A snoozed run is cancelled with its job ("job removed").',
-        "test_whatever_waits_is_cancelled_with_its_job test_the_waiting_runs_of_a_removed_job_are_cancelled_with_it",
+        'A snoozed run is cancelled with its job ("job removed"), and so is one that snoozes after that.',
+        (
+            "test_a_run_of_a_removed_job_that_was_to_be_tried_again_ends_as_its_last_try "
+            "test_whatever_waits_is_cancelled_with_its_job test_the_waiting_runs_of_a_removed_job_are_cancelled_with_it"
+        ),
     ),
     (
         "snooze",
@@ -1089,12 +1092,11 @@ CELLS: list[tuple[str, str, str, str]] = [
         "time-out",
         "remove",
         (
-            "What is under way keeps its time, and ends as `timed_out` when that is over; one that was to be tried again "
-            "is cancelled then, as after any failure."
+            "What is under way keeps its time, and ends as `timed_out` when that is over, also if it was to be tried again."
         ),
         (
             "test_a_run_under_way_of_a_removed_job_ends_as_it_would_have "
-            "test_a_run_of_a_removed_job_that_was_to_be_tried_again_is_cancelled"
+            "test_a_run_of_a_removed_job_that_was_to_be_tried_again_ends_as_its_last_try"
         ),
     ),
     (

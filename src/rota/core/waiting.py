@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..callables import lacking
 from .extras import ASKED_FOR, RETRY, extra_of, keeps_place
-from .run import asked_to_stop
+from .run import LAST, asked_to_stop
 from .states import ACTIVE, CANCELLED, CLAIMED, FAILED, PAUSED, QUARANTINED, end, start_waiting, wait
 from .transitions import may_claim
 from .tries import DEADLINE, deadline_of
@@ -76,8 +76,9 @@ class Taking:
         follows = group == run.job_id and keeps_place(extra_of(run))
         if follows:
             self._group = group
-        if job is None:
-            end(run, CANCELLED, JOB_REMOVED, self._now)
+        if job is None:  # what has happened of a try that has failed stays
+            end(run, FAILED if extra_of(run).waiting_for == RETRY else CANCELLED, JOB_REMOVED, self._now)
+            extra_of(run).not_before = None
             return True
         deadline = deadline_of(run, job.policy) if extra_of(run).waiting_for == RETRY else None
         if deadline is not None and self._now > deadline:  # also while its job is paused
@@ -149,18 +150,32 @@ def given_back(run: Run, not_before: int) -> None:
     extra_of(run).not_before = not_before
 
 
+def has_no_job(run: Run, record: Run | None = None) -> Run:
+    """Take note that a run is not taken back because its job was removed while it was under way: its attempt is the last.
+
+    :param record: its record, which says so if it is another attempt's, or somebody has asked the run to stop; None: it is neither
+    """
+    if record is None or (not is_asked(run, record) and _is_same_attempt(run, record)):
+        run.wish = LAST
+    return run
+
+
 def is_asked(run: Run, record: Run | None) -> bool:
     """Whether a run is not taken back because somebody has asked it to stop, as its record says; then the run says so, too.
 
     :param run: a run that is to be given back
     :param record: its record, None if there is none
     """
-    if record is None or (record.status, record.owner, record.attempt) != (CLAIMED, run.owner, run.attempt):
+    if record is None or not _is_same_attempt(run, record):
         return False
     asked = asked_to_stop(record)
     if asked is not None:
         extra_of(run).cancel = asked
     return asked is not None
+
+
+def _is_same_attempt(run: Run, record: Run) -> bool:
+    return (record.status, record.owner, record.attempt) == (CLAIMED, run.owner, run.attempt)
 
 
 def cancelled(run: Run, reason: str, now: int) -> None:

@@ -47,8 +47,9 @@ class TakesRequests:
         :param runs: claimed runs of a node, with what they wait for and ``not_before`` in their ``extra``. A retry and a snoozed
             run keep their place among the runs of their job
         :param now: instant
-        :return: the runs that were refused, because the record names another owner or attempt (R5), or because somebody has
-            asked them to stop meanwhile: then their ``extra.cancel`` says why
+        :return: the runs that were refused, because the record names another owner or attempt (R5), because somebody has asked them
+            to stop meanwhile (then their ``extra.cancel`` says why), or because their job was removed meanwhile
+            (:func:`~rota.core.waiting.has_no_job`)
         """
         from .requests_in_memory import give_back  # rare
 

@@ -12,7 +12,7 @@ from ..core.orders import LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request
 from ..core.policy import Policy
 from ..core.run import asked_to_stop
 from ..core.states import CLAIMED, ENDED, WAITING
-from ..core.waiting import KEY_HOLDS, Taking, cancelled, given_back, opened
+from ..core.waiting import KEY_HOLDS, Taking, cancelled, given_back, has_no_job, opened
 from ..util import new_node_id
 
 TYPE_CHECKING = False
@@ -115,9 +115,13 @@ def give_back(store: Any, runs: Sequence[Run], now: int) -> list[Run]:
     with ledger.lock:
         # Before anything is changed, as the store may fail to answer.
         over = {run.job_id for run in runs if run.job is not None and run.job.state == ENDED}
-        gone = {id for id in over if not store._has_job(id)}
+        gone = {id for id in {run.job_id for run in runs} if not store._has_job(id)}
         for run in runs:
             if run not in ledger.under_way or asked_to_stop(run) is not None:
+                refused.append(run)
+                continue
+            if run.job_id in gone - over:
+                has_no_job(run)
                 refused.append(run)
                 continue
             if keeps_place(extra_of(run)):

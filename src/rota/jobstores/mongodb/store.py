@@ -542,7 +542,10 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
     ) -> list[Run]:
         """Make runs wait that are asked for; see the port."""
         self._check_started()
-        return self._waiting.open_runs(runs, now, cuts, version)
+        from .opening import Opening  # import time
+
+        opening = Opening(self._server, self._format, self._filing, self._searching)
+        return opening.open_runs(runs, now, cuts, version)
 
     def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Make claimed runs wait, for any node; see the port."""

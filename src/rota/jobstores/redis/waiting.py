@@ -14,7 +14,7 @@ from ...core.openings import by_run
 from ...core.plan import GROUP_LIMIT
 from ...core.policy import Policy
 from ...core.states import CLAIMED, WAITING
-from ...core.waiting import KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
+from ...core.waiting import KEY_HOLDS, Taking, cancelled, given_back, has_no_job, is_asked, opened
 from ...errors import DeserializationError, StoreConflictError
 from ...texts import storable
 from .forms import fence_of, is_id, lost_run, padded, quoted, record_of, run_of_text, time_of_score
@@ -114,6 +114,8 @@ class Waiting:
                 refused.append(run)
                 if bit == "2":
                     self._hear(run, now)
+                elif bit == "3":
+                    has_no_job(run)
         return refused
 
     def _hear(self, run: Run, now: int) -> None:

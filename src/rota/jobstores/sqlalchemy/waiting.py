@@ -17,7 +17,16 @@ from ...core.openings import by_run
 from ...core.policy import Policy
 from ...core.states import CLAIMED, ENDED, WAITING
 from ...core.transitions import not_ended_well
-from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
+from ...core.waiting import (
+    JOB_REMOVED,
+    KEY_HOLDS,
+    Taking,
+    cancelled,
+    given_back,
+    has_no_job,
+    is_asked,
+    opened,
+)
 from ...errors import JobLookupError
 from .databases.base import BATCH
 from .forms import EXTRA, KEPT, RECORD, extra_of_run, row_of, run_of
@@ -246,10 +255,16 @@ class Waiting:
 
     def give_back(self, conn: Connection, runs: Sequence[Run], now: int) -> list[Run]:
         """Make claimed runs wait; return those that were refused (R5), or that somebody has asked to stop."""
-        self._locked(conn, {run.job_id for run in runs})
+        known = {row.id for row in self._locked(conn, {run.job_id for run in runs})}
         refused: list[Run] = []
         free: Counter[str] = Counter()
         for run in runs:
+            if run.job_id not in known:
+                there = self._record(conn, run.job_id, run.nominal)
+                if there is not None:
+                    has_no_job(run, there)
+                refused.append(run)
+                continue
             record = copy(run)  # the step may be repeated
             given_back(record, extra_of(run).not_before or now)
             if self._write(conn, self._from_claimed, record, run.attempt, b_owner=run.owner):

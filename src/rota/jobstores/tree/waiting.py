@@ -12,7 +12,7 @@ from ...core.extras import extra_of, keeps_place
 from ...core.orphans import by_job
 from ...core.states import CLAIMED, LOST, WAITING
 from ...core.transitions import not_ended_well
-from ...core.waiting import Taking, given_back, is_asked
+from ...core.waiting import Taking, given_back, has_no_job, is_asked
 from ...errors import StoreConflictError
 from ...texts import storable
 from ...triggers.base import BaseTrigger
@@ -137,6 +137,9 @@ class Waiting:
         earliest: list[int] = []
         for job_id, group in by_job(mine).items():
             doc = docs[job_id]
+            if _is_removed(doc):
+                refused += map(has_no_job, group)
+                continue
             some = group[: (self._tree.max_changes - JOB) // EACH]
             later += group[len(some) :]
             changes: list[Change] = []
@@ -325,6 +328,10 @@ class Waiting:
             if self._tree.commit(changes, is_soon(now)):
                 return run
         raise StoreConflictError(f"Run {nominal} of job {job_id} is changed by others all the time")
+
+
+def _is_removed(doc: Doc | None) -> bool:
+    return doc is None or (doc.unreadable is None and doc.state == REMOVED)
 
 
 def _given_back(runs: Sequence[Run], now: int, freed: list[Doc], doc: Doc | None) -> Callable[[], None]:

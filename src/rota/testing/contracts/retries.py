@@ -8,9 +8,10 @@ from __future__ import annotations
 from ...clock import SECOND
 from ...core.plan import plan
 from ...core.retry import Retry
-from ...core.run import fail
+from ...core.run import LAST, fail
 from ...core.states import CANCELLED, CLAIMED, FAILED, SKIPPED, SUCCEEDED, WAITING
-from ...core.tries import SUPERSEDED, next_try, stop_instead
+from ...core.tries import SUPERSEDED, next_try, not_given_back, stop_instead
+from ...core.waiting import JOB_REMOVED
 from ...engine.busy import waiting_retries
 from .store_jobs import LEASE, NODE, OTHER, START, claim, finish, make_job, running, until_done
 from .waiting import take
@@ -82,6 +83,20 @@ class RetriesContract:
         (record,) = store.get_runs()
         assert (record.status, record.reason, record.error) == (CANCELLED, "no more", "wrong")
         assert (running(store), list(store.orders(NODE, START).cancels)) == (0, [])
+
+    def test_a_failed_run_whose_job_was_removed_meanwhile_is_not_given_back(
+        self, store: BaseJobStore
+    ) -> None:
+        """Its node is told, and writes what has happened."""
+        store.add_job(make_job(retry=Retry(wait_initial=1, wait_jitter=0)))
+        (run,) = claim(store)
+        until_done(lambda: store.remove_job("job"))
+        assert fail_and_give_back(store, run, expected=1) == [run]
+        assert (run.status, run.wish, store.next_waiting()) == (FAILED, LAST, None)
+        not_given_back(run, JOB_REMOVED, START)
+        assert until_done(lambda: store.finish([run], START)) == []
+        (record,) = store.get_runs()
+        assert (record.status, record.reason, record.error) == (FAILED, JOB_REMOVED, "wrong: ü")
 
     def test_the_claim_of_a_later_time_ends_a_retry_that_waits(self, store: BaseJobStore) -> None:
         """R2, R3, R4: its place is free for the later time."""

@@ -5,6 +5,7 @@ It watches; it calls nothing but the observer's reading methods.
 
 from __future__ import annotations
 
+from ...core.run import LAST
 from ...core.states import ACTIVE, CANCELLED, END_STATES, ENDED, SKIPPED
 from .attempts import Attempts, Waits, name
 from .balance import Balance, Segment
@@ -239,6 +240,9 @@ class Audit:
             if self.claimed.get(key) == each.fence:
                 self.stopped.ended(key, each.fence[1], each.status)
                 if not self.stopped.may_wait(key, is_refused):
+                    continue
+                if is_refused and getattr(each.run, "wish", None) == LAST:  # its node writes how it has ended
+                    self.count("ended as its job was removed")
                     continue
                 self.require(
                     not is_refused, f"{name(key)} was not taken back from {each.fence}, which owns it"
