@@ -382,6 +382,34 @@ def test_who_only_asks_is_not_told_of_the_request_and_the_node_is(tmp_path):
     runs.shutdown()
 
 
+@pytest.mark.parametrize("raises", [True, False])
+def test_a_run_that_ends_before_its_node_has_heard_of_a_request_is_cancelled_if_it_fails(tmp_path, raises):
+    from rota.core.run import fail
+    from rota.core.states import succeed
+    from tests.core.engine_kit import Gate, names, started
+
+    gate, url = Gate(), f"sqlite:///{tmp_path}/jobs"
+    runs, log = started(executors={"default": gate}, jobstores={"default": url}, lease=15)
+    asks, _ = started(runs_jobs=False, jobstores={"default": url}, clock=runs.clock)
+    runs.add_job(note, "interval", minutes=1, id="job")
+    runs.advance(minutes=1)
+    ((run, done),) = gate.held
+    asks.cancel_run("job", run.scheduled_run_time, reason="too slow")
+    log.clear()
+    if raises:
+        fail(run, ValueError("wrong"), "", runs.clock.now())
+    else:
+        succeed(run, None, runs.clock.now())
+    done(run)
+    record = asks.get_run("job", run.scheduled_run_time)
+    assert (record.status, record.reason) == (("cancelled", "too slow") if raises else ("succeeded", None))
+    assert record.note == "cancel was requested"
+    runs.run_pending()
+    assert names(log) == ["JOB_CANCELLED" if raises else "JOB_EXECUTED"]
+    asks.shutdown()
+    runs.shutdown()
+
+
 def test_waiting_runs_that_go_with_their_job_are_told_where_it_was_removed(scheduler):
     from rota.events import EVENT_JOB_CANCELLED, EVENT_JOB_REMOVED
 

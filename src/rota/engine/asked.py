@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from ..core.orders import Orders
     from ..core.run import Run
+    from ..jobstores.base import BaseJobStore
+    from ..logs import GuardedLogger
     from .outlet import Outlet
     from .store_state import StoreState
 
@@ -187,6 +189,22 @@ def stop_here(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:
     here = run if run.job is not None else (state.completions.in_hand or {}).get((run.job_id, run.nominal))
     if here is not None:
         stop(outlet, state, here, reason)
+    else:
+        note_request(state.store, run, outlet.logger)
+
+
+def note_request(store: BaseJobStore, run: Run, logger: GuardedLogger) -> None:
+    """Keep with a run of another node that somebody has asked it to stop: it may return before its node has heard of that."""
+    from ..core.beats import CANCEL_REQUESTED  # rare
+    from ..core.details import NOTE
+    from ..interrupts import is_interrupt
+
+    try:
+        store.write_parts([(run.job_id, run.nominal, {NOTE: CANCEL_REQUESTED})])
+    except BaseException as exc:
+        if is_interrupt(exc):
+            raise
+        logger.exception("That run %r was asked to stop could not be kept with it", run)
 
 
 def stop(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:

@@ -12,7 +12,7 @@ from ..core.changes import Change
 from ..core.pauses import LONGEST_NOTE, Pause, goes_on_with, left_out, only_counted, pause_of, text_of
 from ..core.plan import Decision, due_time, is_time_of, record_of
 from ..core.states import ACTIVE, CANCELLED, CLAIMED, ENDED, NEW, PAUSED, QUARANTINED, set_job_state
-from ..engine.asked import stop_here
+from ..engine.asked import note_request, stop_here
 from ..errors import JobLookupError, JobValueError, OptionTypeError, StoreConflictError
 from ..interrupts import is_interrupt
 from ..texts import repr_of, shortened
@@ -60,7 +60,7 @@ def cancel(book: JobBook, job_id: str, nominal: Any, reason: str, jobstore: str 
             if run is None:  # it was claimed, or changed, meanwhile
                 continue
         elif run.status == CLAIMED:
-            _tell(book, alias, run, reason)
+            _tell(book, alias, store, run, reason)
         elif run.status != CANCELLED:
             raise JobValueError(f"Run {run.id} has ended already: {run.status}")
         elif run.finished_at == now:  # it waited: nobody else knows of its end
@@ -70,13 +70,14 @@ def cancel(book: JobBook, job_id: str, nominal: Any, reason: str, jobstore: str 
     raise StoreConflictError(f'The run of job "{job_id}" is changed by others all the time; try again')
 
 
-def _tell(book: JobBook, alias: str, run: Run, reason: str) -> None:
+def _tell(book: JobBook, alias: str, store: BaseJobStore, run: Run, reason: str) -> None:
     """Have this node stop the run if it has it; else the node that has it sees it when it asks the store."""
     engine = book.engine
     state = None if engine is None else engine.stores.get(alias)
     if engine is None or state is None:
-        return
-    stop_here(engine.outlet, state, run, reason)
+        note_request(store, run, book.log)
+    else:
+        stop_here(engine.outlet, state, run, reason)
 
 
 def _leave_out(book: JobBook, alias: str, store: BaseJobStore, job_id: str, nominal: int) -> Run | None:

@@ -239,10 +239,8 @@ class Audit:
             key, is_refused = each.key, id(each.run) in stale
             if self.claimed.get(key) == each.fence:
                 self.stopped.ended(key, each.fence[1], each.status)
-                if not self.stopped.may_wait(key, is_refused):
-                    continue
-                if is_refused and getattr(each.run, "wish", None) == LAST:  # its node writes how it has ended
-                    self.count("ended as its job was removed")
+                is_last = is_refused and getattr(each.run, "wish", None) == LAST  # as its job was removed
+                if not self.stopped.may_wait(key, is_refused) or is_last:
                     continue
                 self.require(
                     not is_refused, f"{name(key)} was not taken back from {each.fence}, which owns it"

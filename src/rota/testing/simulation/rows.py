@@ -230,3 +230,11 @@ def counted_down(row: JobRow, less: int) -> JobRow:
     """Return a job of which so many runs have ended: if it waits for their end, it is due (R6)."""
     due = released(row.nominal, row.due, row.running - less, row.job.policy.spare)
     return row._replace(due=due, running=row.running - less)
+
+
+def request_in(view: View, run: Run) -> str | None:
+    """Return why somebody has asked a run to stop, as its record says while its node has it."""
+    row = view.runs.get((run.job_id, run.nominal))
+    if row is None or (row.status, row.owner, row.attempt) != (CLAIMED, run.owner, run.attempt):
+        return None
+    return None if row.extra is None else row.extra.cancel
