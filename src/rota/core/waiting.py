@@ -14,7 +14,7 @@ from .tries import DEADLINE, deadline_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..job.handle import Job
     from .run import Run
@@ -119,7 +119,7 @@ class Taking:
         if job.state == QUARANTINED or lacking(job):
             self.busy.add(job.id)
             return False
-        if job.state == PAUSED and extra.waiting_for not in ASKED_FOR:
+        if is_held_up(job.state, extra.waiting_for):
             return False  # another of its runs may have been asked for
         if self.left is not None and not follows and self.left.get(job.executor, 0) <= 0:
             return False
@@ -132,6 +132,39 @@ class Taking:
 
     def _is_due(self, job: Job) -> bool:
         return job.state == ACTIVE and job.next_due is not None and job.next_due <= self._now
+
+
+def next_look(found: Iterable[tuple[Run, Job | None]]) -> int | None:
+    """Return when somebody has to look at waiting runs next (instant); None: not before a job of theirs is changed.
+
+    :param found: the runs with their jobs, earliest first; it is read no further than need be
+    """
+    earliest: int | None = None
+    for run, job in found:
+        if earliest is not None and (extra_of(run).not_before or 0) >= earliest:
+            break
+        at = looked_at(run, job)
+        if at is not None and (earliest is None or at < earliest):
+            earliest = at
+    return earliest
+
+
+def looked_at(run: Run, job: Job | None) -> int | None:
+    """Return when somebody has to look at a waiting run (instant): when it may start, or its deadline is over.
+
+    None: only a change of its job, which is paused or in quarantine, lets it start.
+    """
+    extra = extra_of(run)
+    not_before = extra.not_before or 0
+    if job is None or not is_held_up(job.state, extra.waiting_for):
+        return not_before
+    deadline = deadline_of(run, job.policy) if extra.waiting_for == RETRY else None
+    return None if deadline is None else max(not_before, deadline + 1)
+
+
+def is_held_up(state: str, waiting_for: str | None) -> bool:
+    """Whether the state of a job keeps a run of it that waits for something from starting."""
+    return state == QUARANTINED or (state == PAUSED and waiting_for not in ASKED_FOR)
 
 
 def opened(run: Run, not_before: int) -> None:

@@ -72,7 +72,13 @@ class TakesRequests:
         return take_waiting(self, node, now, room)
 
     def next_waiting(self) -> int | None:
-        """Return the earliest ``not_before`` (instant) of all waiting runs, None if none waits."""
+        """Return when :meth:`take_waiting` has something to do next (instant): when a waiting run may start, or is to end.
+
+        A run that only a change of its job lets start, as that is paused, on hold or in quarantine, is left out, but for the
+        deadline of its retry; whoever changes the job has the nodes look again (:func:`~rota.core.waiting.looked_at`).
+
+        :return: None if nothing waits but for such a change
+        """
         from .requests_in_memory import next_waiting  # rare
 
         return next_waiting(self)

@@ -565,7 +565,7 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
     def next_waiting(self) -> int | None:
         """Return the earliest time at which a waiting run may start."""
         self._check_started()
-        return self._waiting.next_waiting()
+        return self._waiting.next_waiting(self._job_of, self.now())
 
     def cancel_run(
         self, job_id: str, nominal: int, reason: str, now: int, only_waiting: bool = False
@@ -577,7 +577,7 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
     def orders(self, node: str, now: int) -> Orders:
         """Return what others ask of a node."""
         self._check_started()
-        return self._orders.of(node, now, self._waiting.next_waiting())
+        return self._orders.of(node, now, self._waiting.next_waiting(self._job_of, self.now()))
 
     @property
     def _asked(self) -> NodeOrders:

@@ -14,7 +14,7 @@ from pymongo import ASCENDING
 
 from ...codec.damaged import DAMAGED, text_instead
 from ...core.extras import extra_of, keeps_place
-from ...core.states import CLAIMED, LOST, end
+from ...core.states import CLAIMED, HOLDING_UP, LOST, end
 from ...core.transitions import rooms_of
 from ...core.waiting import (
     JOB_REMOVED,
@@ -23,6 +23,7 @@ from ...core.waiting import (
     given_back,
     has_no_job,
     is_asked,
+    next_look,
 )
 from ...errors import DeserializationError, HeldRowsError
 from ...texts import storable
@@ -123,16 +124,34 @@ class Waiting:
 
     # -- taking --------------------------------------------------------------------------------------------------
 
-    def next_waiting(self) -> int | None:
-        """Return the earliest time of all waiting runs."""
+    def next_waiting(self, job_of: Callable[[Mapping[str, Any]], Job], now: int) -> int | None:
+        """Return when somebody has to look at waiting runs next; see the port."""
+        # an array is of the type of each of its elements
+        waits: dict[str, Any] = {"not_before": {"$type": "number", **NO_ARRAY}}
+        jobs, fields = self._server.jobs, {"not_before": 1, "state": 1}
         with self._server.translated():
-            waits = {
-                "not_before": {"$type": "number", **NO_ARRAY}
-            }  # an array is of the type of each of its elements
-            found = self._server.jobs.find(waits, {"not_before": 1}).sort("not_before", ASCENDING).limit(1)
-            for document in found:
-                return int(document["not_before"])
-        return None
+            first = next(iter(jobs.find(waits, fields).sort("not_before", ASCENDING).limit(1)), None)
+            if first is None or first.get("state") not in HOLDING_UP:
+                return None if first is None else int(first["not_before"])
+            free = {**waits, "state": {"$nin": list(HOLDING_UP)}}
+            held_up = {**waits, "state": {"$in": list(HOLDING_UP)}}
+            times = [
+                int(document["not_before"])
+                for document in jobs.find(free, fields).sort("not_before", ASCENDING).limit(1)
+            ]
+            for document in jobs.find(held_up).sort("not_before", ASCENDING).limit(MOST):
+                if times and document["not_before"] >= min(times):
+                    break
+                found = next_look(self._earliest_first(document, job_of(document), now))
+                times += [] if found is None else [found]
+        return min(times, default=None)
+
+    def _earliest_first(
+        self, document: Mapping[str, Any], job: Job, now: int
+    ) -> list[tuple[Run, Job | None]]:
+        waiting = [entry for name in LISTS for entry in entries_of(document, name) if is_waiting(entry)]
+        runs = [self._run_of(job.id, entry, now) for entry in sorted(waiting, key=time_of)]
+        return [(run, None if run.ended else job) for run in runs]  # one that is damaged ends at once
 
     def take(
         self, node: str, now: int, room: Mapping[str, int] | None, job_of: Callable[[Mapping[str, Any]], Job]
