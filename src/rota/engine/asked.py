@@ -18,7 +18,7 @@ from .submission import hand_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..core.orders import Orders
     from ..core.run import Run
@@ -131,15 +131,19 @@ def start_waiting(
     hand_over(outlet, state, taken)
 
 
-def _take(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) -> list[Run]:
+def _take(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) -> Sequence[Run]:
     """Take waiting runs whose time has come; return those, and those that have ended instead."""
     asked, store, lease = state.asked, state.store, state.lease
     if lease is not None:
         # An error does not tell whether runs were taken, so it leaves a doubt.
         was_sure, doubts = not lease.in_doubt, lease.doubt()
-    runs = store.take_waiting(node, store.now(), room)
+    runs: Sequence[Run] = store.take_waiting(node, store.now(), room)
     if lease is not None and was_sure:
         lease.dispel(doubts)
+    if any(extra_of(run).backfill is not None for run in runs):
+        from .backfills import leave_one  # rare
+
+        runs = leave_one(state, runs)
     asked.next_waiting = store.next_waiting()
     following = asked.next_waiting
     if following is not None and following <= store.now():  # there is no room, or their jobs are busy

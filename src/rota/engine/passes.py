@@ -309,6 +309,11 @@ class StorePass:
             None if state.lease is None else state.lease.permission
         )  # what holds when they are claimed
         is_looked_at_again = False
+        if state.asked.backfills:
+            from .backfills import leave_some  # rare
+
+            over = [each.job.id for each in decisions if each.state == ENDED]
+            leave_some(state, [id for id in over if id in state.asked.backfills])
         if Policy.some_wait:
             from .rooms import make_room  # import time
 
