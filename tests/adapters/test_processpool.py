@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from rota.core.extras import extra_of
 from rota.core.run import said_by
 from rota.core.states import CANCELLED, FAILED, LOST, SUCCEEDED
 from rota.errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
@@ -138,6 +139,10 @@ def remember(value):
 
 def recall():
     return os.environ.get("ROTA_TEST_VALUE")
+
+
+def raise_when_asked(path):
+    raise ValueError(wait_for_file(path))
 
 
 def pid_after(seconds):
@@ -354,6 +359,32 @@ def test_what_is_registered_with_multiprocessing_is_asked_for_the_arguments_of_a
     ForkingPickler.register(Registered, reduce_registered)
     (run,) = helper.carry_out(pool_of(1), helper.run_of(kind_of, Registered()))
     assert run.retval == "str"
+
+
+def test_a_request_to_stop_that_comes_too_late_or_for_another_run_is_left_out(pool_of, tmp_path):
+    pool = pool_of(1)
+    (first,) = helper.carry_out(pool, helper.run_of(pid))
+    (worker,) = pool._workers.values()
+    worker._ask_to_stop(first)  # it has ended
+    ended, gate = Ended(), tmp_path / "gate"
+    second = helper.run_of(wait_for_file, str(gate))
+    pool.submit([second], ended)
+    helper.wait_until(lambda: second.started_at, "it has started")
+    worker._ask_to_stop(first)
+    gate.touch()
+    helper.wait(ended, 1)
+    assert (second.retval, worker.is_alive()) == ("found", True)
+
+
+def test_a_run_in_a_worker_process_that_was_asked_to_stop_is_cancelled_whatever_it_raises(pool_of, tmp_path):
+    pool, ended = pool_of(1), Ended()
+    run = helper.run_of(raise_when_asked, str(tmp_path / "never"))
+    pool.submit([run], ended)
+    helper.wait_until(lambda: run.started_at, "it has started")
+    extra_of(run).cancel = "enough"
+    run.cancelled = True
+    helper.wait(ended, 1)
+    assert (run.status, run.reason, run.error) == (CANCELLED, "enough", None)
 
 
 def test_what_is_larger_than_a_pipe_goes_both_ways(pool_of):

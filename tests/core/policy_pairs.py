@@ -182,12 +182,12 @@ CELLS: list[tuple[str, str, str, str]] = [
         "retry",
         "remove",
         (
-            'A retry that waits is cancelled with its job ("job removed"); a try under way that fails then and was to be '
-            "followed by another "
-            "one is cancelled, too."
+            'A retry that waits is cancelled with its job ("job removed"); a try under way that fails then is the last one: '
+            "the run ends as that has, `failed` or `timed_out`."
         ),
         (
-            "test_a_run_of_a_removed_job_that_was_to_be_tried_again_is_cancelled "
+            "test_a_run_of_a_removed_job_that_was_to_be_tried_again_ends_as_its_last_try "
+            "test_a_failed_run_whose_job_was_removed_meanwhile_is_not_given_back "
             "test_whatever_waits_is_cancelled_with_its_job test_the_waiting_runs_of_a_removed_job_are_cancelled_with_it"
         ),
     ),
@@ -305,8 +305,11 @@ CELLS: list[tuple[str, str, str, str]] = [
     (
         "snooze",
         "remove",
-        'A snoozed run is cancelled with its job ("job removed").',
-        "test_whatever_waits_is_cancelled_with_its_job test_the_waiting_runs_of_a_removed_job_are_cancelled_with_it",
+        'A snoozed run is cancelled with its job ("job removed"), and so is one that snoozes after that.',
+        (
+            "test_a_run_of_a_removed_job_that_was_to_be_tried_again_ends_as_its_last_try "
+            "test_whatever_waits_is_cancelled_with_its_job test_the_waiting_runs_of_a_removed_job_are_cancelled_with_it"
+        ),
     ),
     (
         "snooze",
@@ -802,8 +805,14 @@ CELLS: list[tuple[str, str, str, str]] = [
     (
         "hold",
         "edit",
-        ("The edit of an option is stored, and the job stays on hold."),
-        ("test_a_paused_job_that_is_edited_stays_paused"),
+        (
+            "The edit is stored, and the job stays on hold; with a next time or another trigger that it is given it goes "
+            "on when it is released."
+        ),
+        (
+            "test_a_paused_job_that_is_edited_stays_paused "
+            "test_a_job_on_hold_stays_so_whatever_time_it_is_given_and_goes_on_with_that"
+        ),
     ),
     (
         "pause hold",
@@ -1083,12 +1092,11 @@ CELLS: list[tuple[str, str, str, str]] = [
         "time-out",
         "remove",
         (
-            "What is under way keeps its time, and ends as `timed_out` when that is over; one that was to be tried again "
-            "is cancelled then, as after any failure."
+            "What is under way keeps its time, and ends as `timed_out` when that is over, also if it was to be tried again."
         ),
         (
             "test_a_run_under_way_of_a_removed_job_ends_as_it_would_have "
-            "test_a_run_of_a_removed_job_that_was_to_be_tried_again_is_cancelled"
+            "test_a_run_of_a_removed_job_that_was_to_be_tried_again_ends_as_its_last_try"
         ),
     ),
     (

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from rota import Retry
+from rota.clock import SECOND, moment
 from rota.core.run import Run, fail
 from rota.core.states import succeed
 from rota.core.transitions import not_ended_well
@@ -155,3 +156,20 @@ def test_in_memory_it_goes_with_its_last_record():
     store.prune(scheduler.clock.now())
     assert ended(scheduler) == []
     scheduler.shutdown()
+
+
+@pytest.mark.parametrize("options", [{}, {"overlap": "allow_all"}], ids=["one by one", "all at once"])
+def test_a_backfill_of_a_job_whose_schedule_ends_meanwhile_goes_on_to_its_end(
+    scheduler, monkeypatch, options
+):
+    """Though its runs are so short that none of those that were opened waits any more when the last of them ends."""
+    monkeypatch.setattr("rota.engine.backfills.WAIT_AT_ONCE", 5)
+    now = scheduler.clock.now()
+    start, last = moment(now - 30 * SECOND), moment(now + SECOND)
+    scheduler.add_job(
+        work, "interval", seconds=1, id="job", start_date=start, end_date=last, next_run_time=last, **options
+    )
+    assert scheduler.backfill("job", start, moment(now)) == 31
+    scheduler.advance(minutes=2)
+    assert scheduler.count_runs(statuses="succeeded") == 32
+    assert (scheduler.find_jobs().items, scheduler._lookup_jobstore("default").backfills()) == ([], {})

@@ -242,6 +242,50 @@ def test_a_job_that_was_paused_before_it_was_put_on_hold_is_paused_since_then(sc
     assert scheduler.explain("job") == why
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda scheduler, at: scheduler.modify_job("job", next_run_time=at),
+        lambda scheduler, at: scheduler.reschedule_job("job", trigger="date", run_date=at),
+        lambda scheduler, at: scheduler.add_job(note, "date", run_date=at, id="job", replace_existing=True),
+        lambda scheduler, at: scheduler.add_jobs(
+            [{"func": note, "trigger": "date", "run_date": at, "id": "job"}], replace_existing=True
+        ),
+        lambda scheduler, at: scheduler.add_job(
+            note, "interval", minutes=1, id="job", next_run_time=at, replace_existing=True
+        ),
+    ],
+    ids=["modify_job", "reschedule_job", "add_job", "add_jobs", "next_run_time"],
+)
+@pytest.mark.parametrize("is_paused", [False, True], ids=["on hold", "and paused"])
+def test_a_job_on_hold_stays_so_whatever_time_it_is_given_and_goes_on_with_that(scheduler, change, is_paused):
+    add(scheduler)
+    if is_paused:
+        scheduler.pause_job("job")
+    scheduler.hold(all=True, note="migration")
+    at = now(scheduler) + timedelta(minutes=5, seconds=7)
+    change(scheduler, at)
+    scheduler.advance(minutes=3)
+    (job,) = scheduler.find_jobs(states="paused").items
+    assert (job.next_run_time, CALLS) == (None, [])
+    assert scheduler.release(all=True) == 1
+    assert scheduler.get_job("job").next_run_time == at
+    scheduler.advance(minutes=2, seconds=8)
+    assert len(CALLS) == 1
+
+
+def test_a_job_on_hold_keeps_its_hold_when_its_program_adds_it_again_and_can_be_paused_as_well(scheduler):
+    add(scheduler)
+    scheduler.hold(all=True, note="migration")
+    add(scheduler, replace_existing=True)
+    scheduler.modify_job("job", next_run_time=None)
+    scheduler.advance(minutes=3)
+    assert (scheduler.release(all=True), scheduler.get_job("job").next_run_time) == (1, None)
+    scheduler.modify_job("job", next_run_time=now(scheduler))  # resumes a paused job, as in APScheduler
+    scheduler.advance(seconds=1)
+    assert CALLS == [("job",)]
+
+
 def test_a_node_that_drains_claims_nothing_more(scheduler):
     add(scheduler)
     scheduler.advance(seconds=6)
@@ -358,6 +402,34 @@ def test_who_only_asks_is_not_told_of_the_request_and_the_node_is(tmp_path):
     assert names(log, "JOB_CANCEL_REQUESTED") == ["JOB_CANCEL_REQUESTED"]
     assert names(said, "JOB_CANCEL_REQUESTED") == []
     gate.release()
+    asks.shutdown()
+    runs.shutdown()
+
+
+@pytest.mark.parametrize("raises", [True, False])
+def test_a_run_that_ends_before_its_node_has_heard_of_a_request_is_cancelled_if_it_fails(tmp_path, raises):
+    from rota.core.run import fail
+    from rota.core.states import succeed
+    from tests.core.engine_kit import Gate, names, started
+
+    gate, url = Gate(), f"sqlite:///{tmp_path}/jobs"
+    runs, log = started(executors={"default": gate}, jobstores={"default": url}, lease=15)
+    asks, _ = started(runs_jobs=False, jobstores={"default": url}, clock=runs.clock)
+    runs.add_job(note, "interval", minutes=1, id="job")
+    runs.advance(minutes=1)
+    ((run, done),) = gate.held
+    asks.cancel_run("job", run.scheduled_run_time, reason="too slow")
+    log.clear()
+    if raises:
+        fail(run, ValueError("wrong"), "", runs.clock.now())
+    else:
+        succeed(run, None, runs.clock.now())
+    done(run)
+    record = asks.get_run("job", run.scheduled_run_time)
+    assert (record.status, record.reason) == (("cancelled", "too slow") if raises else ("succeeded", None))
+    assert record.note == "cancel was requested"
+    runs.run_pending()
+    assert names(log) == ["JOB_CANCELLED" if raises else "JOB_EXECUTED"]
     asks.shutdown()
     runs.shutdown()
 

@@ -8,6 +8,7 @@ import pickle
 import pytest
 
 from rota import Cancel, Retry, RetryAfter, Skip, Snooze, current_run
+from rota.clock import SECOND, moment
 from rota.core.states import CANCELLED, FAILED, SKIPPED, SUCCEEDED, TIMED_OUT, WAITING
 from rota.errors import RunFailedError
 from rota.events import (
@@ -223,6 +224,38 @@ def test_a_paused_job_starts_no_retry_and_its_deadline_goes_on(scheduler):
     scheduler.resume_job("paused")
     scheduler.advance(minutes=1)
     assert {run.status for run in scheduler.get_runs("paused")} == {SUCCEEDED}
+
+
+@pytest.mark.parametrize("how", ["pause", "hold", "until"])
+def test_the_store_is_not_asked_again_and_again_for_what_a_pause_keeps_from_starting(
+    scheduler, how, monkeypatch
+):
+    store = scheduler._lookup_jobstore("default")
+    asked = []
+    take = store.take_waiting
+    monkeypatch.setattr(store, "take_waiting", lambda *given: asked.append(given) or take(*given))
+    scheduler.add_job(
+        Flaky(1, lambda text: Snooze(600)),
+        "interval",
+        days=1,
+        id="job",
+        next_run_time=moment(scheduler.clock.now()),
+    )
+    scheduler.advance(seconds=1)
+    if how == "hold":
+        scheduler.hold(all=True)
+    else:
+        until = moment(scheduler.clock.now() + 3600 * SECOND) if how == "until" else None
+        scheduler.pause_job("job", until=until)
+    scheduler.advance(minutes=59)
+    (run,) = scheduler.get_runs("job")
+    assert (run.status, len(asked) <= 2) == (WAITING, True)
+    if how == "hold":
+        scheduler.release(all=True)
+    elif how == "pause":
+        scheduler.resume_job("job")
+    scheduler.advance(minutes=1 if how != "until" else 3)
+    assert SUCCEEDED in {run.status for run in scheduler.get_runs("job")}
 
 
 def test_what_a_run_did_before_it_waited_is_still_known_when_it_is_cancelled(scheduler):

@@ -768,16 +768,22 @@ def test_a_run_under_way_of_a_removed_job_ends_as_it_would_have(scheduler, way):
     assert records(scheduler)[0][0] == expected[way]
 
 
-def test_a_run_of_a_removed_job_that_was_to_be_tried_again_is_cancelled(scheduler):
+@pytest.mark.parametrize("way", ["fail", "time-out", "snooze"])
+def test_a_run_of_a_removed_job_that_was_to_be_tried_again_ends_as_its_last_try(scheduler, way):
     async def job():
         await asyncio.sleep(50)
-        raise ConnectionError
+        raise Snooze(10) if way == "snooze" else ConnectionError
 
-    daily(scheduler, job, retry=PATIENT)
+    daily(scheduler, job, retry=Retry(wait_initial=600), timeout=30 if way == "time-out" else None)
     scheduler.advance(seconds=1)
     scheduler.remove_job("job")
-    scheduler.advance(hours=1)
-    assert records(scheduler) == [(CANCELLED, "job removed", 1)]
+    scheduler.advance(minutes=1)
+    expected = {
+        "fail": (FAILED, "job removed"),
+        "time-out": (TIMED_OUT, "timeout"),
+        "snooze": (CANCELLED, "job removed"),
+    }
+    assert records(scheduler) == [(*expected[way], 1)]
 
 
 def test_a_request_to_cancel_outlives_an_edit(scheduler):

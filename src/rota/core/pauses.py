@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from json import JSONEncoder, loads
 
+from ..clock import NO_TIME
 from ..texts import shortened
 from .plan import AFTER_RUN, latest, record_of
 from .states import ACTIVE, FAILURES, PAUSED, SKIPPED, SUCCEEDED
@@ -30,6 +31,7 @@ _KINDS: dict[str, type] = {
     "hold": str,
     "held": int,
     "active": bool,
+    "given": int,
     "failures": list,
     "good": int,
 }
@@ -48,12 +50,13 @@ class Pause:
     :ivar str | None hold: why it is on hold, in words; None: it is not
     :ivar int | None held: since when, if somebody had paused it before (instant)
     :ivar bool | None active: of a job on hold, whether it goes on when it is released; else somebody has paused it as well
+    :ivar int | None given: the next time (instant) that a job was given while it is on hold, with which it goes on
     :ivar list[int] | None failures: when the failures in a row have ended (instants, earliest first), as far as they count towards
         ``pause_on_failure``; also of a job that is not paused
     :ivar int | None good: when the last success has ended (instant), while runs that have ended before it may still be recorded
     """
 
-    __slots__ = ("active", "at", "failures", "good", "held", "hold", "note", "since", "until")
+    __slots__ = ("active", "at", "failures", "given", "good", "held", "hold", "note", "since", "until")
 
     def __init__(
         self,
@@ -74,6 +77,7 @@ class Pause:
         self.hold = hold
         self.held = held
         self.active = active
+        self.given: int | None = None
         self.failures = failures
         self.good = good
 
@@ -109,6 +113,31 @@ def note_of(job: Job) -> str | None:
 def is_on_hold(job: Job) -> bool:
     """Whether a job is on hold."""
     return job.paused is not None and job.state == PAUSED and pause_of(job).hold is not None
+
+
+def stay_on_hold(job: Job, pause: Pause, has_other_trigger: bool = False) -> None:
+    """Leave a job on hold that was given a next time, or another trigger: it goes on with that when it is released.
+
+    One that was paused as well is only on hold then; one that was given no time is paused as well.
+
+    :param job: the changed job
+    :param pause: how it was on hold before
+    :param has_other_trigger: whether it owes nothing any more of what it has left out
+    """
+    given = job.next_nominal
+    pause.active, pause.given = given is not None, given
+    if given is not None:
+        pause.until = pause.note = None
+        if has_other_trigger or pause.since is None:
+            pause.since = given
+    job.set_next(None)
+    job.paused = text_of(pause)
+
+
+def goes_on_with(pause: Pause, now: int) -> int | None:
+    """Return the time to come that a job on hold had, or was given, with which it goes on; None: it is planned from now on."""
+    following = pause.since if pause.given is None else pause.given
+    return following if following is not None and now < following < NO_TIME else None
 
 
 def left_out(job: Job, pause: Pause, reason: str, now: int) -> Run | None:

@@ -107,6 +107,9 @@ MANUAL = "manual"
 #: The states in which a run can end; each run ends in exactly one.
 END_STATES = (SUCCEEDED, FAILED, MISSED, SKIPPED, TIMED_OUT, CANCELLED, LOST)
 
+#: The states of a job that keep its waiting runs from starting, but for those that somebody has asked for.
+HOLDING_UP = (PAUSED, QUARANTINED)
+
 #: What may follow each state of a run, and why. A run that has ended ends no second time; it may be
 #: asked for once more.
 RUN_TRANSITIONS: dict[str, dict[str, str]] = {

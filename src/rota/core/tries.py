@@ -139,6 +139,20 @@ def stop_instead(run: Run, reason: str, now: int) -> None:
         end(run, CANCELLED, reason, now)
 
 
+def is_unasked(run: Run) -> bool:
+    """Whether a run has failed that nobody has asked to stop, as far as its node knows: its store may know better when it ends."""
+    return run.status in (FAILED, LOST) and asked_to_stop(run) is None
+
+
+def hear(run: Run, reason: str, now: int) -> None:
+    """Let a run that has failed know that somebody had asked it to stop before it ended: it is cancelled.
+
+    :param reason: as its store has it
+    """
+    extra_of(run).cancel = reason
+    stop_instead(run, reason, now)
+
+
 def not_given_back(run: Run, reason: str, now: int) -> None:
     """End a run that was to be tried again, and that its store does not take back."""
     extra_of(run).not_before = None

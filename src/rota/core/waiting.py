@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from ..callables import lacking
 from .extras import ASKED_FOR, RETRY, extra_of, keeps_place
-from .run import asked_to_stop
+from .run import LAST, asked_to_stop
 from .states import ACTIVE, CANCELLED, CLAIMED, FAILED, PAUSED, QUARANTINED, end, start_waiting, wait
 from .transitions import may_claim
 from .tries import DEADLINE, deadline_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..job.handle import Job
     from .run import Run
@@ -76,8 +76,9 @@ class Taking:
         follows = group == run.job_id and keeps_place(extra_of(run))
         if follows:
             self._group = group
-        if job is None:
-            end(run, CANCELLED, JOB_REMOVED, self._now)
+        if job is None:  # what has happened of a try that has failed stays
+            end(run, FAILED if extra_of(run).waiting_for == RETRY else CANCELLED, JOB_REMOVED, self._now)
+            extra_of(run).not_before = None
             return True
         deadline = deadline_of(run, job.policy) if extra_of(run).waiting_for == RETRY else None
         if deadline is not None and self._now > deadline:  # also while its job is paused
@@ -118,7 +119,7 @@ class Taking:
         if job.state == QUARANTINED or lacking(job):
             self.busy.add(job.id)
             return False
-        if job.state == PAUSED and extra.waiting_for not in ASKED_FOR:
+        if is_held_up(job.state, extra.waiting_for):
             return False  # another of its runs may have been asked for
         if self.left is not None and not follows and self.left.get(job.executor, 0) <= 0:
             return False
@@ -131,6 +132,39 @@ class Taking:
 
     def _is_due(self, job: Job) -> bool:
         return job.state == ACTIVE and job.next_due is not None and job.next_due <= self._now
+
+
+def next_look(found: Iterable[tuple[Run, Job | None]]) -> int | None:
+    """Return when somebody has to look at waiting runs next (instant); None: not before a job of theirs is changed.
+
+    :param found: the runs with their jobs, earliest first; it is read no further than need be
+    """
+    earliest: int | None = None
+    for run, job in found:
+        if earliest is not None and (extra_of(run).not_before or 0) >= earliest:
+            break
+        at = looked_at(run, job)
+        if at is not None and (earliest is None or at < earliest):
+            earliest = at
+    return earliest
+
+
+def looked_at(run: Run, job: Job | None) -> int | None:
+    """Return when somebody has to look at a waiting run (instant): when it may start, or its deadline is over.
+
+    None: only a change of its job, which is paused or in quarantine, lets it start.
+    """
+    extra = extra_of(run)
+    not_before = extra.not_before or 0
+    if job is None or not is_held_up(job.state, extra.waiting_for):
+        return not_before
+    deadline = deadline_of(run, job.policy) if extra.waiting_for == RETRY else None
+    return None if deadline is None else max(not_before, deadline + 1)
+
+
+def is_held_up(state: str, waiting_for: str | None) -> bool:
+    """Whether the state of a job keeps a run of it that waits for something from starting."""
+    return state == QUARANTINED or (state == PAUSED and waiting_for not in ASKED_FOR)
 
 
 def opened(run: Run, not_before: int) -> None:
@@ -149,18 +183,32 @@ def given_back(run: Run, not_before: int) -> None:
     extra_of(run).not_before = not_before
 
 
+def has_no_job(run: Run, record: Run | None = None) -> Run:
+    """Take note that a run is not taken back because its job was removed while it was under way: its attempt is the last.
+
+    :param record: its record, which says so if it is another attempt's, or somebody has asked the run to stop; None: it is neither
+    """
+    if record is None or (not is_asked(run, record) and _is_same_attempt(run, record)):
+        run.wish = LAST
+    return run
+
+
 def is_asked(run: Run, record: Run | None) -> bool:
     """Whether a run is not taken back because somebody has asked it to stop, as its record says; then the run says so, too.
 
     :param run: a run that is to be given back
     :param record: its record, None if there is none
     """
-    if record is None or (record.status, record.owner, record.attempt) != (CLAIMED, run.owner, run.attempt):
+    if record is None or not _is_same_attempt(run, record):
         return False
     asked = asked_to_stop(record)
     if asked is not None:
         extra_of(run).cancel = asked
     return asked is not None
+
+
+def _is_same_attempt(run: Run, record: Run) -> bool:
+    return (record.status, record.owner, record.attempt) == (CLAIMED, run.owner, run.attempt)
 
 
 def cancelled(run: Run, reason: str, now: int) -> None:

@@ -18,10 +18,12 @@ from .submission import hand_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..core.orders import Orders
     from ..core.run import Run
+    from ..jobstores.base import BaseJobStore
+    from ..logs import GuardedLogger
     from .outlet import Outlet
     from .store_state import StoreState
 
@@ -129,15 +131,19 @@ def start_waiting(
     hand_over(outlet, state, taken)
 
 
-def _take(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) -> list[Run]:
+def _take(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) -> Sequence[Run]:
     """Take waiting runs whose time has come; return those, and those that have ended instead."""
     asked, store, lease = state.asked, state.store, state.lease
     if lease is not None:
         # An error does not tell whether runs were taken, so it leaves a doubt.
         was_sure, doubts = not lease.in_doubt, lease.doubt()
-    runs = store.take_waiting(node, store.now(), room)
+    runs: Sequence[Run] = store.take_waiting(node, store.now(), room)
     if lease is not None and was_sure:
         lease.dispel(doubts)
+    if any(extra_of(run).backfill is not None for run in runs):
+        from .backfills import leave_one  # rare
+
+        runs = leave_one(state, runs)
     asked.next_waiting = store.next_waiting()
     following = asked.next_waiting
     if following is not None and following <= store.now():  # there is no room, or their jobs are busy
@@ -187,6 +193,22 @@ def stop_here(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:
     here = run if run.job is not None else (state.completions.in_hand or {}).get((run.job_id, run.nominal))
     if here is not None:
         stop(outlet, state, here, reason)
+    else:
+        note_request(state.store, run, outlet.logger)
+
+
+def note_request(store: BaseJobStore, run: Run, logger: GuardedLogger) -> None:
+    """Keep with a run of another node that somebody has asked it to stop: it may return before its node has heard of that."""
+    from ..core.beats import CANCEL_REQUESTED  # rare
+    from ..core.details import NOTE
+    from ..interrupts import is_interrupt
+
+    try:
+        store.write_parts([(run.job_id, run.nominal, {NOTE: CANCEL_REQUESTED})])
+    except BaseException as exc:
+        if is_interrupt(exc):
+            raise
+        logger.exception("That run %r was asked to stop could not be kept with it", run)
 
 
 def stop(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:

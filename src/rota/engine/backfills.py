@@ -19,15 +19,16 @@ from ..core.backfill import (
     times_from,
 )
 from ..core.details import before_another, forgotten_with, last_attempt, part_of_attempt
+from ..core.extras import BACKFILL, extra_of
 from ..core.queries import RunQuery
 from ..core.recorded import BEFORE
-from ..core.states import CLAIMED, QUARANTINED, WAITING
+from ..core.states import CLAIMED, ENDED, QUARANTINED, WAITING
 from ..interrupts import is_interrupt
 from ..texts import error_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from ..core.run import Run
@@ -191,6 +192,55 @@ def carry_on(outlet: Outlet, state: StoreState) -> None:
             pause = REST
     asked.backfills = store.backfills()
     asked.backfill_at = clock.monotonic() + pause
+
+
+def leave_some(state: StoreState, job_ids: Iterable[str]) -> None:
+    """Have a run wait of each of some jobs of which a backfill is left, as the claim that ends their schedules is about to be made.
+
+    A job whose schedule is over goes with the last of its runs, and what is left of its backfill would go with it.
+    """
+    for job_id in job_ids:
+        try:
+            if open_some(state.store, job_id, 1)[0]:
+                state.asked.begin_at(state.store.now())
+        except TriggerFailed:  # it is told by whoever carries the backfill on
+            continue
+
+
+def leave_one(state: StoreState, runs: Sequence[Run]) -> Sequence[Run]:
+    """Give one run back of each job whose schedule is over, and of which none waits any more while a backfill of it is left.
+
+    :param runs: runs that were taken now
+    :return: those that stay with this node
+    """
+    asked, store = state.asked, state.store
+    last = {run.job_id: run for run in runs if _may_be_last(run)}
+    if not last:
+        return runs
+    asked.backfills = store.backfills()
+    now = store.now()
+    left: list[Run] = []
+    for job_id, run in last.items():
+        backfill = backfill_of(asked.backfills.get(job_id, ""))
+        if backfill is None or backfill.is_over or unfinished_of(store, job_id, None, 1):
+            continue
+        extra = extra_of(run)
+        extra.waiting_for, extra.not_before = BACKFILL, now
+        extra.uncounted += 1
+        if store.give_back([run], now):
+            extra.not_before = None
+        else:
+            run.job = None
+            left.append(run)
+    if left:
+        asked.backfill_at = 0  # others are opened at once
+        asked.begin_at(now)
+    return [run for run in runs if run not in left]
+
+
+def _may_be_last(run: Run) -> bool:
+    is_over = run.job is not None and run.job.state == ENDED
+    return is_over and run.status == CLAIMED and extra_of(run).backfill is not None
 
 
 def end_early(outlet: Outlet, state: StoreState, job_id: str, exc: TriggerFailed) -> None:

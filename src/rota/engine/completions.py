@@ -166,8 +166,13 @@ class Completions:
 
             # Here, as it may call code of users, which may hang: not under a lock, nor in the thread that claims.
             run.kept = kept_of(run.retval)
-        if run.status == CANCELLED and (asked := asked_to_stop(run)) is not None:
-            run.reason = asked
+        if run.status != SUCCEEDED and (asked := asked_to_stop(run)) is not None:
+            if run.status == CANCELLED:
+                run.reason = asked
+            else:
+                from ..core.tries import stop_instead  # rare
+
+                stop_instead(run, asked, self._store.now())
         self._ended.append(run)
         if self._gathers:  # asked after the run was appended, so gathered() finds it
             return

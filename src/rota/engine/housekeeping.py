@@ -61,6 +61,7 @@ class Housekeeping:
         "goes_on_at",
         "looked_at",
         "overdue",
+        "released",
         "resumed",
         "to_forget",
         "to_heal",
@@ -78,6 +79,8 @@ class Housekeeping:
         self._worked = 0
         #: whether a job left quarantine since the last look for due jobs
         self._healed = False
+        #: whether a job has left quarantine since somebody has looked
+        self.released = False
         #: executor aliases that jobs ask for and this scheduler does not have; that is logged once
         self._strangers: set[str] = set()
         #: whether somebody has asked for what is known
@@ -162,7 +165,7 @@ class Housekeeping:
         for healed, left in in_steps(self._store, "heal", now):
             self.to_heal = left
             for job in healed:
-                self._healed = True
+                self._healed = self.released = True
                 self._outlet.logger.info('Job "%s" left quarantine', job.id)
                 self._outlet.dispatch(JobEvent(EVENT_JOB_RESTORED, job.id, self._alias))
             yield None

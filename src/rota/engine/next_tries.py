@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from ..core.details import DIED, GIVEN_BACK, before_another, forgotten_with, last_attempt, part_of_attempt
 from ..core.extras import RETRY, extra_of
-from ..core.run import asked_to_stop
+from ..core.run import LAST, asked_to_stop
 from ..core.states import CANCELLED, CLAIMED, FAILED, LOST, SNOOZED, SUCCEEDED, WAITING
 from ..core.tries import FINAL, next_try, not_given_back, stop_instead
+from ..core.waiting import JOB_REMOVED
 from ..errors import HeldRowsError
 from ..events import EVENT_JOB_RETRYING, JobRetryingEvent
 from ..executors.steps import chain
@@ -160,7 +161,10 @@ class NextTries:
         unkept = set(map(id, refused))
         for run in refused:
             asked = asked_to_stop(run)
-            if asked is None:
+            if asked is None and getattr(run, "wish", None) == LAST:
+                not_given_back(run, (run.status != SNOOZED and run.reason) or JOB_REMOVED, now)
+                found.ended.append(run)
+            elif asked is None:
                 found.refused.append(run)
             else:  # by somebody whose word has come to the store, and not here yet
                 stop_instead(run, asked, now)

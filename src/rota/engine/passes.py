@@ -227,6 +227,7 @@ class StorePass:
         aliases = tuple(self._outlet.executors)
         pause = state.housekeeping.turn(following, aliases, len(open_to) == len(aliases), wait == 0)
         if self._carry_out_found():
+            state.asked.told = True  # runs may wait that the states of these jobs kept from starting
             wait = 0.0
         if pause is not None:
             wait = pause if wait is None else min(wait, pause)
@@ -241,14 +242,15 @@ class StorePass:
         return poll if poll is not None and (wait is None or wait > poll) else wait
 
     def _carry_out_found(self) -> bool:
-        """Do what housekeeping has found: damaged jobs, and pauses that are over; return whether there was one of these."""
+        """Do what housekeeping has found: damaged jobs, pauses that are over; return whether a job goes on, or has been healed."""
         state, housekeeping = self._state, self._state.housekeeping
         if housekeeping.damaged:
             damaged, housekeeping.damaged = housekeeping.damaged, []
             now = state.store.now()
             self._carry_out(self._plan(damaged, now), now)
+        released, housekeeping.released = housekeeping.released, False
         if not housekeeping.resumed:
-            return False
+            return released
         from .pauses_over import resumed  # rare
 
         now = state.store.now()
@@ -307,6 +309,11 @@ class StorePass:
             None if state.lease is None else state.lease.permission
         )  # what holds when they are claimed
         is_looked_at_again = False
+        if state.asked.backfills:
+            from .backfills import leave_some  # rare
+
+            over = [each.job.id for each in decisions if each.state == ENDED]
+            leave_some(state, [id for id in over if id in state.asked.backfills])
         if Policy.some_wait:
             from .rooms import make_room  # import time
 

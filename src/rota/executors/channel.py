@@ -93,7 +93,7 @@ class Channel:
 
     def has_more(self) -> bool:
         """Whether there is something to read now."""
-        return self.connection.poll()
+        return bool(self._read) or self.connection.poll()
 
     def close(self) -> None:
         """Close this end."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import suppress
 from multiprocessing import connection, current_process
 
 from ..errors import WorkerProcessError
@@ -77,6 +78,8 @@ class WorkerProcess:
         self._ended = False
         #: the run that it carries out, if that has a limit of time; held while that changes, or the worker is ended for it
         self._serves: Run | None = None
+        #: the run that was asked to stop last
+        self._asked: Run | None = None
         self._serving = threading.Lock()
         try:
             ours, theirs = connection.Pipe()
@@ -163,15 +166,27 @@ class WorkerProcess:
         :param run: the run that is carried out; what it says of itself meanwhile is told to it
         :raises WorkerDied: if the worker has ended before that
         """
-        while (message := self._receive())[:1] != process_main.OUTCOME:
+        while (message := self._receive(run=run))[:1] != process_main.OUTCOME:
             from .worker_beats import hear  # most runs say nothing
 
             hear(run, message)
+            if run.cancelled:  # one that says something each second
+                with suppress(OSError):  # the next look finds out
+                    self._ask_to_stop(run)
         return message[1:]
 
-    def _receive(self, patience: int | None = None) -> bytes:
+    def _ask_to_stop(self, run: Run) -> None:
+        """Tell the worker once that somebody has asked its run to stop. Only here it is written while a call is under way."""
+        if self._asked is not run:
+            from .worker_requests import request_of  # rare
+
+            self._asked = run
+            self._pipe.send(request_of(run))
+
+    def _receive(self, patience: int | None = None, run: Run | None = None) -> bytes:
         """Wait for a message and return it.
 
+        :param run: a run that is carried out, which may be asked to stop meanwhile; that is looked at once a second
         :raises WorkerDied: if the worker has ended
         :raises WorkerIsSilent: if nothing has come in so many seconds
         """
@@ -183,6 +198,8 @@ class WorkerProcess:
                 silent += 1
                 if silent == patience:  # one look a second
                     raise WorkerIsSilent
+                if run is not None and run.cancelled:
+                    self._ask_to_stop(run)
             return message
         except (EOFError, OSError):
             raise WorkerDied from None

@@ -21,6 +21,7 @@ from ..job.handle import Job
 from ..texts import error_text, shortened, text_of, traceback_of, type_name
 from .channel import Channel
 from .steps import _current, drop_own_frames, is_coroutine, is_ours, wish_after
+from .worker_requests import STOP, Requests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ STARTED = b"s"
 READY = b"r"
 BROKEN = b"b"
 OUTCOME = b"o"
+#: Seconds from one look to the next whether the run of a coroutine is asked to stop.
+LOOK = 0.5
 #: For these, and for functions, no reducer that is registered with multiprocessing is asked: the pickle is the same without its
 #: pickler, which takes longer to be made than to work.
 _ATOMS = {type(None), bool, int, float, str, bytes}
@@ -138,8 +141,12 @@ def main(
         if _initialize(channel, initializer, initargs):
             channel.send(READY)
             listeners = heard[None] = Listeners(channel.send)
+            requests = Requests(channel)
             while (message := channel.receive()) is not None:
-                outcome = carry_out(message)
+                if message[:1] == STOP:  # of a run that has ended meanwhile
+                    continue
+                outcome = carry_out(message, requests)
+                requests.end()
                 if listeners.speaker is not None:
                     listeners.speaker.finish()
                 channel.send(OUTCOME + outcome)
@@ -176,12 +183,17 @@ def _initialize(channel: Channel, initializer: Callable[..., Any] | None, initar
     return True
 
 
-def carry_out(message: bytes) -> bytes:
-    """Carry out a call from :func:`pack_call` and return the outcome as bytes, which the pool writes into the run."""
+def carry_out(message: bytes, requests: Requests | None = None) -> bytes:
+    """Carry out a call from :func:`pack_call` and return the outcome as bytes, which the pool writes into the run.
+
+    :param requests: what hears that the run is asked to stop; None: nobody asks
+    """
     run = None
     try:
         times, name, policy, func, args, kwargs, *around = pickle.loads(message)
         run = _run(times, name, policy)
+        if requests is not None:
+            requests.begin(run)
         call: Any = partial(_call_inside, _calls_of(*around)) if around else _call
         if run.job is not None and run.job.policy.keep_log:
             from .kept_logs import Printed  # most jobs keep no logs
@@ -256,11 +268,29 @@ def _awaited(retval: Any) -> Any:
 
 
 async def _outcome(coroutine: Any) -> tuple[BaseException | None, Any]:
-    """Await a job's coroutine; what it raises is returned, so that its traceback holds nothing of asyncio."""
+    """Await a job's coroutine; what it raises is returned, so that its traceback holds nothing of asyncio.
+
+    It is cancelled, once, when somebody asks its run to stop.
+    """
+    import asyncio  # import time
+
+    task, loop, run = asyncio.current_task(), asyncio.get_running_loop(), _current.get()
+    looks: asyncio.TimerHandle
+
+    def look() -> None:
+        nonlocal looks
+        if run.cancelled and task is not None:
+            task.cancel()
+        else:
+            looks = loop.call_later(LOOK, look)
+
+    looks = loop.call_later(LOOK, look)
     try:
         return None, await coroutine
     except BaseException as exc:  # it is the outcome of the run
         return exc, None
+    finally:
+        looks.cancel()
 
 
 is_ours(carry_out, _call, _call_inside, _awaited, _outcome)

@@ -18,7 +18,7 @@ from weakref import WeakSet
 from ..clock import SECOND
 from ..core.overlaps import TERMINATE_OTHER
 from ..core.policy import Policy
-from ..core.run import Run, fail, is_expired, time_of
+from ..core.run import Run, asked_to_stop, fail, is_expired, time_of
 from ..core.states import CANCELLED, FAILED, LOST, MISSED, end, succeed
 from ..errors import (
     ConfigurationError,
@@ -29,7 +29,7 @@ from ..errors import (
 from ..texts import error_text, text_of
 from .process_handle import Settings, WorkerDied, WorkerProcess, forget_all, is_being_prepared
 from .process_main import pack_around, pack_call
-from .steps import NOT_STARTED, cancel_group, log_failure, may_start, write_attempt
+from .steps import NOT_STARTED, cancel_group, is_stopped_by, log_failure, may_start, write_attempt
 from .worker_pool import WorkerPool
 
 TYPE_CHECKING = False
@@ -349,6 +349,9 @@ def write_outcome(run: Run, payload: bytes, now: int, logger: GuardedLogger) -> 
         return logger.error("%s", run.error)
     if outcome[0]:
         return succeed(run, outcome[1], now)
+    asked = asked_to_stop(run)
+    if asked is not None:  # whatever it has raised
+        return end(run, CANCELLED, asked, now)
     _, pickled, type_name, text, frames, formatted, wish, complaint = outcome
     failure: BaseException = WorkerProcessError(f"{type_name}: {text}")
     if pickled is not None:
@@ -357,6 +360,8 @@ def write_outcome(run: Run, payload: bytes, now: int, logger: GuardedLogger) -> 
             failure = restored if isinstance(restored, BaseException) else failure
         except BaseException:  # unpickling may raise anything; the text is there all the same
             pass
+    if is_stopped_by(run, failure):
+        return end(run, CANCELLED, "cancelled while it was running", now)
     write_attempt(run, failure, frames, wish, now)
     if run.status != FAILED:
         return None

@@ -325,7 +325,10 @@ class BaseJobStore(Searchable, TakesRequests, StartsChains, ABC):
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Record how runs ended, in one atomic step; a job that waited for them becomes due (R6).
 
-        :param runs: ended runs
+        A run that has failed, and that somebody had asked to stop without its node having heard of it, is cancelled
+        (:func:`~rota.core.tries.hear`).
+
+        :param runs: ended runs; those that are cancelled instead are changed
         :param now: instant
         :return: the runs that were refused, because the record names another owner or attempt (R5)
         """

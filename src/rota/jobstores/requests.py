@@ -47,8 +47,9 @@ class TakesRequests:
         :param runs: claimed runs of a node, with what they wait for and ``not_before`` in their ``extra``. A retry and a snoozed
             run keep their place among the runs of their job
         :param now: instant
-        :return: the runs that were refused, because the record names another owner or attempt (R5), or because somebody has
-            asked them to stop meanwhile: then their ``extra.cancel`` says why
+        :return: the runs that were refused, because the record names another owner or attempt (R5), because somebody has asked them
+            to stop meanwhile (then their ``extra.cancel`` says why), or because their job was removed meanwhile
+            (:func:`~rota.core.waiting.has_no_job`)
         """
         from .requests_in_memory import give_back  # rare
 
@@ -71,7 +72,13 @@ class TakesRequests:
         return take_waiting(self, node, now, room)
 
     def next_waiting(self) -> int | None:
-        """Return the earliest ``not_before`` (instant) of all waiting runs, None if none waits."""
+        """Return when :meth:`take_waiting` has something to do next (instant): when a waiting run may start, or is to end.
+
+        A run that only a change of its job lets start, as that is paused, on hold or in quarantine, is left out, but for the
+        deadline of its retry; whoever changes the job has the nodes look again (:func:`~rota.core.waiting.looked_at`).
+
+        :return: None if nothing waits but for such a change
+        """
         from .requests_in_memory import next_waiting  # rare
 
         return next_waiting(self)

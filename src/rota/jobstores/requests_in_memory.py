@@ -5,6 +5,8 @@ It changes ledgers in memory under their lock; the decisions are :mod:`rota.core
 
 from __future__ import annotations
 
+from heapq import heapify, heappop
+
 from ..core.details import cut
 from ..core.extras import extra_of, keeps_place
 from ..core.openings import by_run
@@ -12,12 +14,12 @@ from ..core.orders import LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request
 from ..core.policy import Policy
 from ..core.run import asked_to_stop
 from ..core.states import CLAIMED, ENDED, WAITING
-from ..core.waiting import KEY_HOLDS, Taking, cancelled, given_back, opened
+from ..core.waiting import KEY_HOLDS, Taking, cancelled, given_back, has_no_job, next_look, opened
 from ..util import new_node_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from ..core.openings import Cut
@@ -115,9 +117,13 @@ def give_back(store: Any, runs: Sequence[Run], now: int) -> list[Run]:
     with ledger.lock:
         # Before anything is changed, as the store may fail to answer.
         over = {run.job_id for run in runs if run.job is not None and run.job.state == ENDED}
-        gone = {id for id in over if not store._has_job(id)}
+        gone = {id for id in {run.job_id for run in runs} if not store._has_job(id)}
         for run in runs:
             if run not in ledger.under_way or asked_to_stop(run) is not None:
+                refused.append(run)
+                continue
+            if run.job_id in gone - over:
+                has_no_job(run)
                 refused.append(run)
                 continue
             if keeps_place(extra_of(run)):
@@ -193,7 +199,20 @@ def next_waiting(store: Any) -> int | None:
     ledger = store._ledger
     with ledger.lock:
         waiting = ledger.beside.waiting
-        return min((run.extra.not_before for run in waiting.values()), default=None) if waiting else None
+        return next_look(_with_jobs(store, waiting.values())) if waiting else None
+
+
+def _with_jobs(store: Any, runs: Iterable[Run]) -> Iterator[tuple[Run, Job | None]]:
+    """Return waiting runs with their jobs, the earliest first, as far as they are asked for."""
+    left = [(run.extra.not_before, number, run) for number, run in enumerate(runs)]
+    heapify(left)
+    jobs: dict[str, Job | None] = {}
+    while left:
+        *_, run = heappop(left)
+        if run.job_id not in jobs:
+            ended = store._ledger.beside.ended_jobs
+            jobs[run.job_id] = store.lookup_job(run.job_id) or ended.get(run.job_id)
+        yield run, jobs[run.job_id]
 
 
 def cancel_run(

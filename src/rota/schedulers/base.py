@@ -670,8 +670,9 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
     def modify_job(self, job_id: str, jobstore: str | None = None, **changes: Any) -> Job:
         """Change attributes of a job; any but ``id`` may be given.
 
-        The schedule stays as it is unless ``next_run_time`` is given (None pauses the job). A time that has a record in the ledger
-        does not run again; a warning names it, and the job goes on at its next time.
+        The schedule stays as it is unless ``next_run_time`` is given (None pauses the job, a time resumes it; a job on hold goes on
+        with it when it is released). A time that has a record in the ledger does not run again; a warning names it, and the job
+        goes on at its next time.
 
         :return: the changed job
         :raises JobLookupError: if there is no such job
@@ -686,7 +687,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         trigger: BaseTrigger | str | None = None,
         **trigger_args: Any,
     ) -> Job:
-        """Give a job another trigger and plan its next run from now.
+        """Give a job another trigger and plan its next run from now; a paused job is resumed by that, one on hold is not.
 
         :param trigger: a trigger, or the name of one with its arguments in ``trigger_args``
         :return: the changed job

@@ -10,7 +10,7 @@ from functools import cached_property
 from ..callables import ASKED, lacking
 from ..core.overlaps import TERMINATE_OTHER
 from ..core.policy import Policy, check_log
-from ..core.states import NEW, PAUSED, undo_job_state
+from ..core.states import ACTIVE, HOLDING_UP, NEW, PAUSED, undo_job_state
 from ..errors import (
     ConflictingIdError,
     JobLookupError,
@@ -36,7 +36,7 @@ from ..logs import INFO
 from ..triggers.base import AskedBy, BaseTrigger
 from .listeners import tell
 from .names import no_such_job
-from .new_jobs import LATE, keep_schedule, now_by_clock_of, tell_of_past
+from .new_jobs import LATE, keep_hold, keep_schedule, now_by_clock_of, tell_of_past
 from .pending import PendingJobs
 
 TYPE_CHECKING = False
@@ -263,7 +263,7 @@ class JobBook:
         except ConflictingIdError:
             if not replace_existing:
                 raise
-            self._replace(store, job, explicit)
+            self._replace(store, job, explicit, jobstore_alias)
         job._home = self._homes.get(jobstore_alias) or self.home(jobstore_alias)
         if self.listening.mask & EVENT_JOB_ADDED:
             tell(scheduler, JobEvent(EVENT_JOB_ADDED, job.id, jobstore_alias), self.log)
@@ -345,15 +345,15 @@ class JobBook:
             job._home = self.home(alias)
         return left_out
 
-    def _replace(self, store: BaseJobStore, job: Job, explicit: bool) -> None:
+    def _replace(self, store: BaseJobStore, job: Job, explicit: bool, alias: str) -> None:
         """Store a job over the one of the same id; an unchanged trigger keeps its next run (and its phase)."""
-        planned = job.trigger, job.state, job.next_nominal, job.next_due
+        planned = job.trigger, job.state, job.next_nominal, job.next_due, job.paused
         for _ in range(TRIES):
             if "update_job" in store.__dict__:
                 store.obey_program()
             existing = store.lookup_job(job.id)
             # Nothing is left of an earlier try: times of a job that has ended meanwhile must not come back.
-            job.trigger, state, job.next_nominal, job.next_due = planned
+            job.trigger, state, job.next_nominal, job.next_due, job.paused = planned
             undo_job_state(job, state)
             try:
                 if existing is None:
@@ -363,7 +363,12 @@ class JobBook:
                 job.chained = job.chained or existing.chained
                 if not explicit:
                     keep_schedule(job, existing)
+                elif existing.paused is not None:
+                    keep_hold(job, existing)
+                goes_on = existing.state in HOLDING_UP and job.state == ACTIVE
                 if store.save_job(job, version):
+                    if goes_on:
+                        self.look_at_waiting(alias)
                     return
             except (JobLookupError, ConflictingIdError):
                 continue  # it has gone, or come, in between
@@ -373,6 +378,14 @@ class JobBook:
         """Wake the host up for a new or changed job, if it would come too late by itself."""
         if self.engine is not None and self.engine.wakes_before(job.next_due, alias):
             self.wake_host()
+
+    def look_at_waiting(self, alias: str) -> None:
+        """Have the next pass look for waiting runs that the state of their job kept from starting, and wake the host for it."""
+        state = None if self.engine is None else self.engine.stores.get(alias)
+        if state is not None:
+            state.asked.tell()
+            if self.scheduler.state == STATE_RUNNING:
+                self.wake_host()
 
     def wake_host(self) -> None:
         """Call ``wakeup()``; if it fails, the store has the job all the same, and the next pass finds it."""
@@ -418,11 +431,14 @@ class JobBook:
                     with AskedBy(scheduler):
                         pass_over([draft], store, now, self.log, LOOK_ALWAYS)
             is_paused = draft.state == PAUSED != job.state
+            goes_on = job.state in HOLDING_UP and draft.state == ACTIVE
             if store.save_job(draft, version):
                 if job.version == version:  # not a live object
                     job = draft
                 if self.listening.mask & (EVENT_JOB_MODIFIED | EVENT_JOB_PAUSED):
                     self._tell_of_change(job, alias, is_paused)
+                if goes_on:
+                    self.look_at_waiting(alias)
                 if scheduler.state == STATE_RUNNING:
                     self.wake_for(job, alias)
                 return job

@@ -13,6 +13,7 @@ from ..core.policy import check_log, with_options
 from ..core.states import NEW, QUARANTINED, set_job_state, undo_job_state
 from ..errors import CallableMismatchError, ConflictingIdError, StoreError
 from ..events import EVENT_JOB_ADDED, JobEvent
+from ..job.rare import Rare
 from ..triggers.base import AskedBy, BaseTrigger
 from .book import STATE_RUNNING, need_a_look
 from .listeners import tell
@@ -55,6 +56,8 @@ def add_together(book: JobBook, jobs: Sequence[Job], alias: str, replace: bool, 
         store.obey_program()
     store.add_jobs(jobs, keep, connection)
     book.bound(jobs, alias)
+    if replace and Rare.some_paused:  # a job that was paused may have been among those that were replaced
+        book.look_at_waiting(alias)
     if connection is None and book.listening.mask & EVENT_JOB_ADDED:
         for job in jobs:
             tell(scheduler, JobEvent(EVENT_JOB_ADDED, job.id, alias), book.log)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from ..clock import HELD
-from ..core.pauses import Pause, text_of
+from ..core.pauses import Pause, pause_of, stay_on_hold, text_of
 from ..core.policy import OPTION_NAMES
 from ..core.states import ACTIVE, NEW, PAUSED, QUARANTINED, set_job_state
 from ..errors import JobValueError, OptionTypeError
@@ -78,7 +78,8 @@ class Changes:
             if store is not None:
                 start_by_clock_of(store, draft)
             _plan_anew(book, draft)  # the new trigger may be the repair that a quarantined job waits for
-            draft.paused = None
+            if not _stays_on_hold(draft, has_other_trigger=True):
+                draft.paused = None
             draft.revision += 1
 
         job = book.change(job_id, jobstore, change)
@@ -102,15 +103,26 @@ class Changes:
 
 
 def _modified(book: JobBook, changes: dict[str, Any], draft: Job) -> None:
-    """Change a job, which has a new revision then; one that is paused by that keeps the time that it owes."""
+    """Change a job, which has a new revision then; one that is paused by that keeps the time that it owes, one on hold stays so."""
     nominal = draft.next_nominal if draft.state == ACTIVE else None
     draft._modify(**changes)
     draft.revision += 1
-    if "next_run_time" in changes:
+    if "next_run_time" in changes and not _stays_on_hold(draft):
         if draft.state != PAUSED:
             draft.paused = None
         elif nominal is not None:
             draft.paused = text_of(Pause(nominal, book.now_for(draft)))
+
+
+def _stays_on_hold(draft: Job, has_other_trigger: bool = False) -> bool:
+    """Leave a job on hold that was on hold before it was changed; return whether it was."""
+    if draft.paused is None:
+        return False
+    pause = pause_of(draft)
+    if pause.hold is None:
+        return False
+    stay_on_hold(draft, pause, has_other_trigger)
+    return True
 
 
 def _owes_times(job: Job, now: int) -> bool:

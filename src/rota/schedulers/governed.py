@@ -10,10 +10,10 @@ from functools import partial
 from ..clock import moment
 from ..core.chains import SKIPPED_AHEAD
 from ..core.changes import Change
-from ..core.pauses import LONGEST_NOTE, Pause, left_out, only_counted, pause_of, text_of
+from ..core.pauses import LONGEST_NOTE, Pause, goes_on_with, left_out, only_counted, pause_of, text_of
 from ..core.plan import Decision, due_time, is_time_of, record_of
 from ..core.states import ACTIVE, CANCELLED, CLAIMED, ENDED, NEW, PAUSED, QUARANTINED, set_job_state
-from ..engine.asked import stop_here
+from ..engine.asked import note_request, stop_here
 from ..errors import JobLookupError, JobValueError, OptionTypeError, StoreConflictError
 from ..interrupts import is_interrupt
 from ..texts import repr_of, shortened
@@ -62,7 +62,7 @@ def cancel(book: JobBook, job_id: str, nominal: Any, reason: str, jobstore: str 
             if run is None:  # it was claimed, or changed, meanwhile
                 continue
         elif run.status == CLAIMED:
-            _tell(book, alias, run, reason)
+            _tell(book, alias, store, run, reason)
         elif run.status != CANCELLED:
             raise JobValueError(
                 f'The run of job "{job_id}" of {_shown(book, run.nominal)} has ended already: {run.status}'
@@ -74,13 +74,14 @@ def cancel(book: JobBook, job_id: str, nominal: Any, reason: str, jobstore: str 
     raise StoreConflictError(f'The run of job "{job_id}" is changed by others all the time; try again')
 
 
-def _tell(book: JobBook, alias: str, run: Run, reason: str) -> None:
+def _tell(book: JobBook, alias: str, store: BaseJobStore, run: Run, reason: str) -> None:
     """Have this node stop the run if it has it; else the node that has it sees it when it asks the store."""
     engine = book.engine
     state = None if engine is None else engine.stores.get(alias)
     if engine is None or state is None:
-        return
-    stop_here(engine.outlet, state, run, reason)
+        note_request(store, run, book.log)
+    else:
+        stop_here(engine.outlet, state, run, reason)
 
 
 def _leave_out(book: JobBook, alias: str, store: BaseJobStore, job_id: str, nominal: int) -> Run | None:
@@ -169,15 +170,21 @@ def resume_paused(book: JobBook, job: Job, alias: str | None, is_over: bool) -> 
     return None if is_over else edit(book, job.id, alias, partial(_go_on, book, now), "resumed")
 
 
-def _go_on(book: JobBook, now: int, draft: Job, keeps_failures: bool = False) -> None:
+def _go_on(book: JobBook, now: int, draft: Job, is_released: bool = False) -> None:
     """Plan a job anew that was paused or on hold.
 
-    :param keeps_failures: whether its failures in a row go on counting; resuming it begins anew
+    :param is_released: whether it was on hold: then its failures in a row go on counting, and it keeps a time to come; resuming it
+        begins anew
     """
-    draft.paused = only_counted(pause_of(draft)) if keeps_failures else None
+    pause = pause_of(draft)
+    following = goes_on_with(pause, now) if is_released else None
+    draft.paused = only_counted(pause) if is_released else None
     draft.error = None
     set_job_state(draft, NEW)
-    book.new_jobs.plan_first(draft, now)
+    if following is None:
+        book.new_jobs.plan_first(draft, now)
+    else:
+        draft.set_next(following, due_time(draft, following))
 
 
 def edit(book: JobBook, job_id: str, jobstore: str | None, change: Callable[[Job], None], what: str) -> Job:
@@ -272,7 +279,7 @@ def _put_on_hold(book: JobBook, text: str, draft: Job) -> None:
 def _release(book: JobBook, job: Job, alias: str, pause: Pause) -> None:
     if pause.active:
         now = settle(book, job, alias, "on hold")
-        edit(book, job.id, alias, partial(_go_on, book, now, keeps_failures=True), "released")
+        edit(book, job.id, alias, partial(_go_on, book, now, is_released=True), "released")
         return
 
     def keep_paused(draft: Job) -> None:

@@ -345,12 +345,24 @@ def keep_schedule(job: Job, existing: Job, only: Collection[str] | None = None) 
     :param only: the ids of the jobs that were planned just now; None: it was
     """
     job.chained = job.chained or existing.chained
-    if only is not None and job.id not in only:
-        return
-    if existing.error is None and job.trigger.same_schedule(existing.trigger):
+    if (only is None or job.id in only) and (
+        existing.error is None and job.trigger.same_schedule(existing.trigger)
+    ):
         job.trigger = existing.trigger
         set_job_state(job, existing.state)
         job.next_nominal, job.next_due = existing.next_nominal, existing.next_due
+        job.paused = existing.paused or job.paused
+    elif existing.paused is not None:
+        keep_hold(job, existing)
+
+
+def keep_hold(job: Job, existing: Job) -> None:
+    """Let a job be on hold if the one is that it replaces, though it has another next time."""
+    from ..core.pauses import pause_of, stay_on_hold  # import time: most programs pause no jobs
+
+    pause = pause_of(existing)
+    if pause.hold is not None:
+        stay_on_hold(job, pause, has_other_trigger=True)
 
 
 def names_a_zone(expr: Any) -> bool:

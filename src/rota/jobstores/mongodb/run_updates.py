@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pymongo import UpdateOne
 
-from ...codec.damaged import is_time
+from ...codec.damaged import is_time, text_instead
 from ...core.transitions import may_claim
-from ...core.tries import ended_copies
+from ...core.tries import ended_copies, hear, is_unasked
 from ...texts import storable
 from .forms import LISTS, earliest, entries_of, entry_of, is_waiting, size_of
 
@@ -118,7 +118,7 @@ def rounds_of(runs: Sequence[Run]) -> Iterator[list[tuple[Run, dict[str, Any]]]]
 
 def end_of(run: Run, end: Mapping[str, Any]) -> UpdateOne:
     """Return the update that moves a run under way to those that have ended, if its end is accepted (R5)."""
-    return UpdateOne({"_id": run.job_id, "under_way": fence_of(run)}, change_of_end(run, end))
+    return UpdateOne({"_id": run.job_id, "under_way": fence_of_end(run)}, change_of_end(run, end))
 
 
 def change_of_end(run: Run, end: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,6 +129,24 @@ def change_of_end(run: Run, end: Mapping[str, Any]) -> dict[str, Any]:
 def fence_of(run: Run) -> dict[str, Any]:
     """Return the condition that a run under way is of this owner and attempt (R5)."""
     return {"$elemMatch": {"nominal": run.nominal, "attempt": run.attempt, "owner": run.owner}}
+
+
+def fence_of_end(run: Run) -> dict[str, Any]:
+    """Return the condition of the end of a run: the same, and that nobody has asked it to stop if it has failed."""
+    fence = fence_of(run)
+    if is_unasked(run):
+        fence["$elemMatch"]["cancel"] = None
+    return fence
+
+
+def has_heard(run: Run, document: Mapping[str, Any], now: int) -> bool:
+    """Let a run that has failed know if the document of its job says that somebody had asked it to stop before."""
+    for entry in entries_of(document, "under_way") if is_unasked(run) else ():
+        key = entry.get("nominal"), entry.get("attempt"), entry.get("owner")
+        if key == (run.nominal, run.attempt, run.owner) and entry.get("cancel") is not None:
+            hear(run, text_instead(entry["cancel"]) or "", now)
+            return True
+    return False
 
 
 def nominals_of(document: Mapping[str, Any]) -> tuple[int, ...]:

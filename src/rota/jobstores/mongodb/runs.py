@@ -22,7 +22,7 @@ from ...core.policy import Policy
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import ENDED
 from ...core.transitions import marked, moved, rooms_of
-from ...core.tries import end_superseded
+from ...core.tries import end_superseded, is_unasked
 from ...errors import HeldRowsError, StoreConflictError, StoreError, StoreUnavailableError
 from ...interrupts import is_interrupt
 from ...texts import error_text, shortened
@@ -33,6 +33,8 @@ from .run_updates import (
     claim_of,
     end_of,
     fence_of,
+    fence_of_end,
+    has_heard,
     nominals_of,
     rounds_of,
     superseding_claim_of,
@@ -266,7 +268,7 @@ class Runs:
                     held.append(run)
         for some in rounds_of(runs):
             try:
-                refused += self._finish(some)
+                refused += self._finish(some, now)
             except HeldRowsError as exc:
                 held += exc.runs
         if held:
@@ -277,7 +279,7 @@ class Runs:
             )
         return refused
 
-    def _finish(self, ended: Sequence[tuple[Run, dict[str, Any]]]) -> list[Run]:
+    def _finish(self, ended: Sequence[tuple[Run, dict[str, Any]]], now: int) -> list[Run]:
         """Write ends in one round; return the runs whose end is refused."""
         runs, ends = [run for run, _ in ended], [end for _, end in ended]
         updates = [end_of(run, end) for run, end in ended]
@@ -297,12 +299,22 @@ class Runs:
         except StoreError:
             if not self._damage.mend_lists(ids):
                 raise
-            return self._finish(ended)
+            return self._finish(ended, now)
         with self._server.translated():
             refused = [] if matched == len(runs) else self._refused(runs, ends, ids)
+            asked = [run for run in refused if self._has_heard(run, now)]
         self._filing.file(ids, ask=False)
         self._filing.let_go_on(rooms_of(runs))
+        if asked:
+            left = self._finish([(run, entry_of(run)) for run in asked], now)
+            return [run for run in refused if run not in asked or run in left]
         return refused
+
+    def _has_heard(self, run: Run, now: int) -> bool:
+        """Let a run that has failed know if somebody had asked it to stop before; return whether somebody had."""
+        mine = {"_id": run.job_id, "under_way": fence_of(run)}
+        found = self._server.jobs.find_one(mine, {"under_way": 1}) if is_unasked(run) else None
+        return found is not None and has_heard(run, found, now)
 
     def _finish_counted(
         self, run: Run, now: int, job_of: Callable[[Mapping[str, Any]], Job]
@@ -314,11 +326,17 @@ class Runs:
                 document = self._server.jobs.find_one({"_id": run.job_id, "under_way": fence_of(run)})
                 if document is None:
                     return self._refused([run], [end], [run.job_id])
+            if has_heard(run, document, now):
+                end = entry_of(run)
             left = len(entries_of(document, "under_way")) - 1
             more = counted(job_of(document), [run], left, now)
             if not more:
-                return self._finish([(run, end)])
-            condition = {"_id": run.job_id, "under_way": fence_of(run), "version": document.get("version")}
+                return self._finish([(run, end)], now)
+            condition = {
+                "_id": run.job_id,
+                "under_way": fence_of_end(run),
+                "version": document.get("version"),
+            }
             with self._server.translated():
                 matched = self._server.jobs.update_one(condition, together(change_of_end(run, end), more))
             if matched.matched_count:

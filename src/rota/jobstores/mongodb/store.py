@@ -542,7 +542,10 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
     ) -> list[Run]:
         """Make runs wait that are asked for; see the port."""
         self._check_started()
-        return self._waiting.open_runs(runs, now, cuts, version)
+        from .opening import Opening  # import time
+
+        opening = Opening(self._server, self._format, self._filing, self._searching)
+        return opening.open_runs(runs, now, cuts, version)
 
     def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Make claimed runs wait, for any node; see the port."""
@@ -562,7 +565,7 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
     def next_waiting(self) -> int | None:
         """Return the earliest time at which a waiting run may start."""
         self._check_started()
-        return self._waiting.next_waiting()
+        return self._waiting.next_waiting(self._job_of, self.now())
 
     def cancel_run(
         self, job_id: str, nominal: int, reason: str, now: int, only_waiting: bool = False
@@ -574,7 +577,7 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
     def orders(self, node: str, now: int) -> Orders:
         """Return what others ask of a node."""
         self._check_started()
-        return self._orders.of(node, now, self._waiting.next_waiting())
+        return self._orders.of(node, now, self._waiting.next_waiting(self._job_of, self.now()))
 
     @property
     def _asked(self) -> NodeOrders:

@@ -1,7 +1,7 @@
 """Runs that wait in the MongoDB store, and cancelling.
 
 Each step about a run is one conditional update of its job's document, as in the claim protocol. What may start is decided by
-:mod:`rota.core.waiting`; a key that a run was asked for with is taken before the run is opened.
+:mod:`rota.core.waiting`; how runs are opened is in ``opening``.
 """
 
 from __future__ import annotations
@@ -11,17 +11,23 @@ from copy import copy
 from operator import itemgetter
 
 from pymongo import ASCENDING
-from pymongo.errors import DuplicateKeyError
 
-from ...codec.damaged import DAMAGED, is_time, text_instead
+from ...codec.damaged import DAMAGED, text_instead
 from ...core.extras import extra_of, keeps_place
-from ...core.openings import by_run
-from ...core.states import CLAIMED, ENDED, LOST, WAITING, end
+from ...core.states import CLAIMED, HOLDING_UP, LOST, end
 from ...core.transitions import rooms_of
-from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
+from ...core.waiting import (
+    JOB_REMOVED,
+    Taking,
+    cancelled,
+    given_back,
+    has_no_job,
+    is_asked,
+    next_look,
+)
 from ...errors import DeserializationError, HeldRowsError
 from ...texts import storable
-from ..documents import KEPT, mended_fields, run_of
+from ..documents import mended_fields, run_of
 from .failures import counted, together
 from .forms import (
     LISTS,
@@ -31,10 +37,10 @@ from .forms import (
     entries_of,
     entry_of,
     is_waiting,
-    key_of,
     time_of,
 )
 from .jobs import REMOVAL
+from .opening import TRIES
 from .run_updates import fence_of
 
 TYPE_CHECKING = False
@@ -43,7 +49,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...codec.jobs import JobFormat
-    from ...core.openings import Cut
     from ...core.run import Run
     from ...job.handle import Job
     from .filing import Filing
@@ -53,12 +58,10 @@ if TYPE_CHECKING:
 #: How many jobs with waiting runs are read at once, and how many at most.
 STEP = 100
 MOST = 2000
-#: How often a step is tried against others' changes.
-TRIES = 20
 
 
 class Waiting:
-    """Opens, takes, gives back and cancels runs of one store.
+    """Takes, gives back and cancels runs of one store.
 
     :param server: where the documents are
     :param format: how arguments of runs are written
@@ -71,130 +74,6 @@ class Waiting:
         self._format = format
         self._filing = filing
         self._searching = searching
-
-    # -- opening -------------------------------------------------------------------------------------------------
-
-    def open_runs(self, runs: Sequence[Run], now: int, cuts: Sequence[Cut], version: int | None) -> list[Run]:
-        """Make runs wait; see the port."""
-        found = []
-        together: dict[str, list[Run]] = {}
-        for run in runs:
-            key = extra_of(run).key
-            if key is None:
-                together.setdefault(run.job_id, []).append(run)
-            else:
-                known = self._open_by_key(run, key, now)
-                if known is not None:
-                    found.append(known)
-        for job_id, some in together.items():
-            found += self._open(job_id, some, now, cuts, version)
-        return found
-
-    def _open_by_key(self, run: Run, key: str, now: int) -> Run | None:
-        """Open a run unless its key was taken, else return the run of that key; None: it is refused."""
-        place = {"job_id": run.job_id, "key": key}
-        free = {"_id": place, "at": {"$lte": now - KEY_HOLDS}}
-        mine = {"$set": {"nominal": run.nominal, "at": now}}
-        with self._server.translated():
-            try:
-                self._server.keys.update_one(free, mine, upsert=True)
-            except DuplicateKeyError:
-                pass  # it is taken
-            held = self._server.keys.find_one({"_id": place}) or {}
-        nominal: Any = held.get("nominal")
-        if is_time(nominal) and nominal != run.nominal:
-            known = self._searching.get_run(run.job_id, int(nominal))
-            if known is not None:
-                return known
-            # Whoever has taken the key has not opened the run yet.
-            run.nominal = run.last = int(nominal)
-        if self._open(run.job_id, [run], now):
-            return run
-        known = self._searching.get_run(run.job_id, run.nominal)
-        if known is not None and extra_of(known).key == key:
-            return known
-        with self._server.translated():  # nothing was opened by this key
-            self._server.keys.delete_one({"_id": place, "nominal": run.nominal})
-        return None
-
-    def _open(
-        self,
-        job_id: str,
-        runs: Sequence[Run],
-        now: int,
-        cuts: Sequence[Cut] = (),
-        version: int | None = None,
-    ) -> list[Run]:
-        """Make runs of a job wait whose times have no record that has not ended (R4), in one step; return those that do."""
-        for run in runs:
-            extra = extra_of(run)
-            opened(run, now if extra.not_before is None else extra.not_before)
-            self._format.extra_text(run)
-            self._format.sign(run)
-        cut_of = by_run(cuts, runs) if cuts else {}
-        keys = {run.nominal for run in runs} | {cut.found.nominal for cut in cut_of.values()}
-        for _ in range(TRIES):
-            with self._server.translated():
-                document = self._server.jobs.find_one({"_id": job_id})
-                if document is None or _is_gone(document):
-                    return []
-                if version is not None and document.get("version") != version:  # R1
-                    return []
-                unfinished: dict[Any, Any] = {
-                    entry.get("nominal"): entry.get("status")
-                    for name in LISTS
-                    for entry in entries_of(document, name)
-                }
-                if any(status not in (CLAIMED, WAITING) for key, status in unfinished.items() if key in keys):
-                    self._filing.file([job_id])  # it has ended
-                    continue
-                filed = self._filed(job_id, keys)
-                free = [run for run in runs if _is_free(run, filed, unfinished, cut_of)]
-                if not free or self._push(document, free, cut_of, filed, now):
-                    return free
-        return []
-
-    def _push(
-        self,
-        document: Mapping[str, Any],
-        runs: Sequence[Run],
-        cut_of: Mapping[tuple[str, int], Cut],
-        filed: Mapping[Any, Mapping[str, Any]],
-        now: int,
-    ) -> bool:
-        """Put runs that wait into the document of their job, and what is left of their cuts; return False if others changed it."""
-        job_id = document["_id"]
-        its_cuts = {id(cut): cut for run in runs if (cut := _cut_of(cut_of, run)) is not None}
-        pieces = [piece for cut in its_cuts.values() for piece in cut.left]
-        # A record that is written after this look comes with a new version of its job.
-        condition = {"_id": job_id, "version": document.get("version")}
-        busy = bool(pieces) and document.get("busy") is not True
-        values: dict[str, Any] = {"busy": True} if busy or not document.get("busy") else {}
-        if document.get("state") == KEPT:
-            values["state"] = ENDED  # how its last run ends decides anew (R6)
-        change = {
-            "$push": {"pending": {"$each": [entry_of(run) for run in (*runs, *pieces)]}},
-            "$min": {"not_before": min(extra_of(run).not_before or now for run in runs)},
-            "$inc": {"version": 1},
-            **({"$set": values} if values else {}),
-        }
-        if not self._server.jobs.update_one(condition, change).matched_count:
-            return False
-        for run in runs:  # it would be found beside the one that waits
-            record = filed.get(run.nominal)
-            if record is not None:
-                key = key_of(job_id, run.nominal)
-                self._server.runs.delete_one({"_id": key, "attempt": record.get("attempt")})
-        if pieces:
-            self._filing.file([job_id])
-        self._filing.settle([job_id])
-        return True
-
-    def _filed(self, job_id: str, keys: Iterable[int]) -> dict[Any, Mapping[str, Any]]:
-        """Return what is filed of some nominal times of a job."""
-        of = {"_id": {"$in": [key_of(job_id, key) for key in sorted(keys)]}}
-        fields = {"nominal": 1, "status": 1, "attempt": 1, "last": 1, "count": 1}
-        return {record.get("nominal"): record for record in self._server.runs.find(of, fields)}
 
     # -- giving back ---------------------------------------------------------------------------------------------
 
@@ -209,13 +88,21 @@ class Waiting:
             if self._wait(twin, fence):
                 given_back(run, extra_of(run).not_before or now)
             else:
-                is_asked(run, self._searching.get_run(run.job_id, run.nominal))
+                if not is_asked(run, self._searching.get_run(run.job_id, run.nominal)):
+                    self._look_for_job(run)
                 refused.append(run)
         ids = sorted({run.job_id for run in runs})
         self._filing.file(ids, ask=False)
         self._filing.let_go_on(rooms_of(runs))
         self._filing.settle(ids)
         return refused
+
+    def _look_for_job(self, run: Run) -> None:
+        """Take note of it if a run that is still its node's has no job any more."""
+        gone = {"_id": run.job_id, "state": REMOVED, "under_way": fence_of(run)}
+        with self._server.translated():
+            if self._server.jobs.find_one(gone, {"_id": 1}) is not None:
+                has_no_job(run)
 
     def _wait(self, run: Run, fence: Mapping[str, Any]) -> bool:
         """Write a run that waits over the claimed one; return whether it was there, or waits already."""
@@ -227,7 +114,8 @@ class Waiting:
             pull = {"$pull": {"under_way": {"nominal": run.nominal}}}
             change = {**pull, "$push": {"pending": entry}, **soonest}
         with self._server.translated():
-            if jobs.update_one({"_id": run.job_id, "under_way": fence}, change).matched_count:
+            mine = {"_id": run.job_id, "state": {"$ne": REMOVED}, "under_way": fence}
+            if jobs.update_one(mine, change).matched_count:
                 return True
             # The answer to the same step may have been lost.
             waits = {"nominal": run.nominal, "attempt": run.attempt, "status": run.status}
@@ -236,16 +124,34 @@ class Waiting:
 
     # -- taking --------------------------------------------------------------------------------------------------
 
-    def next_waiting(self) -> int | None:
-        """Return the earliest time of all waiting runs."""
+    def next_waiting(self, job_of: Callable[[Mapping[str, Any]], Job], now: int) -> int | None:
+        """Return when somebody has to look at waiting runs next; see the port."""
+        # an array is of the type of each of its elements
+        waits: dict[str, Any] = {"not_before": {"$type": "number", **NO_ARRAY}}
+        jobs, fields = self._server.jobs, {"not_before": 1, "state": 1}
         with self._server.translated():
-            waits = {
-                "not_before": {"$type": "number", **NO_ARRAY}
-            }  # an array is of the type of each of its elements
-            found = self._server.jobs.find(waits, {"not_before": 1}).sort("not_before", ASCENDING).limit(1)
-            for document in found:
-                return int(document["not_before"])
-        return None
+            first = next(iter(jobs.find(waits, fields).sort("not_before", ASCENDING).limit(1)), None)
+            if first is None or first.get("state") not in HOLDING_UP:
+                return None if first is None else int(first["not_before"])
+            free = {**waits, "state": {"$nin": list(HOLDING_UP)}}
+            held_up = {**waits, "state": {"$in": list(HOLDING_UP)}}
+            times = [
+                int(document["not_before"])
+                for document in jobs.find(free, fields).sort("not_before", ASCENDING).limit(1)
+            ]
+            for document in jobs.find(held_up).sort("not_before", ASCENDING).limit(MOST):
+                if times and document["not_before"] >= min(times):
+                    break
+                found = next_look(self._earliest_first(document, job_of(document), now))
+                times += [] if found is None else [found]
+        return min(times, default=None)
+
+    def _earliest_first(
+        self, document: Mapping[str, Any], job: Job, now: int
+    ) -> list[tuple[Run, Job | None]]:
+        waiting = [entry for name in LISTS for entry in entries_of(document, name) if is_waiting(entry)]
+        runs = [self._run_of(job.id, entry, now) for entry in sorted(waiting, key=time_of)]
+        return [(run, None if run.ended else job) for run in runs]  # one that is damaged ends at once
 
     def take(
         self, node: str, now: int, room: Mapping[str, int] | None, job_of: Callable[[Mapping[str, Any]], Job]
@@ -437,31 +343,3 @@ class Waiting:
                     self._filing.file([job_id])
                     return ended
         return None
-
-
-def _is_gone(document: Mapping[str, Any]) -> bool:
-    """Whether a job is not there any more, but for the ends of its runs."""
-    state = document.get("state")
-    return state == REMOVED or (state == ENDED and "not_before" not in document)
-
-
-def _cut_of(cut_of: Mapping[tuple[str, int], Cut], run: Run) -> Cut | None:
-    return cut_of.get((run.job_id, run.nominal))
-
-
-def _is_free(
-    run: Run,
-    filed: Mapping[Any, Mapping[str, Any]],
-    unfinished: Mapping[Any, Any],
-    cut_of: Mapping[tuple[str, int], Cut],
-) -> bool:
-    """Whether a run may be opened: its time has no record that has not ended (R4), and that of its cut is as it was looked at."""
-    if run.nominal in unfinished:
-        return False
-    cut = _cut_of(cut_of, run)
-    if cut is None:
-        return run.nominal not in filed or run.attempt > 0
-    get = filed.get(cut.found.nominal, {}).get
-    return cut.found.nominal not in unfinished and cut.seen == tuple(
-        map(get, ("status", "attempt", "last", "count"))
-    )

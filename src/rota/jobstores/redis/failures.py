@@ -45,8 +45,8 @@ class Failures:
         self._format = format
         self._chains = chains
 
-    def finish(self, run: Run, now: int) -> bool:
-        """Write how a run ended; return False if that is refused (R5)."""
+    def finish(self, run: Run, now: int) -> str:
+        """Write how a run ended; return "0" if that is refused (R5), "2" if it has failed and somebody had asked it to stop."""
         record = (run.job_id, padded(run.nominal), run.status, fence_of(run), record_of(run))
         chains = self._chains()
         starting = chains.starting([run])
@@ -57,12 +57,12 @@ class Failures:
                 jobs[0].running -= 1
             fields = self.counted(jobs[0], [run], now) if jobs else ("", "")
             if not fields[0]:
-                return bool(chains.send(starting, now, "finish", *record) == "1")
+                return str(chains.send(starting, now, "finish", *record))
             answer = chains.send(starting, now, "finish_counted", *record, found.split("\0")[2], *fields)
             if answer != "1" and hasattr(run, "pauses"):
                 del run.pauses
             if answer != "changed":
-                return bool(answer != "0")
+                return str(answer)
         raise StoreConflictError(
             f"Job {run.job_id!r} was changed by others {TRIES} times in a row, while the end of a run was written"
         )

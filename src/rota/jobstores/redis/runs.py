@@ -5,6 +5,7 @@ It decides nothing; the steps, which are atomic, are in ``scripts/``: claim.lua,
 
 from __future__ import annotations
 
+from functools import partial
 from operator import attrgetter
 from os import urandom
 
@@ -13,9 +14,10 @@ from ...core.orphans import by_job
 from ...core.pauses import counting
 from ...core.policy import Policy
 from ...core.recorded import first_nominal, leave_out_recorded
+from ...core.run import asked_to_stop
 from ...core.states import CLAIMED, WAITING
 from ...core.transitions import marked, moved
-from ...core.tries import end_superseded, ended_copies
+from ...core.tries import end_superseded, ended_copies, hear
 from ...errors import DeserializationError, StoreConflictError, StoreError
 from ...triggers.base import BaseTrigger
 from ..documents import check_times
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 TRIES = 10
 #: How many due jobs or ended runs are one step: the server serves nobody else meanwhile.
 AT_ONCE = 250
+#: What is answered of a run that has failed, and that somebody had asked to stop.
+ASKED = "2"
 
 
 class Orphans:
@@ -172,7 +176,13 @@ class Runs:
         chains = self._chains()
         if Policy.some_pause and (counted := counting(runs)):
             counted.sort(key=lambda run: run.finished_at or now)
-            refused += [run for run in counted if not self._failures.finish(run, now)]
+            for run in counted:
+                answer = self._failures.finish(run, now)
+                if answer == ASKED:
+                    self._hear(run, now)
+                    answer = self._failures.finish(run, now)
+                if answer == "0":
+                    refused.append(run)
             runs = [run for run in runs if run not in counted]
         for first in range(0, len(runs), AT_ONCE):
             part = runs[first : first + AT_ONCE]
@@ -181,7 +191,21 @@ class Runs:
                 fields += (run.job_id, padded(run.nominal), run.status, fence_of(run), record_of(run))
             answer = chains.send(chains.starting(part), now, "finish", *fields)
             refused += [run for run, bit in zip(part, answer, strict=True) if bit == "0"]
+            asked = [run for run, bit in zip(part, answer, strict=True) if bit == ASKED]
+            for run in asked:
+                self._hear(run, now)
+            if asked:
+                refused += self.finish(asked, now)
         return refused
+
+    def _hear(self, run: Run, now: int) -> None:
+        """Let a run that has failed know that somebody had asked it to stop before."""
+        found = texts(self._run("get_run", run.job_id, padded(run.nominal)))
+        try:
+            record = run_of_text(run.job_id, padded(run.nominal), found[0]) if found else None
+        except DeserializationError:
+            record = None
+        hear(run, (None if record is None else asked_to_stop(record)) or "", now)
 
     def give_back(self, node: str, runs: Sequence[Run]) -> None:
         """Leave claimed runs, which were not started, to whoever comes first; end the lease unless other runs are under way."""

@@ -489,7 +489,7 @@ class RedisJobStore(AsksNodes, DurableJobStore):
         return self._waiting.take(node, now, room)
 
     def next_waiting(self) -> int | None:
-        """Return the earliest time at which a waiting run may start, None if none waits."""
+        """Return when somebody has to look at waiting runs next; see the port."""
         return self._waiting.next()
 
     def cancel_run(
@@ -508,7 +508,10 @@ class RedisJobStore(AsksNodes, DurableJobStore):
 
     def orders(self, node: str, now: int) -> Orders:
         """Return what others ask of a node."""
-        return self._orders.of(node, now)
+        orders = self._orders.of(node, now)
+        if orders.next_waiting is not None:  # the job of the earliest may be paused
+            orders.next_waiting = self._waiting.next()
+        return orders
 
     @property
     def _asked(self) -> OrderBook:

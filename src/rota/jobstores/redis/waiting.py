@@ -13,7 +13,7 @@ from ...core.openings import by_run
 from ...core.plan import GROUP_LIMIT
 from ...core.policy import Policy
 from ...core.states import CLAIMED, WAITING
-from ...core.waiting import KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
+from ...core.waiting import KEY_HOLDS, Taking, cancelled, given_back, has_no_job, is_asked, looked_at, opened
 from ...errors import DeserializationError, StoreConflictError
 from ...texts import storable
 from .forms import fence_of, is_id, lost_run, padded, quoted, record_of, run_of_text, time_of_score
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 JOBS_AT_ONCE = 100
 RUNS_OF_EACH = 20
 STEPS = 50
+#: How many entries one step looks at for the next time.
+LOOKED_AT = 500
 
 
 class Waiting:
@@ -110,6 +112,8 @@ class Waiting:
                 refused.append(run)
                 if bit == "2":
                     self._hear(run, now)
+                elif bit == "3":
+                    has_no_job(run)
         return refused
 
     def _hear(self, run: Run, now: int) -> None:
@@ -140,9 +144,7 @@ class Waiting:
         """Take some runs, as they were found, with their jobs."""
         parts = jobs.split("\0")
         states = dict(zip(parts[:-1:3], parts[1::3], strict=False))
-        found = zip(parts[:-1:3], parts[2::3], parts[1::3], strict=False)
-        text = "".join(f"{id}\0{spec}\0{state}\0" for id, spec, state in found if spec and state)
-        by_id = {job.id: job for job in self._jobs_of(text)}
+        by_id = self._by_id(jobs)
         running = {job.id: job.running for job in by_id.values()}
         of_job: dict[str, list[tuple[Run, Found, str]]] = {}
         for run, as_found in self._found(runs):
@@ -206,9 +208,25 @@ class Waiting:
         return [(run, as_found) for _, run, as_found in found]
 
     def next(self) -> int | None:
-        """Return the earliest time at which a waiting run may start, None if none waits."""
-        found = self._run("next_waiting")
-        return time_of_score(found) if found else None
+        """Return when somebody has to look at waiting runs next; see the port."""
+        times: list[int] = []
+        for step in range(STEPS):
+            fields = str(step * LOOKED_AT), str(LOOKED_AT), str(RUNS_OF_EACH)
+            first, is_last, runs, jobs = texts(self._run("next_waiting", *fields))
+            by_id = self._by_id(jobs)
+            found = (looked_at(run, by_id.get(run.job_id)) for run, _ in self._found(runs))
+            times += [time for time in found if time is not None]
+            times += [time for time in (time_of_score(first) if first else None,) if time is not None]
+            if first or is_last:
+                break
+        return min(times, default=None)
+
+    def _by_id(self, jobs: str) -> dict[str, Job]:
+        """Return the jobs of an answer (id, state and spec of each) by their ids."""
+        parts = jobs.split("\0")
+        found = zip(parts[:-1:3], parts[2::3], parts[1::3], strict=False)
+        text = "".join(f"{id}\0{spec}\0{state}\0" for id, spec, state in found if spec and state)
+        return {job.id: job for job in self._jobs_of(text)}
 
     # -- cancelling ----------------------------------------------------------------------------------------------
 

@@ -114,6 +114,14 @@ class RunStatements:
         self.finish = Prepared(
             lambda value: owned(value).values({name: value(name) for name in ENDS}), *ENDS, *FENCE
         )
+        #: the same for what has failed, unless somebody has asked it to stop
+        self.finish_failed = Prepared(
+            lambda value: (
+                owned(value).where(runs.c.cancel.is_(None)).values({name: value(name) for name in ENDS})
+            ),
+            *ENDS,
+            *FENCE,
+        )
         self.finish_plain = Prepared(
             lambda value: owned(value).values({name: value(name) for name in PLAIN_ENDS}),
             *PLAIN_ENDS,
@@ -127,6 +135,18 @@ class RunStatements:
             alike=("status", "result", "name", "func", "b_attempt", "b_owner"),
         )
         self.give_back = Prepared(lambda value: owned(value).values(owner=None), *FENCE)
+        #: why somebody has asked a run of a node to stop, locked until its end is written
+        self.request = (
+            select(runs.c.cancel)
+            .where(
+                runs.c.job_id == bindparam("b_job"),
+                runs.c.nominal == bindparam("b_nominal"),
+                runs.c.status == CLAIMED,
+                runs.c.attempt == bindparam("b_attempt"),
+                runs.c.owner == bindparam("b_owner"),
+            )
+            .with_for_update()
+        )
         #: the columns that R5 compares with an end that was refused
         self.record = select(runs.c.owner, runs.c.attempt, runs.c.status, runs.c.finished).where(
             runs.c.job_id == bindparam("b_job"), runs.c.nominal == bindparam("b_nominal")

@@ -11,7 +11,7 @@ from collections import Counter
 from sqlalchemy import select
 
 from ...clock import HELD
-from ...codec.damaged import MOST, count_of, is_damaged, version_of
+from ...codec.damaged import MOST, count_of, is_damaged, text_instead, version_of
 from ...codec.options import spare_in
 from ...core.chains import ends_among
 from ...core.pauses import count_ends, counting
@@ -19,6 +19,7 @@ from ...core.policy import Policy
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, END_STATES, ENDED
 from ...core.transitions import is_allowed, marked, not_ended_well, rooms_of
+from ...core.tries import hear, is_unasked
 from ...texts import storable
 from ...triggers.base import BaseTrigger
 from .databases.base import BATCH
@@ -273,6 +274,8 @@ class Runs:
         else:
             written = []
             for run in runs:
+                if is_unasked(run):
+                    self._look_for_request(conn, run, now)
                 if self.sql.finish.run(conn, [end_of(run)]) or self._finish_damaged(conn, run):
                     written.append(run)
                 elif not self._is_recorded(conn, run):
@@ -298,19 +301,39 @@ class Runs:
                 conn.execute(self.sql.count_ends, row)
 
     def _finish_all(self, conn: Connection, runs: Sequence[Run]) -> None:
-        plain, last, others = [], [], []
+        plain, last = [], []
+        failed: list[tuple[Any, ...]] = []
+        others: list[tuple[Any, ...]] = []
         for run in runs:
             if run.reason is not None or run.error_type is not None:
-                others.append(end_of(run))
+                (failed if is_unasked(run) else others).append(end_of(run))
             elif run.job is not None and run.job.state == ENDED:
                 last.append(last_end_of(run))
             else:
                 plain.append(plain_end_of(run))
-        parts = (self.sql.finish_plain, plain), (self.sql.finish_last, last), (self.sql.finish, others)
+        sql = self.sql
+        parts = (
+            (sql.finish_plain, plain),
+            (sql.finish_last, last),
+            (sql.finish_failed, failed),
+            (sql.finish, others),
+        )
         for statement, rows in parts:
             # Where nobody knows how many were met, the step has to be repeated with care, too.
             if rows and statement.run(conn, rows) != len(rows):
                 raise OptimisticWriteFailed
+
+    def _look_for_request(self, conn: Connection, run: Run, now: int) -> None:
+        """Let a run that has failed know if somebody had asked it to stop before."""
+        owned = {
+            "b_job": run.job_id,
+            "b_nominal": run.nominal,
+            "b_attempt": run.attempt,
+            "b_owner": run.owner,
+        }
+        reason = conn.execute(self.sql.request, owned).scalar()
+        if reason is not None:
+            hear(run, text_instead(reason) or "", now)
 
     def _is_recorded(self, conn: Connection, run: Run) -> bool:
         """Whether this very end is in the ledger already (R5): the answer to the first try was lost."""

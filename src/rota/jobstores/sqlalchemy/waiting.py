@@ -10,14 +10,24 @@ from collections import Counter
 from copy import copy
 from operator import attrgetter
 
-from sqlalchemy import and_, bindparam, func, or_, select
+from sqlalchemy import and_, bindparam, exists, false, func, not_, or_, select
 
-from ...core.extras import extra_of, keeps_place
+from ...core.extras import ASKED_FOR, RETRY, extra_of, keeps_place
 from ...core.openings import by_run
 from ...core.policy import Policy
-from ...core.states import CLAIMED, ENDED, WAITING
+from ...core.states import CLAIMED, ENDED, PAUSED, QUARANTINED, WAITING
 from ...core.transitions import not_ended_well
-from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
+from ...core.waiting import (
+    JOB_REMOVED,
+    KEY_HOLDS,
+    Taking,
+    cancelled,
+    given_back,
+    has_no_job,
+    is_asked,
+    looked_at,
+    opened,
+)
 from ...errors import JobLookupError
 from ..documents import KEPT
 from .databases.base import BATCH
@@ -28,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
     from ...codec.jobs import JobFormat
     from ...core.openings import Cut
@@ -57,6 +67,7 @@ class Waiting:
     ) -> None:
         self._tables = tables
         self._table = tables.runs
+        jobs_table = tables.jobs.c
         self._jobs = jobs
         self._runs = runs
         self._format = format
@@ -64,6 +75,12 @@ class Waiting:
         c = self._table.c
         # The index of the times leads to them, which are in order then, and not that of the statuses.
         self._is_waiting = and_(c.not_before.is_not(None), func.coalesce(c.status, "") == WAITING)
+        # A look at the jobs of all waiting runs; that of the earliest is mostly enough.
+        of_job, state = jobs_table.id == c.job_id, jobs_table.state
+        is_asked_for = func.coalesce(self._waits_for(*ASKED_FOR), false())
+        is_paused = and_(state == PAUSED, not_(is_asked_for))
+        self._is_held_up = exists().where(of_job, or_(state == QUARANTINED, is_paused))
+        self._may_end = func.coalesce(self._waits_for(RETRY), false())
         #: R5: what gives back or ends a run shows its fence
         fence = (
             c.job_id == bindparam("b_job"),
@@ -177,10 +194,30 @@ class Waiting:
     # -- taking --------------------------------------------------------------------------------------------------
 
     def next(self, conn: Connection) -> int | None:
-        """Return the earliest time at which a waiting run may start."""
+        """Return when somebody has to look at waiting runs next; see the port."""
         not_before = self._table.c.not_before
-        found = conn.scalar(select(not_before).where(self._is_waiting).order_by(not_before).limit(1))
-        return found if type(found) is int else None
+        earliest = select(not_before).where(self._is_waiting).order_by(not_before).limit(1)
+        first = conn.scalar(earliest)
+        if type(first) is not int:
+            return None
+        free = conn.scalar(earliest.where(not_(self._is_held_up)))
+        return first if free == first else self._before(conn, free if type(free) is int else None)
+
+    def _before(self, conn: Connection, free: int | None) -> int | None:
+        """Return when the deadline of a retry is over whose job is paused, or when a run may start, whichever comes first."""
+        c = self._table.c
+        held_up = select(self._table).where(self._is_waiting, self._is_held_up, self._waits_for(RETRY))
+        rows = conn.execute(held_up.order_by(c.not_before).limit(PORTION * PORTIONS)).all()
+        stored = self._jobs.some(conn, {row.job_id for row in rows}) if rows else ()
+        jobs = {row.id: self._job_of(row) for row in stored}
+        times = [
+            time for run in map(run_of, rows) if (time := looked_at(run, jobs.get(run.job_id))) is not None
+        ]
+        return min(times if free is None else (*times, free), default=None)
+
+    def _waits_for(self, *what: str) -> ColumnElement[bool]:
+        """Return whether a run waits for one of these."""
+        return or_(*(self._table.c.extra.contains(f'"waiting_for":"{each}"') for each in what))
 
     def take(self, conn: Connection, taking: Taking, now: int) -> list[Run]:
         """Take waiting runs whose time has come, earliest first, as is decided; return those that were taken or have ended."""
@@ -202,7 +239,8 @@ class Waiting:
             and_(c.not_before == not_before, c.job_id > job_id),
             and_(c.not_before == not_before, c.job_id == job_id, c.nominal > nominal),
         )
-        due = select(self._table).where(self._is_waiting, c.not_before <= now, later)
+        may = or_(not_(self._is_held_up), self._may_end)
+        due = select(self._table).where(self._is_waiting, c.not_before <= now, later, may)
         if busy:
             due = due.where(c.job_id.not_in(sorted(busy)[:BATCH]))
         return conn.execute(due.order_by(c.not_before, c.job_id, c.nominal).limit(PORTION)).all()
@@ -247,10 +285,16 @@ class Waiting:
 
     def give_back(self, conn: Connection, runs: Sequence[Run], now: int) -> list[Run]:
         """Make claimed runs wait; return those that were refused (R5), or that somebody has asked to stop."""
-        self._locked(conn, {run.job_id for run in runs})
+        known = {row.id for row in self._locked(conn, {run.job_id for run in runs})}
         refused: list[Run] = []
         free: Counter[str] = Counter()
         for run in runs:
+            if run.job_id not in known:
+                there = self._record(conn, run.job_id, run.nominal)
+                if there is not None:
+                    has_no_job(run, there)
+                refused.append(run)
+                continue
             record = copy(run)  # the step may be repeated
             given_back(record, extra_of(run).not_before or now)
             if self._write(conn, self._from_claimed, record, run.attempt, b_owner=run.owner):

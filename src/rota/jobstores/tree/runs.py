@@ -12,9 +12,10 @@ from ...core.chains import ends_among
 from ...core.extras import extra_of
 from ...core.orphans import by_job
 from ...core.recorded import first_nominal, leave_out_recorded
+from ...core.run import asked_to_stop
 from ...core.states import CLAIMED, ENDED, QUARANTINED
 from ...core.transitions import is_allowed, marked, moved, not_ended_well
-from ...core.tries import end_superseded, leave_to_next
+from ...core.tries import end_superseded, hear, is_unasked, leave_to_next
 from ...errors import StoreConflictError
 from ...texts import storable
 from ...triggers.base import BaseTrigger
@@ -250,6 +251,8 @@ class Runs:
         if len(mine) < len(runs):
             owned = set(map(id, mine))
             refused += self._unrecorded([run for run in runs if id(run) not in owned])
+        for run in mine:
+            _look_for_request(run, active[id(run)], now)
         docs = self._jobs.some(run.job_id for run in mine)
         later: list[Run] = []
         steps: list[Step] = []
@@ -477,6 +480,15 @@ def _moved_cancel(before: Entry, run: Run) -> list[Change]:
 
 def _active_key(run: Run) -> str:
     return active_key(run.job_id, run.nominal)
+
+
+def _look_for_request(run: Run, entry: Entry, now: int) -> None:
+    """Let a run that has failed know if its record says that somebody had asked it to stop before."""
+    if is_unasked(run) and '"cancel"' in (entry.value or ""):
+        record = run_in(entry)
+        asked = None if record is None else asked_to_stop(record)
+        if asked is not None:
+            hear(run, asked, now)
 
 
 def _is_owner(run: Run, entry: Entry) -> bool:

@@ -507,7 +507,7 @@ class TreeJobStore(AsksNodes, DurableJobStore):
     def next_waiting(self) -> int | None:
         """Return the earliest time at which a waiting run may start, None if none waits."""
         self._check_started()
-        return self._waiting.next()
+        return self._waiting.next(self._job_of)
 
     def cancel_run(
         self, job_id: str, nominal: int, reason: str, now: int, only_waiting: bool = False
@@ -532,7 +532,7 @@ class TreeJobStore(AsksNodes, DurableJobStore):
     def orders(self, node: str, now: int) -> Orders:
         """Return what others ask of a node; see the port."""
         self._check_started()
-        return self._orders.of(node, now, self._waiting.next())
+        return self._orders.of(node, now, self._waiting.next(self._job_of))
 
     @property
     def _asked(self) -> NodeOrders:

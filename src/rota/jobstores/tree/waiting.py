@@ -10,9 +10,9 @@ from copy import copy
 
 from ...core.extras import extra_of, keeps_place
 from ...core.orphans import by_job
-from ...core.states import CLAIMED, LOST, WAITING
+from ...core.states import CLAIMED, HOLDING_UP, LOST, WAITING
 from ...core.transitions import not_ended_well
-from ...core.waiting import Taking, given_back, is_asked
+from ...core.waiting import Taking, given_back, has_no_job, is_asked, looked_at
 from ...errors import StoreConflictError
 from ...texts import storable
 from ...triggers.base import BaseTrigger
@@ -137,6 +137,9 @@ class Waiting:
         earliest: list[int] = []
         for job_id, group in by_job(mine).items():
             doc = docs[job_id]
+            if _is_removed(doc):
+                refused += map(has_no_job, group)
+                continue
             some = group[: (self._tree.max_changes - JOB) // EACH]
             later += group[len(some) :]
             changes: list[Change] = []
@@ -283,14 +286,41 @@ class Waiting:
 
         return Step(group, changes, done, [run for _, _, run, _ in group if run.ended])
 
-    def next(self) -> int | None:
-        """Return the earliest time at which a waiting run may start; see the port."""
-        for limit in (1, None):  # all, if somebody has put other names there
+    def next(self, job_of: Callable[[Doc], Job]) -> int | None:
+        """Return when somebody has to look at waiting runs next; see the port."""
+        times: list[int] = []
+        for limit in (
+            1,
+            *LOOKED_AT,
+        ):  # more, if the jobs of the first are paused, or somebody has put other names there
             names = self._tree.first([START_TIMES], None, [limit])[0]
-            times = [start[0] for name in names if (start := start_of(name)) is not None]
-            if times or not names:
+            starts = [start for name in names if (start := start_of(name)) is not None]
+            times, is_free = self._looked_at(starts, job_of)
+            if is_free or len(names) < limit:
                 break
         return min(times, default=None)
+
+    def _looked_at(
+        self, starts: Sequence[tuple[int, str, int]], job_of: Callable[[Doc], Job]
+    ) -> tuple[list[int], bool]:
+        """Return when some waiting runs have to be looked at, and whether one may start before those that come after them."""
+        docs = self._jobs.some({job_id for _, job_id, _ in starts})
+        times: list[int] = []
+        held_up: list[tuple[str, int]] = []
+        is_free = False
+        for time, job_id, nominal in starts:
+            doc = docs[job_id]
+            if doc is None or doc.unreadable is not None or doc.state not in HOLDING_UP:
+                times.append(time)
+                is_free = True
+                break
+            held_up.append((job_id, nominal))
+        entries = self._tree.read([waiting_key(*key) for key in held_up])
+        for (job_id, nominal), entry in zip(held_up, entries, strict=True):
+            doc, run = docs[job_id], run_of_waiting(job_id, number(nominal), entry)
+            if doc is not None and run is not None and (at := looked_at(run, job_of(doc))) is not None:
+                times.append(at)
+        return times, is_free
 
     # -- cancelling ----------------------------------------------------------------------------------------------
 
@@ -325,6 +355,10 @@ class Waiting:
             if self._tree.commit(changes, is_soon(now)):
                 return run
         raise StoreConflictError(f"Run {nominal} of job {job_id} is changed by others all the time")
+
+
+def _is_removed(doc: Doc | None) -> bool:
+    return doc is None or (doc.unreadable is None and doc.state == REMOVED)
 
 
 def _given_back(runs: Sequence[Run], now: int, freed: list[Doc], doc: Doc | None) -> Callable[[], None]:

@@ -289,6 +289,37 @@ class ExecutorContract(
             # One that notices the flag by itself ends as it likes.
             assert run.status == CANCELLED or run.retval == "cancelled", (run, run.reason, run.error)
 
+    def test_one_run_is_asked_to_stop_and_another_one_goes_on(
+        self, executor: BaseExecutor, tmp_path: Path
+    ) -> None:
+        """A plain function sees the flag, wherever it runs."""
+        if self.inline:
+            pytest.skip("nothing is under way when submit() has returned")
+        ended, gate = Ended(), tmp_path / "gate"
+        asked, other = runs = [self.run_of(self.wait_for_file, str(gate)) for _ in range(2)]
+        executor.submit(runs, ended)
+        self.wait_until(lambda: asked.started_at and other.started_at, "both have started")
+        asked.cancelled = True
+        executor.cancel_run(asked)
+        self.wait(ended, 1)
+        assert (ended.runs, asked.status == CANCELLED or asked.retval == "cancelled") == ([asked], True)
+        gate.touch()
+        self.wait(ended, 2)
+        assert other.retval == "found"
+
+    def test_a_coroutine_that_is_asked_to_stop_is_cancelled(self, executor: BaseExecutor) -> None:
+        """Wherever it runs."""
+        if self.inline:
+            pytest.skip("nothing is under way when submit() has returned")
+        ended, run = Ended(), self.run_of(self.wait_async)
+        executor.submit([run], ended)
+        self.wait_until(lambda: run.started_at, "it has started")
+        self.pause(0.05)
+        run.cancelled = True
+        executor.cancel_run(run)
+        self.wait(ended, 1)
+        assert (run.status, run.retval) == (CANCELLED, None)
+
     def test_cancel_ends_a_group_of_coroutines(self, executor: BaseExecutor) -> None:
         """What comes after the one under way does not start."""
         if self.inline:

@@ -8,9 +8,20 @@ from __future__ import annotations
 from ...clock import SECOND
 from ...core.plan import plan
 from ...core.retry import Retry
-from ...core.run import fail
-from ...core.states import CANCELLED, CLAIMED, FAILED, SKIPPED, SUCCEEDED, WAITING
-from ...core.tries import SUPERSEDED, next_try, stop_instead
+from ...core.run import LAST, fail
+from ...core.states import (
+    ACTIVE,
+    CANCELLED,
+    CLAIMED,
+    FAILED,
+    SKIPPED,
+    SUCCEEDED,
+    TIMED_OUT,
+    WAITING,
+    time_out,
+)
+from ...core.tries import SUPERSEDED, next_try, not_given_back, stop_instead
+from ...core.waiting import JOB_REMOVED
 from ...engine.busy import waiting_retries
 from .store_jobs import LEASE, NODE, OTHER, START, claim, finish, make_job, running, until_done
 from .waiting import take
@@ -82,6 +93,52 @@ class RetriesContract:
         (record,) = store.get_runs()
         assert (record.status, record.reason, record.error) == (CANCELLED, "no more", "wrong")
         assert (running(store), list(store.orders(NODE, START).cancels)) == (0, [])
+
+    def test_a_run_that_fails_after_somebody_has_asked_it_to_stop_is_cancelled(
+        self, store: BaseJobStore
+    ) -> None:
+        """In the step that writes its end, where its node has not heard of it; a time that is over decides before that."""
+        if not store.durable:  # its record is the very run, which has heard
+            return
+        store.add_jobs(
+            [make_job("asked"), make_job("late"), make_job("other"), make_job("strict", pause_on_failure=1)]
+        )
+        runs = claim(store)
+        for job_id in ("asked", "late", "strict"):
+            store.cancel_run(job_id, START, "no more: ü", START)
+        for run in runs:
+            run.started_at = START
+            if run.job_id == "late":
+                time_out(run, "timeout", START)
+            else:
+                fail(run, ValueError("wrong"), "frames", START)
+        assert until_done(lambda: store.finish(runs, START)) == []
+        records = {run.job_id: (run.status, run.reason, run.error) for run in store.get_runs()}
+        assert records == {
+            "asked": (CANCELLED, "no more: ü", "wrong"),
+            "late": (TIMED_OUT, "timeout", None),
+            "other": (FAILED, None, "wrong"),
+            "strict": (CANCELLED, "no more: ü", "wrong"),
+        }
+        assert {run.job_id: run.status for run in runs} == {id: found[0] for id, found in records.items()}
+        found = store.lookup_job("strict")
+        assert found is not None
+        assert (found.state, [running(store, id) for id in records]) == (ACTIVE, [0] * 4)
+        assert list(store.orders(NODE, START).cancels) == []
+
+    def test_a_failed_run_whose_job_was_removed_meanwhile_is_not_given_back(
+        self, store: BaseJobStore
+    ) -> None:
+        """Its node is told, and writes what has happened."""
+        store.add_job(make_job(retry=Retry(wait_initial=1, wait_jitter=0)))
+        (run,) = claim(store)
+        until_done(lambda: store.remove_job("job"))
+        assert fail_and_give_back(store, run, expected=1) == [run]
+        assert (run.status, run.wish, store.next_waiting()) == (FAILED, LAST, None)
+        not_given_back(run, JOB_REMOVED, START)
+        assert until_done(lambda: store.finish([run], START)) == []
+        (record,) = store.get_runs()
+        assert (record.status, record.reason, record.error) == (FAILED, JOB_REMOVED, "wrong: ü")
 
     def test_the_claim_of_a_later_time_ends_a_retry_that_waits(self, store: BaseJobStore) -> None:
         """R2, R3, R4: its place is free for the later time."""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from ...clock import SECOND
 from ...core.extras import RETRY, Extra
+from ...core.retry import Retry
 from ...core.run import Run
-from ...core.states import CANCELLED, CLAIMED, ENDED, MANUAL, SKIPPED, SNOOZED, SUCCEEDED, WAITING
+from ...core.states import CANCELLED, CLAIMED, ENDED, FAILED, MANUAL, SKIPPED, SNOOZED, SUCCEEDED, WAITING
 from ...core.waiting import KEY_HOLDS
 from .orders import EARLY, KEY, OrdersContract, asked_for
 from .store_jobs import (
@@ -127,6 +128,29 @@ class WaitingContract(OrdersContract):
         store.add_jobs([make_job("a", None), make_job("b", None)])
         store.open_runs([asked_for("a"), asked_for("b", waiting_for=RETRY)], EARLY)
         assert [run.job_id for run in take(store)] == ["a"]
+
+    def test_nobody_is_told_to_look_at_what_only_a_change_of_its_job_lets_start(
+        self, store: BaseJobStore
+    ) -> None:
+        """But for the deadline of a retry, which goes on, and for what was asked for."""
+        retry = Retry(timeout=60)
+        store.add_jobs([make_job("a", None), make_job("b", None, retry=retry), make_job("c", None)])
+        store.open_runs([asked_for("a", waiting_for=SNOOZED)], EARLY)
+        assert (store.next_waiting(), store.orders(NODE, EARLY).next_waiting) == (None, None)
+        # Its due time counts: it is the one that it is opened with.
+        store.open_runs([asked_for("b", waiting_for=RETRY)], EARLY)
+        end = EARLY + 60 * SECOND + 1
+        assert (store.next_waiting(), store.orders(NODE, EARLY).next_waiting) == (end, end)
+        store.open_runs([asked_for("c", EARLY + 9 * SECOND)], EARLY)
+        assert store.next_waiting() == EARLY + 9 * SECOND
+        assert [run.job_id for run in take(store, EARLY + 9 * SECOND)] == ["c"]
+        found = store.lookup_job("a")
+        assert found is not None
+        edited = found.copy()
+        edited.set_next(START)
+        assert store.save_job(edited, found.version)
+        assert store.next_waiting() == EARLY
+        assert [(run.job_id, run.status) for run in take(store, end)] == [("a", CLAIMED), ("b", FAILED)]
 
     def test_what_waits_by_itself_starts_when_its_job_goes_on_and_as_that_was_edited(
         self, store: BaseJobStore

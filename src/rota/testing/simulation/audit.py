@@ -5,6 +5,7 @@ It watches; it calls nothing but the observer's reading methods.
 
 from __future__ import annotations
 
+from ...core.run import LAST
 from ...core.states import ACTIVE, CANCELLED, END_STATES, ENDED, SKIPPED
 from .attempts import Attempts, Waits, name
 from .balance import Balance, Segment
@@ -238,7 +239,8 @@ class Audit:
             key, is_refused = each.key, id(each.run) in stale
             if self.claimed.get(key) == each.fence:
                 self.stopped.ended(key, each.fence[1], each.status)
-                if not self.stopped.may_wait(key, is_refused):
+                is_last = is_refused and getattr(each.run, "wish", None) == LAST  # as its job was removed
+                if not self.stopped.may_wait(key, is_refused) or is_last:
                     continue
                 self.require(
                     not is_refused, f"{name(key)} was not taken back from {each.fence}, which owns it"

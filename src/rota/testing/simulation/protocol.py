@@ -13,7 +13,7 @@ from ...core.pauses import counting
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, ENDED, SKIPPED, WAITING
 from ...core.transitions import is_allowed, marked, not_ended_well, released
-from ...core.tries import end_superseded
+from ...core.tries import end_superseded, hear, is_unasked
 from ...errors import ConflictingIdError, JobLookupError, StoreConflictError, StoreError
 from ...jobstores.documents import label_of
 from ...jobstores.requests_in_memory import job_for
@@ -29,6 +29,7 @@ from .rows import (
     is_due,
     job_of,
     recorded,
+    request_in,
     row_of,
     run_of,
     superseded_of,
@@ -311,6 +312,10 @@ def finish(runs: Sequence[Run], now: int, rules: Rules = ALL) -> Program:
         yield ROLLBACK  # with care, one after another
         written.clear()
         for run in runs:
+            if is_unasked(run) and rules.cancels:
+                asked = yield Read(lambda view, run=run: request_in(view, run))  # type: ignore[misc]
+                if asked is not None:
+                    hear(run, asked, now)
             if (yield from _end([run], rules)):
                 written.append(run)
                 continue
@@ -334,6 +339,8 @@ def _end(runs: Sequence[Run], rules: Rules) -> Part:
     def is_mine(row: RunRow) -> bool:
         run = ends[row.job_id, row.nominal]
         is_owner = (row.owner, row.attempt) == (run.owner, run.attempt)
+        if rules.cancels and is_unasked(run) and row.extra is not None and row.extra.cancel is not None:
+            return False
         return row.status == CLAIMED and (is_owner or not rules.fences)
 
     def ended(row: RunRow) -> RunRow:

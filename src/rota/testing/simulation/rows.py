@@ -14,6 +14,7 @@ from ...core.recorded import standing_from
 from ...core.run import Run
 from ...core.states import ACTIVE, CLAIMED, ENDED, WAITING
 from ...core.transitions import released
+from ...core.waiting import next_look
 from ...jobstores.documents import label_of
 from ...texts import storable
 
@@ -168,9 +169,9 @@ def waiting_of(view: View) -> list[RunRow]:
 
 
 def next_waiting(view: View) -> int | None:
-    """Return the earliest time at which a waiting run may start."""
-    waiting = waiting_of(view)
-    return when(waiting[0]) if waiting else None
+    """Return when somebody has to look at waiting runs next."""
+    rows = ((row, view.jobs.get(row.job_id)) for row in waiting_of(view))
+    return next_look((run_of(row), None if job is None else job_of(job)) for row, job in rows)
 
 
 def waiting_attempts(view: View, job_id: str, nominals: Iterable[int]) -> dict[int, int]:
@@ -230,3 +231,11 @@ def counted_down(row: JobRow, less: int) -> JobRow:
     """Return a job of which so many runs have ended: if it waits for their end, it is due (R6)."""
     due = released(row.nominal, row.due, row.running - less, row.job.policy.spare)
     return row._replace(due=due, running=row.running - less)
+
+
+def request_in(view: View, run: Run) -> str | None:
+    """Return why somebody has asked a run to stop, as its record says while its node has it."""
+    row = view.runs.get((run.job_id, run.nominal))
+    if row is None or (row.status, row.owner, row.attempt) != (CLAIMED, run.owner, run.attempt):
+        return None
+    return None if row.extra is None else row.extra.cancel

@@ -12,7 +12,16 @@ from ...core.extras import extra_of, keeps_place
 from ...core.openings import by_run
 from ...core.states import CLAIMED, ENDED, WAITING
 from ...core.transitions import not_ended_well
-from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
+from ...core.waiting import (
+    JOB_REMOVED,
+    KEY_HOLDS,
+    Taking,
+    cancelled,
+    given_back,
+    has_no_job,
+    is_asked,
+    opened,
+)
 from ...errors import JobLookupError, StoreError
 from ...jobstores.requests_in_memory import job_for
 from .database import COMMIT, ROLLBACK, Change, Insert, Read
@@ -177,10 +186,16 @@ def take(
 
 def give_back(runs: Sequence[Run], now: int, rules: Rules = ALL) -> Program:
     """Make claimed runs wait; return those that were refused (R5), or that somebody has asked to stop."""
-    yield from _locked({run.job_id for run in runs})
+    known = {row.id for row in (yield from _locked({run.job_id for run in runs}))}
     refused: list[Run] = []
     free: Counter[str] = Counter()
     for run in runs:
+        if run.job_id not in known:
+            row = yield Read(lambda view, run=run: view.runs.get((run.job_id, run.nominal)))  # type: ignore[misc]
+            if row is not None:
+                has_no_job(run, run_of(row))
+            refused.append(run)
+            continue
         record = copy(run)  # the run itself changes after the commit
         given_back(record, extra_of(run).not_before or now)
         if (yield from _write(record, run.attempt, CLAIMED, run.owner, unasked=rules.cancels)):

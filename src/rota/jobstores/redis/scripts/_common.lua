@@ -221,6 +221,12 @@ end
 -- The ends after which a job whose schedule is over stays.
 local FAILURES = {failed = true, timed_out = true, lost = true}
 
+-- Whether a run has failed, as its node says, that somebody has asked to stop.
+local function is_asked_to_stop(document, fence, status)
+  local has_failed = status == 'failed' or status == 'lost'
+  return has_failed and document and starts(document, fence) and find(document, ',"cancel":', 1, true)
+end
+
 -- Whether a job whose schedule is over is one that stays, though no run of it is left.
 local function stays(id, running) return running <= 0 and call('HEXISTS', JOBS, id) == 1 end
 

@@ -4,7 +4,7 @@
 -- ARGV[1]  for each run: id, nominal time, status, fence, document
 -- ARGV[2]  the origin that wake-ups carry
 -- ARGV[3]  what these ends leave at other jobs; see _follow.lua
--- Returns  "1" or "0" (refused) for each; or "+" and places: as there, nothing is done
+-- Returns  "1", "0" (refused) or "2" (it has failed, and somebody had asked it to stop: nothing is written) for each; or "+" and places: as there, nothing is done
 
 -- include _follow
 
@@ -17,7 +17,9 @@ local followed, written = followers(), {}
 for r, key in ipairs(keys) do
   local i = 5 * r - 4
   local document = known[r]
-  if document and starts(document, f[i + 3]) then  -- R5: the owner and attempt that the record names
+  if is_asked_to_stop(document, f[i + 3], f[i + 2]) then
+    answer[r] = '2'
+  elseif document and starts(document, f[i + 3]) then  -- R5: the owner and attempt that the record names
     answer[r] = '1'
     written[key] = true
     over[#over + 1] = key

@@ -4,7 +4,7 @@
 -- ARGV[1]  id, nominal time, status, fence, document; state of the job as it was found, its new spec and rest
 -- ARGV[2]  the origin that wake-ups carry
 -- ARGV[3]  what this end leaves at other jobs; see _follow.lua
--- Returns  "1", "=" (that end was recorded before) or "0" (refused); "changed" if the job is not as it was found, and nothing was
+-- Returns  "1", "2" (it has failed, and somebody had asked it to stop), "=" (that end was recorded before) or "0" (refused); "changed" if the job is not as it was found, and nothing was
 --          written; or "+" and places: as there, nothing is done
 
 -- include _follow
@@ -17,6 +17,7 @@ if not known or not starts(known, fence) then  -- R5
   if call('HGET', RUNS, key) ~= document then return '0' end
   return call('HGET', JOBS, id) == spec and '1' or '='  -- the very same request may come twice
 end
+if is_asked_to_stop(known, fence, status) then return '2' end
 if shown(call('HGET', STATES, id) or '') ~= found then return 'changed' end
 local function is_written(parent) return parent == key end
 local followed = followers()

@@ -3,7 +3,7 @@
 -- KEYS[1]  the hash of the jobs
 -- ARGV[1]  for each run: id, nominal time, fence, document
 -- ARGV[2]  the origin that wake-ups carry
--- Returns  "1", "0" (refused) or "2" (refused, as somebody has asked it to stop) for each
+-- Returns  "1", "0" (refused), "2" (refused, as somebody has asked it to stop) or "3" (refused, as its job was removed) for each
 
 -- include _waiting
 
@@ -15,6 +15,8 @@ for i = 1, n, 4 do
   local is_mine = document and starts(document, f[i + 2])
   if is_mine and call('HEXISTS', CANCELS, key) == 1 then
     answer[#answer + 1] = '2'
+  elseif is_mine and call('HEXISTS', JOBS, f[i]) == 0 then
+    answer[#answer + 1] = '3'
   elseif is_mine then  -- R5
     write_waiting(key, f[i + 3])
     call('HDEL', CLAIMED, key)

@@ -46,6 +46,7 @@ while i <= n do
       local key, member = id .. '\0' .. nominal, table.concat({id, class, time, nominal}, '\0')
       if status == 'claimed' then
         call('HSET', CLAIMED, key, document)
+        call('HDEL', CANCELS, key)  -- of what was executed before
         take_out(key, member)
         if class ~= '0' then taken = taken + 1 end
       else
