@@ -14,6 +14,7 @@ from rota.core.run import fail
 from rota.core.states import succeed
 from rota.core.tries import next_try
 from rota.testing.contracts.beside import BesideContract, SharedBesideContract
+from rota.testing.contracts.chained_places import ChainedPlacesContract, SharedChainedPlacesContract
 from rota.testing.contracts.chains import ChainsContract, SharedChainsContract
 from rota.testing.contracts.pairs import ChainedEndsContract, SharedPairsContract
 from rota.testing.contracts.retries import NEXT, decide_next, fail_and_give_back
@@ -41,6 +42,7 @@ class TestTheModel(SharedJobStoreContract):
     for _contract in (
         *(SearchContract, BesideContract, SharedBesideContract),
         *(ChainsContract, SharedChainsContract, ChainedEndsContract, SharedPairsContract),
+        *(ChainedPlacesContract, SharedChainedPlacesContract),
     ):
         locals().update({name: None for name in vars(_contract) if name.startswith("test_")})
 

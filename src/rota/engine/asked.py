@@ -9,11 +9,14 @@ from ..callables import ASKED
 from ..clock import SECOND
 from ..core.extras import extra_of, keeps_place
 from ..core.orphans import linked
-from ..core.overlaps import REPLACED, TERMINATE_OTHER
-from ..core.states import CLAIMED
-from ..events import EVENT_JOB_CANCEL_REQUESTED, JobCancelRequestedEvent
+from ..core.overlaps import MAX_INSTANCES
+from ..core.policy import Policy
+from ..core.states import SKIPPED
 from ..executors.base import UNBOUNDED
-from .announcements import EVENT_OF_STATUS, announce, local
+from ..triggers.base import BaseTrigger
+from .announcements import EVENT_OF_STATUS, announce, announce_skipped
+from .rooms import make_room_for_chains
+from .stops import stop
 from .submission import hand_over
 
 TYPE_CHECKING = False
@@ -114,12 +117,12 @@ def start_waiting(
     taken = []
     for run in _take(outlet, state, node, room()):
         if run.ended:
-            outlet.logger.warning("Run %r is %s: %s", run, run.status, run.reason)
-            announce(outlet, state.alias, run, EVENT_OF_STATUS[run.status])
+            _tell_of_end(outlet, state, run)
             state.completions.tell_askers([run])
             state.completions.tell_of_pauses([run])
         else:
             run.permission = permission
+            state.skipping.discard(run.job_id)
             taken.append(run)
     asked = state.asked
     if asked.backfills and taken:  # others are opened in the place of those that have started
@@ -142,9 +145,26 @@ def _take(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int])
     following = asked.next_waiting
     if following is not None and following <= store.now():  # there is no room, or their jobs are busy
         asked.again_at = outlet.clock.monotonic() + AGAIN
+        if [1 for run in runs if run.ended]:  # a step looks at some of each job
+            asked.again_at = 0
+        if BaseTrigger.some_chain and Policy.some_wait and make_room_for_chains(outlet, state):
+            asked.again_at = 0
         if ASKED:
             state.lacking_of(outlet).look_at_waiting()
     return runs
+
+
+def _tell_of_end(outlet: Outlet, state: StoreState, run: Run) -> None:
+    """Log and announce that a waiting run has ended instead of starting."""
+    job = run.job
+    if run.status != SKIPPED or job is None:
+        outlet.logger.warning("Run %r is %s: %s", run, run.status, run.reason)
+        announce(outlet, state.alias, run, EVENT_OF_STATUS[run.status])
+        return
+    # As a due time that finds no place, or is merged into a later one.
+    if run.reason == MAX_INSTANCES:
+        announce_skipped(outlet, state.alias, job, run, state.skipping)
+    run.job = None
 
 
 def _say(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) -> None:
@@ -177,36 +197,3 @@ def _drain(outlet: Outlet, state: StoreState, orders: Orders) -> None:
     if draining != asked.draining:
         asked.draining = draining
         outlet.logger.info("Node %s in job store %r", "drains" if draining else "claims again", state.alias)
-
-
-def stop_here(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:
-    """Ask a run to stop if this node has it; else the node that has it sees the request when it asks the store.
-
-    :param run: as its store has it
-    """
-    here = run if run.job is not None else (state.completions.in_hand or {}).get((run.job_id, run.nominal))
-    if here is not None:
-        stop(outlet, state, here, reason)
-
-
-def stop(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:
-    """Ask a run that is under way here to stop, once."""
-    from ..core.beats import CANCEL_REQUESTED  # rare
-
-    extra = extra_of(run)
-    if run.status != CLAIMED:
-        return
-    if run.cancelled:  # as its time is over, too: then it is not tried again
-        extra.cancel = extra.cancel or reason
-        return
-    extra.cancel = reason
-    run.cancelled = True
-    run.heartbeat(note=CANCEL_REQUESTED)
-    executor = outlet.executors.get(run.executor)
-    if executor is not None:
-        by_force = reason == REPLACED and run.job is not None and run.job.policy.overlap == TERMINATE_OTHER
-        (executor.terminate_run if by_force else executor.cancel_run)(run)
-    outlet.logger.info("Run %r was asked to stop: %s", run, reason)
-    if outlet.wanted() & EVENT_JOB_CANCEL_REQUESTED:
-        code, time = EVENT_JOB_CANCEL_REQUESTED, local(run.job, run.nominal)
-        outlet.dispatch(JobCancelRequestedEvent(code, run.job_id, state.alias, time, reason, run))

@@ -147,7 +147,9 @@ def take(
     free: Counter[str] = Counter()
     taking = Taking(node, now, room)
     changed: list[Run] = []
-    for run in map(run_of, due):
+    found = list(map(run_of, due))
+    taking.look_at(found)
+    for run in found:
         job, attempt = jobs.get(run.job_id), run.attempt
         if run.job_id in taken_by_others:
             continue
