@@ -38,6 +38,8 @@ ALWAYS = 1_000_000
 #: how often a run is tried: so often that a run that is given up would be remarkable
 ATTEMPTS = 12
 WORK = "tests.faults.worker:work"
+#: in how many seconds jobs begin that start others: runs that are claimed before the others are there need not start them
+AHEAD = 3
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
@@ -249,9 +251,14 @@ class Crew:
         self.plans |= {id: Plan([instant(time)], 1, ATTEMPTS) for id, time in times.items()}
         return list(times)
 
-    def add_series(self, id: str, every: float, seconds: float, takes: float = 0, **options: Any) -> None:
-        """Add a job that runs every so many seconds, for a while."""
-        start = datetime.now(UTC)
+    def add_series(
+        self, id: str, every: float, seconds: float, takes: float = 0, ahead: float = 0, **options: Any
+    ) -> None:
+        """Add a job that runs every so many seconds, for a while.
+
+        :param ahead: in how many seconds that begins
+        """
+        start = datetime.now(UTC) + timedelta(seconds=ahead)
         job = self.looker.add_job(
             trigger="interval",
             seconds=every,
@@ -308,7 +315,7 @@ class Crew:
         self.plans[id] = Plan([], most, attempts, func != WORK, timeout, after=(parent, on))
 
     def add_erratic(self, count: int, seconds: float) -> None:
-        """Add many jobs that run once and may fail, and two that do so again and again."""
+        """Add many jobs that run once and may fail, two that do so again and again, and three that their ends start."""
         timeout = 1.5
         options: dict[str, Any] = {
             "retry": Retry(wait_initial=0.3, wait_max=1),
@@ -327,9 +334,13 @@ class Crew:
         every = max(0.5, seconds / 80)  # the ledger keeps a hundred records of a job
         for id, until in (("superseded", "next"), ("keeps", None)):
             options["retry"] = Retry(wait_initial=0.3, wait_max=1, until=until)
-            self.add_series(id, every, seconds, coalesce=False, max_attempts=3, **options)
+            self.add_series(id, every, seconds, ahead=AHEAD, coalesce=False, max_attempts=3, **options)
             plan = self.plans[id]
             self.plans[id] = plan._replace(max_attempts=3, is_governed=True, timeout=timeout)
+        options["retry"] = Retry(wait_initial=0.3, wait_max=1)
+        self.add_after("then", "superseded", overlap="buffer_all", max_attempts=3, **options)
+        self.add_after("alarm", "keeps", "failed", takes=0.1)
+        self.add_after("last", "then", "succeeded", takes=0.1, overlap="buffer_one")
 
     def cancel_some(self, count: int) -> None:
         """Ask some of the runs that may fail, and that are under way or wait, to stop."""
