@@ -300,7 +300,8 @@ def test_a_process_that_is_killed_around_the_end_of_a_run_leaves_one_run_of_the_
     crew: Crew, moment: str, attempts: list[int]
 ) -> None:
     chain_of_three(crew)
-    worker = crew.start(**{moment: "finish"})
+    options: dict[str, Any] = {moment: "finish"}
+    worker = crew.start(**options)
     assert worker.wait(30) == -signal.SIGKILL
     crew.kill(worker)
     assert ended_once(crew, "job", "child", "last") == attempts
@@ -316,7 +317,8 @@ def test_a_process_that_is_killed_between_an_end_and_its_filing_leaves_one_run_o
     crew: Crew, moment: str, method: str
 ) -> None:
     chain_of_three(crew)
-    worker = crew.start(**{moment: method})
+    options: dict[str, Any] = {moment: method}
+    worker = crew.start(**options)
     assert worker.wait(30) == -signal.SIGKILL
     crew.kill(worker)
     assert ended_once(crew, "job", "child", "last") == [1, 1, 1]
