@@ -543,3 +543,34 @@ def test_a_run_of_a_chain_that_waits_for_a_paused_job_replaces_and_leaves_out_no
     scheduler.resume_job("j")
     scheduler.advance(seconds=5)
     assert records(scheduler, since) == [(0, CANCELLED, "replaced"), (1, CLAIMED)]
+
+
+def test_a_run_that_was_taken_starts_though_its_store_fails_right_after_that(scheduler, monkeypatch):
+    chained(scheduler, seconds=1)
+    store, original = scheduler._jobstores["default"], MemoryJobStore.next_waiting
+    failures = iter([ConnectionError("away")])
+
+    def fails_once(self):
+        if self.get_runs("j", status=CLAIMED) and (failure := next(failures, None)) is not None:
+            raise failure
+        return original(self)
+
+    monkeypatch.setattr(type(store), "next_waiting", fails_once)
+    scheduler.advance(seconds=30)
+    assert [run.status for run in scheduler.get_runs("j")] == [SUCCEEDED]
+    assert next(failures, None) is None
+
+
+def test_a_scheduler_without_chains_reads_nothing_for_runs_that_find_no_place(scheduler, monkeypatch):
+    """Others of the process have some, and jobs whose times wait for room."""
+    looked = []
+    original = MemoryJobStore.find_runs
+    minutely(scheduler, seconds=30, overlap="buffer_one")
+    scheduler.advance(seconds=1)
+    scheduler.run_job("j", not_before=at(scheduler))
+    monkeypatch.setattr(
+        MemoryJobStore, "find_runs", lambda self, *args: looked.append(args) or original(self, *args)
+    )
+    scheduler.advance(seconds=10)
+    assert len(scheduler.get_runs("j", status="waiting")) == 1
+    assert looked == []

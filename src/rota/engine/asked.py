@@ -13,7 +13,6 @@ from ..core.overlaps import MAX_INSTANCES
 from ..core.policy import Policy
 from ..core.states import SKIPPED
 from ..executors.base import UNBOUNDED
-from ..triggers.base import BaseTrigger
 from .announcements import EVENT_OF_STATUS, announce, announce_skipped
 from .rooms import make_room_for_chains
 from .stops import stop
@@ -21,7 +20,7 @@ from .submission import hand_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..core.orders import Orders
     from ..core.run import Run
@@ -114,8 +113,8 @@ def start_waiting(
     if wait(outlet, state):
         return
     permission = None if state.lease is None else state.lease.permission
-    taken = []
-    for run in _take(outlet, state, node, room()):
+    runs, taken = _take(state, node, room()), []
+    for run in runs:
         if run.ended:
             _tell_of_end(outlet, state, run)
             state.completions.tell_askers([run])
@@ -130,28 +129,37 @@ def start_waiting(
     # Those of one group, which have waited for the same time, are executed one after another again.
     linked(run for run in taken if keeps_place(extra_of(run)))
     hand_over(outlet, state, taken)
+    _look_further(outlet, state, runs)  # after what is taken has been handed out, as this may raise
 
 
-def _take(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) -> list[Run]:
+def _take(state: StoreState, node: str, room: Mapping[str, int]) -> list[Run]:
     """Take waiting runs whose time has come; return those, and those that have ended instead."""
-    asked, store, lease = state.asked, state.store, state.lease
+    store, lease = state.store, state.lease
     if lease is not None:
         # An error does not tell whether runs were taken, so it leaves a doubt.
         was_sure, doubts = not lease.in_doubt, lease.doubt()
     runs = store.take_waiting(node, store.now(), room)
     if lease is not None and was_sure:
         lease.dispel(doubts)
+    return runs
+
+
+def _look_further(outlet: Outlet, state: StoreState, runs: Sequence[Run]) -> None:
+    """Look when a waiting run has to be looked for again, and have room made for those of chains that find none.
+
+    :param runs: what was just taken, or has ended
+    """
+    asked, store = state.asked, state.store
     asked.next_waiting = store.next_waiting()
     following = asked.next_waiting
     if following is not None and following <= store.now():  # there is no room, or their jobs are busy
         asked.again_at = outlet.clock.monotonic() + AGAIN
         if [1 for run in runs if run.ended]:  # a step looks at some of each job
             asked.again_at = 0
-        if BaseTrigger.some_chain and Policy.some_wait and make_room_for_chains(outlet, state):
+        if store.has_chains and Policy.some_wait and make_room_for_chains(outlet, state):
             asked.again_at = 0
         if ASKED:
             state.lacking_of(outlet).look_at_waiting()
-    return runs
 
 
 def _tell_of_end(outlet: Outlet, state: StoreState, run: Run) -> None:
