@@ -17,6 +17,7 @@ from ...errors import JobLookupError, StoreError
 from ...jobstores.requests_in_memory import job_for
 from .database import COMMIT, ROLLBACK, Change, Insert, Read
 from .failures import counted, keep_ended, open_kept, release
+from .model_chains import follow
 from .protocol import held
 from .rows import KEPT, job_of, next_waiting, row_of, run_of, waiting_of, when, without_waiting
 from .rules import ALL
@@ -163,6 +164,7 @@ def take(
             running[run.job_id] += (run.status == CLAIMED) - keeps
             free[run.job_id] += keeps and run.ended
     ended = [run for run in changed if run.ended]
+    yield from follow(ended, now)
     for id, job in jobs.items():
         more = running[id] - job.running + free[id]
         if more:
@@ -229,7 +231,10 @@ def cancel(job_id: str, nominal: int, reason: str, now: int, only_waiting: bool 
 def _cancel(run: Run, reason: str, now: int) -> Part:
     keeps = keeps_place(extra_of(run))
     cancelled(run, reason, now)
-    if (yield from _write(run, run.attempt, WAITING)) and keeps:
+    if not (yield from _write(run, run.attempt, WAITING)):
+        return
+    yield from follow([run], now)
+    if keeps:
         yield from release({run.job_id: 1})
 
 
@@ -265,6 +270,7 @@ def _remove_waiting(job_id: str, now: int) -> Part:
         raise JobLookupError(job_id)
     ended = yield from _cancel_all(waiting, now)
     yield Change("jobs", [job_id], lambda row: True, lambda row: None)
+    yield from follow(ended, now)
     return ended
 
 
