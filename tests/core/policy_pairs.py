@@ -38,6 +38,13 @@ APART = "They do not touch each other: "
 
 _ALL = " ".join(OVERLAPS)
 _WAITING = "skip buffer_one buffer_all cancel_other"
+#: what a run of a chain meets, whatever `overlap` says
+_CHAINED = (
+    "test_a_busy_job_after_another_one_follows_its_own_overlap "
+    "test_a_run_of_a_chain_that_finds_no_place_does_as_its_job_says_of_overlaps "
+    "test_a_scheduled_time_goes_first_and_leaves_out_a_run_of_a_chain_that_meets_it "
+    "test_what_a_due_time_does_to_a_run_that_was_asked_for"
+)
 
 #: subjects (one or more), subjects, what happens, the tests that show it; each of the first meets each of the second
 CELLS: list[tuple[str, str, str, str]] = [
@@ -439,16 +446,42 @@ CELLS: list[tuple[str, str, str, str]] = [
         ),
     ),
     (
-        "skip buffer_one buffer_all cancel_other",
+        "skip",
         "chain",
         (
-            "A run of a chain whose job is busy waits for a free place and keeps none, whatever the value; scheduled "
+            'A run of a chain whose job is busy when its time comes is `skipped` "max_instances", and starts nothing; scheduled '
             "times go first. Under way it takes a place like others."
         ),
+        _CHAINED,
+    ),
+    (
+        "buffer_one",
+        "chain",
         (
-            "test_what_was_asked_for_waits_for_a_free_place_and_hinders_nobody "
-            "test_what_a_due_time_does_to_a_run_that_was_asked_for "
-            "test_a_run_of_a_chain_waits_for_a_free_place_and_keeps_none"
+            "Of the runs of a chain whose job is busy the newest waits for a free place and keeps none, the others are "
+            '`skipped` "coalesced"; scheduled times go first. Under way it takes a place like others.'
+        ),
+        _CHAINED,
+    ),
+    (
+        "buffer_all",
+        "chain",
+        (
+            "A run of a chain whose job is busy waits for a free place and keeps none; scheduled times go first. Under way it "
+            "takes a place like others."
+        ),
+        f"{_CHAINED} test_a_run_of_a_chain_waits_for_a_free_place_and_keeps_none",
+    ),
+    (
+        "cancel_other",
+        "chain",
+        (
+            "Of the runs of a chain whose job is busy the newest waits, as with `buffer_one`, and the oldest run is asked once "
+            "to make room; scheduled times go first. Under way it is replaced like others."
+        ),
+        (
+            f"{_CHAINED} test_a_run_that_does_not_stop_for_a_run_of_a_chain_is_asked_once_and_the_newest_waits "
+            "test_a_try_that_waits_makes_room_for_a_run_of_a_chain_at_once"
         ),
     ),
     (

@@ -227,7 +227,7 @@ def test_a_cancelled_run_of_the_parent_starts_what_follows_any_end(scheduler):
 
 def test_runs_wait_for_each_other_at_a_job_that_may_run_once(scheduler):
     add(scheduler, "first", hours=1, max_instances=5)
-    add(scheduler, "second", After("first"))
+    add(scheduler, "second", After("first"), overlap="buffer_all")
     for _ in range(3):
         scheduler.run_job("first")
     scheduler.advance(seconds=5)

@@ -6,16 +6,16 @@ import asyncio
 
 import pytest
 
-from rota import Retry, Snooze
+from rota import After, Retry, Snooze
 from rota.clock import HELD, SECOND, moment
-from rota.core.overlaps import BUFFERING, NO_LIMIT, OVERLAPS, REPLACING, WAITING_FOR_ROOM, check_overlap
+from rota.core.overlaps import BUFFERING, NO_LIMIT, OVERLAPS, REPLACING, WAITING_FOR_ROOM, check_overlap, left_out
 from rota.core.places import oldest, room_came
 from rota.core.plan import plan
 from rota.core.policy import DEFAULT_POLICY, with_options
 from rota.core.run import Run
 from rota.core.states import CANCELLED, CLAIMED, FAILED, MISSED, SKIPPED, SUCCEEDED
 from rota.errors import JobValueError
-from rota.events import EVENT_JOB_CANCEL_REQUESTED
+from rota.events import EVENT_JOB_CANCEL_REQUESTED, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED
 from rota.executors.pool import ThreadPoolExecutor
 from rota.job.handle import Job
 from rota.jobstores.memory import MemoryJobStore
@@ -472,3 +472,131 @@ def test_a_job_that_owes_times_and_was_not_paused_keeps_them_when_it_is_resumed(
     scheduler.resume_job("j")
     scheduler.advance(seconds=1000)
     assert [minute for minute, *_ in records(scheduler, since)][:6] == [0, 1, 2, 3, 4, 5]
+
+
+# ---------------------------------------------------------------------------------------------------- runs of chains
+
+
+@pytest.mark.parametrize(
+    ("overlap", "newest", "older"),
+    [
+        ("skip", "max_instances", "max_instances"),
+        ("buffer_one", None, "coalesced"),
+        ("cancel_other", None, "coalesced"),
+        ("terminate_other", None, "coalesced"),
+        ("buffer_all", None, None),
+    ],
+)
+def test_a_run_of_a_chain_that_finds_no_place_is_left_out_or_waits(overlap, newest, older):
+    assert (left_out(overlap, True), left_out(overlap, False)) == (newest, older)
+
+
+def chained(scheduler, func=last, seconds=150, **options):
+    """Add a job that ends each minute from now on, and one after it that takes so many seconds."""
+    scheduler.add_job(int, "interval", minutes=1, next_run_time=at(scheduler), id="parent")
+    scheduler.add_job(func, After("parent"), args=[seconds], id="j", **options)
+    return scheduler.clock.now()
+
+
+@pytest.mark.parametrize(
+    ("overlap", "expected"),
+    [
+        (
+            "skip",
+            [(0, SUCCEEDED), (1, SKIPPED, "max_instances"), (2, SKIPPED, "max_instances"), (3, CLAIMED)],
+        ),
+        ("buffer_one", [(0, SUCCEEDED), (1, SKIPPED, "coalesced"), (2, CLAIMED), (3, "waiting")]),
+        ("buffer_all", [(0, SUCCEEDED), (1, CLAIMED), (2, "waiting"), (3, "waiting")]),
+        (
+            "cancel_other",
+            [*((minute, CANCELLED, "replaced") for minute in range(3)), (3, CLAIMED)],
+        ),
+        ("allow_all", [(0, SUCCEEDED), (1, CLAIMED), (2, CLAIMED), (3, CLAIMED)]),
+    ],
+)
+def test_a_busy_job_after_another_one_follows_its_own_overlap(scheduler, overlap, expected):
+    since = chained(scheduler, overlap=overlap)
+    scheduler.advance(seconds=195)
+    assert records(scheduler, since) == expected
+
+
+def test_a_run_of_a_chain_that_finds_no_place_is_told_as_a_due_time_is(scheduler, caplog):
+    told = []
+    scheduler.add_listener(told.append, EVENT_JOB_MAX_INSTANCES | EVENT_JOB_MISSED)
+    chained(scheduler)
+    scheduler.advance(seconds=130)
+    assert [(event.code, event.job_id) for event in told] == [(EVENT_JOB_MAX_INSTANCES, "j")] * 2
+    warned = [record for record in caplog.records if "maximum number" in record.getMessage()]
+    assert [record.levelname for record in warned if record.levelname == "WARNING"] == ["WARNING"]
+
+
+def test_a_run_that_does_not_stop_for_a_run_of_a_chain_is_asked_once_and_the_newest_waits(scheduler):
+    asked = []
+    scheduler.add_listener(asked.append, EVENT_JOB_CANCEL_REQUESTED)
+    since = chained(scheduler, insist, overlap="cancel_other")
+    scheduler.advance(seconds=190)
+    assert records(scheduler, since) == [
+        (0, CLAIMED),
+        (1, SKIPPED, "coalesced"),
+        (2, SKIPPED, "coalesced"),
+        (3, "waiting"),
+    ]
+    scheduler.advance(seconds=25)
+    assert (records(scheduler, since)[3], len(asked)) == ((3, CLAIMED), 1)
+
+
+def test_a_try_that_waits_makes_room_for_a_run_of_a_chain_at_once(scheduler):
+    def fail(seconds):
+        raise ConnectionError
+
+    since = chained(
+        scheduler, fail, overlap="cancel_other", retry=Retry(wait_initial=900, wait_jitter=0, until=None)
+    )
+    scheduler.advance(seconds=61)
+    assert records(scheduler, since) == [(0, CANCELLED, "replaced"), (1, "waiting")]
+    runs = scheduler.get_runs("j", status="waiting")
+    assert [run.waiting_for for run in runs] == ["retry"]  # its own next try
+
+
+def test_a_run_of_a_chain_that_waits_for_a_paused_job_replaces_and_leaves_out_nothing(scheduler):
+    since = chained(scheduler, overlap="cancel_other")
+    scheduler.advance(seconds=1)
+    scheduler.modify_job("j", trigger=After("parent", delay=30))
+    scheduler.advance(seconds=70)
+    scheduler.pause_job("j")
+    scheduler.advance(seconds=30)
+    assert records(scheduler, since) == [(0, CLAIMED), (1, "waiting")]
+    scheduler.resume_job("j")
+    scheduler.advance(seconds=5)
+    assert records(scheduler, since) == [(0, CANCELLED, "replaced"), (1, CLAIMED)]
+
+
+def test_a_run_that_was_taken_starts_though_its_store_fails_right_after_that(scheduler, monkeypatch):
+    chained(scheduler, seconds=1)
+    store, original = scheduler._jobstores["default"], MemoryJobStore.next_waiting
+    failures = iter([ConnectionError("away")])
+
+    def fails_once(self):
+        if self.get_runs("j", status=CLAIMED) and (failure := next(failures, None)) is not None:
+            raise failure
+        return original(self)
+
+    monkeypatch.setattr(type(store), "next_waiting", fails_once)
+    scheduler.advance(seconds=30)
+    assert [run.status for run in scheduler.get_runs("j")] == [SUCCEEDED]
+    assert next(failures, None) is None
+
+
+def test_a_scheduler_without_chains_reads_nothing_for_runs_that_find_no_place(scheduler, monkeypatch):
+    """Others of the process have some, and jobs whose times wait for room."""
+    looked = []
+    original = MemoryJobStore.find_runs
+    minutely(scheduler, seconds=30, overlap="buffer_one")
+    scheduler.advance(seconds=1)
+    scheduler.run_job("j", not_before=at(scheduler))
+    monkeypatch.setattr(
+        MemoryJobStore, "find_runs", lambda self, *args: looked.append(args) or original(self, *args)
+    )
+    scheduler.advance(seconds=10)
+    assert len(scheduler.get_runs("j", status="waiting")) == 1
+    assert looked == []

@@ -217,7 +217,7 @@ def test_whatever_waits_and_is_no_retry_is_superseded_by_no_later_time(scheduler
     assert outcome(scheduler, time) == (SUCCEEDED, None)
 
 
-@pytest.mark.parametrize("kind", ["rerun", "backfill", "chain", "by hand"])
+@pytest.mark.parametrize("kind", ["rerun", "backfill", "by hand"])
 @pytest.mark.parametrize("overlap", ["skip", "buffer_one", "buffer_all", "cancel_other"])
 def test_what_was_asked_for_waits_for_a_free_place_and_hinders_nobody(scheduler, overlap, kind):
     time = wait_for(scheduler, kind, overlap=overlap, max_instances=1)

@@ -9,7 +9,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from rota.core.states import CANCELLED, FAILED, LOST, SKIPPED, SUCCEEDED, TIMED_OUT
-from tests.faults import governed
+from tests.faults import chained, governed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -28,6 +28,7 @@ class Plan(NamedTuple):
     :param is_governed: whether its runs fail, want to be called later, take too long or are asked to stop, as they say themselves;
         else all succeed
     :param timeout: how long they may take (seconds); None: any time
+    :param after: the job of which the ends start its runs, and which ends; it has no times of its own then
     """
 
     times: Sequence[int]
@@ -35,6 +36,7 @@ class Plan(NamedTuple):
     max_attempts: int = 3
     is_governed: bool = False
     timeout: float | None = None
+    after: tuple[str, str] | None = None
 
 
 class Execution(NamedTuple):
@@ -80,18 +82,28 @@ class Balance(NamedTuple):
     cancelled: int = 0
     #: how many attempts followed others of the same run, where runs may fail
     again: int = 0
+    #: how many runs were left by the ends of others
+    chained: int = 0
 
     def __str__(self) -> str:
         most = ", ".join(f"{number} of {id}" for id, number in sorted(self.at_once.items()) if number > 1)
         return (
-            f"{self.times} nominal times in {self.records} records: {self.succeeded} succeeded, {self.skipped} left out, "
-            f"{self.lost} lost. {self.executions} executions, {self.repeated} of them repeat what a dead process had begun. "
-            f"Most at once: {most or '1'}."
-        ) + (
-            f" Of those that may fail {self.failed} failed, {self.timed_out} timed out and {self.cancelled} were cancelled in the "
-            f"end; they were tried again, or called later, {self.again} times."
-            if self.again
-            else ""
+            (
+                f"{self.times} nominal times in {self.records} records: {self.succeeded} succeeded, {self.skipped} left out, "
+                f"{self.lost} lost. {self.executions} executions, {self.repeated} of them repeat what a dead process had begun. "
+                f"Most at once: {most or '1'}."
+            )
+            + (
+                f" Of those that may fail {self.failed} failed, {self.timed_out} timed out and {self.cancelled} were cancelled in "
+                f"the end; they were tried again, or called later, {self.again} times."
+                if self.again
+                else ""
+            )
+            + (
+                f" {self.chained} of the times are those of jobs after others, one for each end."
+                if self.chained
+                else ""
+            )
         )
 
 
@@ -116,8 +128,9 @@ def balance(
     :param stopped: the processes that were killed or suspended, where it is not known since when they had ceased
     :param killed: when those that were killed were killed
     :param asked: which runs somebody has asked to stop, and in which attempt; None: that is not known
-    :raises AssertionError: if a nominal time is in no record or in two, a record does not say what happened, an attempt was
-        executed twice, a run was repeated though its process lived, or a job ran more often at once than it may
+    :raises AssertionError: if a nominal time is in no record or in two, an end has left no run of a job after it, or two, a record
+        does not say what happened, an attempt was executed twice, a run was repeated though its process lived, or a job ran more
+        often at once than it may
     """
     records: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
@@ -129,6 +142,7 @@ def balance(
     numbers = dict.fromkeys((SUCCEEDED, SKIPPED, LOST, FAILED, TIMED_OUT, CANCELLED), 0)
     repeated = again = 0
     at_once = {}
+    plans = {id: chained.planned(id, plan, records) for id, plan in plans.items()}
     for id, plan in plans.items():
         _partition(id, plan, records[id])
         of_job = executions.pop(id, {})
@@ -170,6 +184,7 @@ def balance(
         timed_out=numbers[TIMED_OUT],
         cancelled=numbers[CANCELLED],
         again=again,
+        chained=sum(len(plan.times) for plan in plans.values() if plan.after is not None),
     )
 
 

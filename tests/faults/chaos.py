@@ -4,8 +4,8 @@ Four processes share 2 000 jobs that run once and some that run again and again.
 replaced; now and then one is suspended past its lease. Beside that there are troubles, in three rounds on each store: clocks
 that are wrong and set again and again (not with SQLite), old records to forget, jobs in quarantine to heal and data that is
 damaged time and again, all at once; a backup that is put in the place of the store, with such damages; a store that is emptied.
-In a fourth round there are jobs beside that fail at random, want to be called later or take longer than they may, and are tried
-again; and runs of these are asked to stop, some each second.
+In a fourth round there are jobs beside that fail at random, want to be called later or take longer than they may, are tried again,
+and start others by their ends; and runs of these are asked to stop, some each second.
 ``pgbouncer`` is PostgreSQL behind PgBouncer.
 """
 

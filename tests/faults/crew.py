@@ -16,11 +16,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rota import Retry
+from rota import After, Retry
 from rota.clock import instant
 from rota.core.states import CLAIMED, WAITING
 from rota.errors import JobValueError, StoreReplacedError
 from rota.schedulers.background import BackgroundScheduler
+from tests.faults import chained
 from tests.faults.balance import Balance, Plan, PutBack, balance
 from tests.faults.worker import LEASE
 from tests.present import present
@@ -38,6 +39,8 @@ ALWAYS = 1_000_000
 #: how often a run is tried: so often that a run that is given up would be remarkable
 ATTEMPTS = 12
 WORK = "tests.faults.worker:work"
+#: in how many seconds jobs begin that start others: runs that are claimed before the others are there need not start them
+AHEAD = 3
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
@@ -249,9 +252,14 @@ class Crew:
         self.plans |= {id: Plan([instant(time)], 1, ATTEMPTS) for id, time in times.items()}
         return list(times)
 
-    def add_series(self, id: str, every: float, seconds: float, takes: float = 0, **options: Any) -> None:
-        """Add a job that runs every so many seconds, for a while."""
-        start = datetime.now(UTC)
+    def add_series(
+        self, id: str, every: float, seconds: float, takes: float = 0, ahead: float = 0, **options: Any
+    ) -> None:
+        """Add a job that runs every so many seconds, for a while.
+
+        :param ahead: in how many seconds that begins
+        """
+        start = datetime.now(UTC) + timedelta(seconds=ahead)
         job = self.looker.add_job(
             trigger="interval",
             seconds=every,
@@ -291,8 +299,23 @@ class Crew:
         timeout = options.get("timeout")
         self.plans[id] = Plan([instant(job.next_run_time or now)], 1, job.policy.max_attempts, True, timeout)
 
+    def add_after(
+        self, id: str, parent: str, on: str = "any", func: str = WORK, takes: float = 0, **options: Any
+    ) -> None:
+        """Add a job that the ends of another one start.
+
+        :param on: which ends
+        :param func: those that may fail say themselves how they end
+        """
+        args = options.pop("args", (str(self.trace), takes))
+        options.setdefault("max_attempts", ATTEMPTS)
+        self.looker.add_job(func, After(parent, on), id=id, args=args, **options)
+        most, attempts = options.get("max_instances", 1), options["max_attempts"]
+        timeout = options.get("timeout")
+        self.plans[id] = Plan([], most, attempts, func != WORK, timeout, after=(parent, on))
+
     def add_erratic(self, count: int, seconds: float) -> None:
-        """Add many jobs that run once and may fail, and two that do so again and again."""
+        """Add many jobs that run once and may fail, two that do so again and again, and three that their ends start."""
         timeout = 1.5
         options: dict[str, Any] = {
             "retry": Retry(wait_initial=0.3, wait_max=1),
@@ -311,9 +334,13 @@ class Crew:
         every = max(0.5, seconds / 80)  # the ledger keeps a hundred records of a job
         for id, until in (("superseded", "next"), ("keeps", None)):
             options["retry"] = Retry(wait_initial=0.3, wait_max=1, until=until)
-            self.add_series(id, every, seconds, coalesce=False, max_attempts=3, **options)
+            self.add_series(id, every, seconds, ahead=AHEAD, coalesce=False, max_attempts=3, **options)
             plan = self.plans[id]
             self.plans[id] = plan._replace(max_attempts=3, is_governed=True, timeout=timeout)
+        options["retry"] = Retry(wait_initial=0.3, wait_max=1)
+        self.add_after("then", "superseded", overlap="buffer_all", max_attempts=3, **options)
+        self.add_after("alarm", "keeps", "failed", takes=0.1)
+        self.add_after("last", "then", "succeeded", takes=0.1, overlap="buffer_one")
 
     def cancel_some(self, count: int) -> None:
         """Ask some of the runs that may fail, and that are under way or wait, to stop."""
@@ -406,7 +433,13 @@ class Crew:
     def settle(self, seconds: float = PATIENCE) -> Balance:
         """Wait until all schedules are over and all runs have ended, and return the balance."""
         # Twice, as not every store looks at all lists of runs at one moment: what is given back goes from one to another.
-        wait_until(lambda: not (self._left() or self._left()), "all jobs to be over", seconds)
+        try:
+            wait_until(
+                lambda: not (self._left() or self._left()) and self._follows(), "all jobs to be over", seconds
+            )
+        except AssertionError:
+            if self._left():
+                raise  # else the balance says what is missing
         ceased = self.ceased
         if ceased is not None:
             # A process that the machine gave no time says that its lease is over; since when, nobody knows.
@@ -422,9 +455,19 @@ class Crew:
         runs = [run for run in self.runs() if not self.is_damaged or run.job_id in self.plans]
         return balance(self.plans, runs, trace, ceased, self.put_back, self.stopped, self.killed, self.asked)
 
+    def _follows(self) -> bool:
+        """Whether each end has left what it must, and that has ended, too: all of it in one look."""
+        if all(plan.after is None for plan in self.plans.values()):
+            return True
+        runs = self.runs()
+        return all(run.ended for run in runs if run.job_id in self.plans) and not chained.are_missing(
+            self.plans, runs
+        )
+
     def _left(self) -> bool:
         """Whether jobs are not over, or runs have not ended."""
         left = {job.id for job in self.looker.get_jobs()}
+        left -= {id for id, plan in self.plans.items() if plan.after is not None}  # they have no end
         unfinished = self.looker.get_runs(status=(CLAIMED, WAITING), limit=ALWAYS)
         left |= {run.job_id for run in unfinished}
         return bool(left & set(self.plans) if self.is_damaged else left)

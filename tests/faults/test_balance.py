@@ -247,3 +247,44 @@ def test_a_ledger_of_runs_that_may_fail_and_does_not_say_what_happened_does_not(
 ) -> None:
     with pytest.raises(AssertionError, match=message):
         balance(MAY_FAIL, runs, trace, {}, asked=asked)
+
+
+# ------------------------------------------------------------------------------------------------- jobs after others
+
+IN_A_CHAIN = {**PLANS, "child": Plan([], after=("job", "any"))}
+
+
+def child(nominal: int, parent: int | None, status: str = SKIPPED) -> Run:
+    """Return a record that the end of the run of a time has left; None: no end has."""
+    run = Run("child", nominal, nominal)
+    run.status, run.attempt, run.extra = status, 0, Extra("after")
+    run.extra.parent = None if parent is None else f"job@{parent}#1"
+    return run
+
+
+def test_a_ledger_of_jobs_after_others_adds_up() -> None:
+    found = balance(IN_A_CHAIN, [*RUNS, child(11, 10), child(41, 40, SUCCEEDED)], CHAINED_TRACE, {})
+    assert (found.times, found.chained, found.succeeded) == (6, 2, 3)
+    assert "2 of the times are those of jobs after others" in str(found)
+
+
+CHAINED_TRACE = [*TRACE, "begin child 41 0 1 41", "end child 41 0 1 42"]
+
+
+@pytest.mark.parametrize(
+    ("on", "left", "message"),
+    [
+        ("any", [child(11, 10)], "1 ends have left no run of child, such as that of job@40#1"),
+        ("any", [child(11, 10), child(12, 10), child(41, 40)], "1 ends have left several runs of child"),
+        ("any", [child(11, 10), child(21, 20), child(41, 40)], "runs that no end has left"),
+        ("any", [child(11, 10), child(21, None), child(41, 40)], "runs that no end has left"),
+        ("failed", [child(11, 10)], "runs that no end has left"),
+        ("succeeded", [], "2 ends have left no run of child"),
+    ],
+)
+def test_a_ledger_in_which_an_end_has_left_no_run_or_two_does_not(
+    on: str, left: list[Run], message: str
+) -> None:
+    plans = {**PLANS, "child": Plan([], after=("job", on))}
+    with pytest.raises(AssertionError, match=message):
+        balance(plans, [*RUNS, *left], TRACE, {})

@@ -25,4 +25,5 @@ def test_a_store_with_every_kind_of_trouble_adds_up(store: str, kinds: tuple[str
     report = Chaos(store, 40, 4, 4, kinds, scale=0.05).run()
     assert report.killed == 4
     assert len(report.happened) == len(kinds)
+    assert (report.balance.chained > 0) == (ERRATIC in kinds)
     print(report)

@@ -1,4 +1,4 @@
-"""Runs that fail, wait for a retry, take too long or are asked to stop, as processes are killed, suspended or have wrong clocks.
+"""Runs that fail, wait for a retry, take too long, are asked to stop or start others, as processes are killed or suspended.
 
 After each of these the ledger adds up: each nominal time is in exactly one record, and tries and attempts are as the rules say.
 """
@@ -14,7 +14,7 @@ import pytest
 
 from rota import Retry
 from rota.clock import SECOND
-from rota.core.states import CANCELLED, SUCCEEDED, TIMED_OUT, WAITING
+from rota.core.states import CANCELLED, LOST, SUCCEEDED, TIMED_OUT, WAITING
 from rota.core.timeouts import MARK
 from tests.faults.crew import LEASE, Crew, wait_until
 from tests.needs import need
@@ -271,3 +271,96 @@ def test_a_run_whose_time_was_over_when_its_node_was_killed_has_timed_out_or_is_
     assert outcomes[0] == "timed_out"
     assert [attempt for _, _, attempt in crew.lines("begin")] == attempts
     assert crew.looker.get_job("job") is None
+
+
+# -------------------------------------------------------------------------------------------------------------- chains
+
+
+def chain_of_three(crew: Crew) -> None:
+    """Add a job that runs once, now, one after it, and one after that."""
+    crew.add_governed("job", "hang", (0,))
+    crew.add_after("child", "job")
+    crew.add_after("last", "child", "succeeded")
+
+
+def ended_once(crew: Crew, *ids: str) -> list[int]:
+    """Wait until all is over, check the balance; return the attempts of the runs, of which each job has one that succeeded."""
+    crew.hire()
+    found = crew.settle()
+    records = [record for id in ids for record in crew.runs() if record.job_id == id]
+    assert [(record.job_id, record.status) for record in records] == [(id, SUCCEEDED) for id in ids]
+    assert found.records == len(ids)
+    return [record.attempt for record in records]
+
+
+@on_all
+@pytest.mark.parametrize(
+    ("moment", "attempts"), [("die_at", [2, 1, 1]), ("die_behind", [1, 1, 1])], ids=["before", "after"]
+)
+def test_a_process_that_is_killed_around_the_end_of_a_run_leaves_one_run_of_the_job_after_it(
+    crew: Crew, moment: str, attempts: list[int]
+) -> None:
+    chain_of_three(crew)
+    options: dict[str, Any] = {moment: "finish"}
+    worker = crew.start(**options)
+    assert worker.wait(30) == -signal.SIGKILL
+    crew.kill(worker)
+    assert ended_once(crew, "job", "child", "last") == attempts
+
+
+@pytest.mark.parametrize("store", ["mongodb"], indirect=True)
+@pytest.mark.parametrize(
+    ("moment", "method"),
+    [("die_at", "_filing._left_by"), ("die_behind", "_filing._left_by")],
+    ids=["before its child is written", "before the end is filed"],
+)
+def test_a_process_that_is_killed_between_an_end_and_its_filing_leaves_one_run_of_the_job_after_it(
+    crew: Crew, moment: str, method: str
+) -> None:
+    chain_of_three(crew)
+    options: dict[str, Any] = {moment: method}
+    worker = crew.start(**options)
+    assert worker.wait(30) == -signal.SIGKILL
+    crew.kill(worker)
+    assert ended_once(crew, "job", "child", "last") == [1, 1, 1]
+
+
+@pytest.mark.parametrize("store", [*WHOLE, "mongodb"], indirect=True)
+def test_a_run_of_a_chain_whose_process_is_killed_is_rescued_and_starts_the_next_job_once(crew: Crew) -> None:
+    crew.add_governed("job", "hang", (0,))
+    crew.add_after("child", "job", func="tests.faults.erratic:hang_first", args=(str(crew.trace), 60))
+    crew.add_after("last", "child")
+    (worker,) = crew.hire()
+    crew.wait_for_runs("child", 1)
+    crew.kill(worker)
+    assert ended_once(crew, "job", "child", "last") == [1, 2, 1]
+
+
+@pytest.mark.parametrize("store", [*WHOLE, "mongodb"], indirect=True)
+def test_a_run_that_is_lost_with_its_process_starts_what_follows_a_failure_once(crew: Crew) -> None:
+    crew.add_governed("job", "hang", (0,), max_attempts=1, on_lost="lost")
+    crew.add_after("alarm", "job", "failed")
+    crew.add_after("good", "job", "succeeded")
+    worker = crew.start(die_at="finish")
+    assert worker.wait(30) == -signal.SIGKILL
+    crew.kill(worker)
+    crew.hire()
+    assert crew.settle().chained == 1
+    assert sorted((record.job_id, record.status) for record in crew.runs()) == [
+        ("alarm", SUCCEEDED),
+        ("job", LOST),
+    ]
+
+
+@pytest.mark.parametrize("store", [*WHOLE, "mongodb", "redis"], indirect=True)
+def test_each_end_starts_one_run_as_processes_are_killed_again_and_again(crew: Crew) -> None:
+    crew.add_series("job", 0.1, 4, coalesce=False, max_instances=3, misfire_grace_time=None)
+    crew.add_after("all", "job", overlap="buffer_all")
+    crew.add_after("few", "job", takes=0.3)
+    crew.add_after("last", "all", "succeeded", max_instances=2)
+    crew.hire(3)
+    for _ in range(8):
+        time.sleep(0.5)
+        crew.replace_one()
+    found = crew.settle()
+    assert found.chained >= 3  # what was skipped starts nothing

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rota.clock import SECOND, Clock
 from rota.events import (
@@ -116,16 +116,26 @@ def make_mortal(store: BaseJobStore, outcomes: int) -> None:
     store.finish = finish  # type: ignore[assignment]
 
 
-def die_at(store: BaseJobStore, method: str) -> None:
-    """Have a store kill its process instead of doing something with runs."""
-    original = getattr(store, method)
+def die_at(store: BaseJobStore, path: str, behind: bool) -> None:
+    """Have a store kill its process instead of doing something with runs or jobs, if there are some, or right after that.
 
-    def call(runs: list[Run], now: int) -> list[Run]:
-        if runs:
+    :param path: the name of a method of the store, or of one of its parts
+    """
+    *parts, method = path.split(".")
+    part: Any = store
+    for name in parts:
+        part = getattr(part, name)
+    original = getattr(part, method)
+
+    def call(some: list[Any], *more: Any, **options: Any) -> object:
+        if some and not behind:
             os.kill(os.getpid(), signal.SIGKILL)
-        return list(original(runs, now))
+        found = original(some, *more, **options)
+        if some:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
 
-    setattr(store, method, call)
+    setattr(part, method, call)
 
 
 def obey(shut_down: Callable[[], object], block: Callable[[float], object]) -> None:
@@ -171,6 +181,7 @@ def main() -> None:
     parser.add_argument("--host", choices=("blocking", "asyncio"), default="blocking")
     parser.add_argument("--die-after", type=int, help="die instead of recording this many outcomes")
     parser.add_argument("--die-at", metavar="METHOD", help="die instead of giving runs back, for example")
+    parser.add_argument("--die-behind", metavar="METHOD", help="die right after recording ends, for example")
     options = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     if options.server_clock is not None:
@@ -178,8 +189,9 @@ def main() -> None:
     store = create_plugin("jobstore", options.url, {})
     if options.die_after is not None:
         make_mortal(store, options.die_after)
-    if options.die_at is not None:
-        die_at(store, options.die_at)
+    for path in (options.die_at, options.die_behind):
+        if path is not None:
+            die_at(store, path, path == options.die_behind)
     on_loop = options.host == "asyncio"
     scheduler = (AsyncIOScheduler if on_loop else BlockingScheduler)(
         jobstores={"default": store},

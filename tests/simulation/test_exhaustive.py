@@ -8,7 +8,7 @@ from rota.testing.simulation import simulate_seeds, users
 from rota.testing.simulation.__main__ import main
 from rota.testing.simulation.exhaustive import DEPTH_OF_RETRIES, search
 from rota.testing.simulation.exhaustive import OF_RETRIES as TRIED_AGAIN
-from rota.testing.simulation.rules import MUTANTS, OF_RETRIES
+from rota.testing.simulation.rules import MUTANTS, OF_CHAINS, OF_RETRIES
 from rota.testing.simulation.small_calls import RETRIES, Budget
 from rota.testing.simulation.small_digest import digest
 from rota.testing.simulation.small_world import SmallWorld
@@ -24,7 +24,7 @@ DEPTH_HERE = 3
 MISSED = 5
 SEEDS = 5000
 #: The rules that are missed there, and those that are missed where runs are tried again; seeds reach these too rarely.
-RULES = [rule for rule in MUTANTS if rule not in OF_RETRIES]
+RULES = [rule for rule in MUTANTS if rule not in OF_RETRIES + OF_CHAINS]
 NEAR = {"R4": 750, "R5": 320, "counters": 4970}
 
 
@@ -77,8 +77,8 @@ def test_a_rule_about_retries_that_is_taken_out_is_missed_by_the_search(rule, me
     assert message in str(violation)
 
 
-def test_each_rule_is_missed_by_one_of_the_searches():
-    assert set(RULES) | set(OF_RETRIES) == set(MUTANTS)
+def test_each_rule_is_missed_by_one_of_the_searches_or_as_those_of_chains_by_seeds():
+    assert set(RULES) | set(OF_RETRIES) | set(OF_CHAINS) == set(MUTANTS)
 
 
 @pytest.mark.slow

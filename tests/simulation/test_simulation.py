@@ -276,6 +276,29 @@ def test_a_store_that_starts_jobs_twice_is_found_out(monkeypatch):
     assert "has left [<Run" in first_failure(monkeypatch, MemoryJobStore, "_follow", generous)
 
 
+@pytest.mark.parametrize(
+    ("rule", "arena", "seed", "message"),
+    [
+        ("chained", "snapshots", 51, "has left [] at 51.after"),
+        ("chained", "server-clock", 3, "has left [] at 3.after"),
+        ("once", "snapshots", 3843, "3843.after has runs of"),
+        ("once", "server-clock", 1593, "was taken though it did not wait"),
+    ],
+)
+def test_an_end_that_does_not_start_its_job_in_the_same_step_or_does_so_twice_is_found_out(
+    rule, arena, seed, message
+):
+    (failure,), _ = simulate_seeds(arena, [seed], rules=MUTANTS[rule])
+    assert message in str(failure)
+    assert simulate_seeds(arena, [seed])[0] == []
+
+
+def test_seeds_of_the_models_have_chains_that_meet_crashes_and_find_no_place():
+    counts = check("snapshots", [*range(0, 90, 3), 408])
+    for what in ("started by another job", "killed within a call", "left out of a chain: max_instances"):
+        assert counts.get(what, 0) > 0, f"no run was {what} in these seeds"
+
+
 def test_a_failing_seed_says_which_it_was_and_what_happened(monkeypatch):
     message = first_failure(monkeypatch, TreeJobStore, "rescue", lambda *args: [])
     assert message.startswith("seed ")

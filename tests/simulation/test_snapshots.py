@@ -14,8 +14,6 @@ from rota.core.run import fail
 from rota.core.states import succeed
 from rota.core.tries import next_try
 from rota.testing.contracts.beside import BesideContract, SharedBesideContract
-from rota.testing.contracts.chains import ChainsContract, SharedChainsContract
-from rota.testing.contracts.pairs import ChainedEndsContract, SharedPairsContract
 from rota.testing.contracts.retries import NEXT, decide_next, fail_and_give_back
 from rota.testing.contracts.searching import SearchContract
 from rota.testing.contracts.shared import SharedJobStoreContract
@@ -37,11 +35,7 @@ pytestmark = pytest.mark.timeout(300)
 
 class TestTheModel(SharedJobStoreContract):
     # It models who claims and writes what, is not searched, and keeps nothing beside its records.
-    # Nor does it know of jobs that the ends of others start.
-    for _contract in (
-        *(SearchContract, BesideContract, SharedBesideContract),
-        *(ChainsContract, SharedChainsContract, ChainedEndsContract, SharedPairsContract),
-    ):
+    for _contract in (*(SearchContract, BesideContract, SharedBesideContract),):
         locals().update({name: None for name in vars(_contract) if name.startswith("test_")})
     for _name in (
         "test_it_goes_with_its_last_record",

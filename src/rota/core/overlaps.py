@@ -35,6 +35,19 @@ WAITING_FOR_ROOM = BUFFERING | REPLACING
 NO_LIMIT = 1_000_000_000
 #: Why a run is cancelled whose place a later time is to have.
 REPLACED = "replaced"
+#: Why a time is skipped that finds no place, and one that was merged into a later one.
+MAX_INSTANCES, COALESCED = "max_instances", "coalesced"
+
+
+def left_out(overlap: str, is_newest: bool) -> str | None:
+    """Return why a run of a chain is skipped that finds no place of its job free; None: it waits for one.
+
+    :param overlap: the job's
+    :param is_newest: whether no later run of a chain waits for a place of this job
+    """
+    if overlap == SKIP:
+        return MAX_INSTANCES
+    return None if is_newest or overlap == BUFFER_ALL else COALESCED
 
 
 def check_overlap(overlap: str, trigger: BaseTrigger) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..clock import HELD, SECOND
 from ..interrupts import is_interrupt
-from .overlaps import BUFFER_ALL
+from .overlaps import BUFFER_ALL, COALESCED, MAX_INSTANCES
 from .run import Run
 from .states import ACTIVE, ENDED, MANUAL, MISSED, QUARANTINED, SKIPPED, end
 
@@ -288,7 +288,7 @@ def _plan_after_end(decision: Decision, nominal: int, now: int, busy: bool, late
         _set_next(decision, following, now)
         return
     if busy:
-        decision.records.append(record_of(job, nominal, nominal, 1, SKIPPED, "max_instances", now))
+        decision.records.append(record_of(job, nominal, nominal, 1, SKIPPED, MAX_INSTANCES, now))
         decision.waits_for_room = True
     else:
         decision.runs.append(Run(job.id, nominal, due_time_of(job, nominal), job, job.executor))
@@ -316,7 +316,7 @@ def _plan_many(
     trigger = job.trigger
     last, count = _last_due(job, nominal, now, walks)
     if busy:
-        decision.records.append(record_of(job, nominal, last, count, SKIPPED, "max_instances", now))
+        decision.records.append(record_of(job, nominal, last, count, SKIPPED, MAX_INSTANCES, now))
         return trigger.after(last, last)
     if merges:
         if grace is not None and now - due_time_of(job, last) > grace:
@@ -324,7 +324,7 @@ def _plan_many(
         else:
             if count > 1:
                 before, skipped = _latest(job, nominal, last - 1, walks)
-                decision.records.append(record_of(job, nominal, before, skipped, SKIPPED, "coalesced", now))
+                decision.records.append(record_of(job, nominal, before, skipped, SKIPPED, COALESCED, now))
             decision.runs.append(Run(job.id, last, due_time_of(job, last), job, job.executor))
         return trigger.after(last, last)
     first: int | None = nominal

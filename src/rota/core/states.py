@@ -128,6 +128,7 @@ RUN_TRANSITIONS: dict[str, dict[str, str]] = {
     WAITING: {
         CLAIMED: "its time has come, and a node takes it",
         CANCELLED: "somebody cancels it, its job is removed, or it is not trusted",
+        SKIPPED: "the end of another job's run has left it, and its job has no place for it",
         FAILED: "its arguments cannot be restored, it is too late for another try, or a later time is claimed",
         LOST: "it is damaged",
     },

@@ -6,9 +6,21 @@ Pure decisions about run objects; a store reads the waiting runs, in the order o
 from __future__ import annotations
 
 from ..callables import lacking
-from .extras import ASKED_FOR, RETRY, extra_of, keeps_place
-from .run import LAST, asked_to_stop
-from .states import ACTIVE, CANCELLED, CLAIMED, FAILED, PAUSED, QUARANTINED, end, start_waiting, wait
+from .extras import AFTER, ASKED_FOR, RETRY, extra_of, keeps_place
+from .overlaps import left_out
+from .run import LAST, asked_to_stop, label
+from .states import (
+    ACTIVE,
+    CANCELLED,
+    CLAIMED,
+    FAILED,
+    PAUSED,
+    QUARANTINED,
+    SKIPPED,
+    end,
+    start_waiting,
+    wait,
+)
 from .transitions import may_claim
 from .tries import DEADLINE, deadline_of
 
@@ -33,7 +45,7 @@ class Taking:
     :param room: for each executor alias, how many runs the node has room for; None: any number, for any alias
     """
 
-    __slots__ = ("_group", "_node", "_now", "busy", "left")
+    __slots__ = ("_group", "_newest", "_node", "_now", "busy", "left")
 
     def __init__(self, node: str, now: int, room: Mapping[str, int] | None) -> None:
         self._node = node
@@ -44,6 +56,15 @@ class Taking:
         self.busy: set[str] = set()
         #: the id of the job of which a run that has kept its place was taken last: what it is taken with is executed after it
         self._group: str | None = None
+        #: the nominal time of the newest run of a chain of each job, as far as was looked
+        self._newest: dict[str, int] = {}
+
+    def look_at(self, runs: Iterable[Run]) -> None:
+        """Look at waiting runs whose time has come, before it is decided about one after another."""
+        newest = self._newest
+        for run in runs:
+            if is_chained(run):
+                newest[run.job_id] = max(newest.get(run.job_id, run.nominal), run.nominal)
 
     @property
     def full(self) -> bool:
@@ -85,6 +106,8 @@ class Taking:
             end(run, FAILED, DEADLINE, self._now)
             extra_of(run).not_before = None
             return True
+        if self._is_left_out(run, job, running):
+            return True
         if run.job_id in self.busy and not keeps_place(extra_of(run)):
             return False
         if not self._may_start(run, job, running, follows):
@@ -111,6 +134,24 @@ class Taking:
         run.cancelled = False  # a time-out asks to stop
         if hasattr(run, "wish"):
             del run.wish
+        extra_of(run).not_before = None
+        return True
+
+    def _is_left_out(self, run: Run, job: Job, running: int) -> bool:
+        """Whether a run of a chain ends instead, as it meets as many runs of its job as may be under way; see ``overlap``.
+
+        As a due time it is looked at by nodes that could carry it out.
+        """
+        if not is_chained(run) or may_claim(running, job.policy.limit) or not could_start(job):
+            return False
+        if self.left is not None and self.left.get(job.executor, 0) <= 0:
+            return False
+        reason = left_out(job.policy.overlap, run.nominal >= self._newest.get(run.job_id, run.nominal))
+        if reason is None:
+            return False
+        run.job = job
+        label(run)
+        end(run, SKIPPED, reason, self._now)
         extra_of(run).not_before = None
         return True
 
@@ -166,6 +207,16 @@ def is_held_up(state: str, waiting_for: str | None) -> bool:
     """Whether the state of a job keeps a run of it that waits for something from starting."""
     return state == QUARANTINED or (state == PAUSED and waiting_for not in ASKED_FOR)
 
+
+def is_chained(run: Run) -> bool:
+    """Whether a waiting run is one that the end of another job's run has left, and that nobody has taken yet."""
+    extra = getattr(run, "extra", None)
+    return extra is not None and extra.waiting_for == AFTER
+
+
+def could_start(job: Job) -> bool:
+    """Whether waiting runs of a job start by themselves on this node when a place is free."""
+    return job.state == ACTIVE and not lacking(job)
 
 def opened(run: Run, not_before: int) -> None:
     """Make a run, new or ended, one that waits."""

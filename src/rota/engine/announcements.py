@@ -6,6 +6,7 @@ It tells; it decides nothing and stores nothing.
 from __future__ import annotations
 
 from ..clock import moment, trigger_zone
+from ..core.overlaps import MAX_INSTANCES
 from ..core.run import label
 from ..core.states import CANCELLED, ENDED, FAILED, LOST, MISSED, QUARANTINED, SKIPPED, SUCCEEDED, TIMED_OUT
 from ..events import (
@@ -88,17 +89,8 @@ def announce_rest(
     """
     job, logger = decision.job, outlet.logger
     for record in decision.records:
-        if record.status == SKIPPED and record.reason == "max_instances":
-            log = logger.debug if job.id in skipping else logger.warning
-            log(
-                'Execution of job "%s" skipped: maximum number of running instances reached (%d)',
-                job,
-                job.max_instances,
-            )
-            if len(skipping) >= MOST_SKIPPING:  # jobs that are gone are among them
-                skipping.clear()
-            skipping.add(job.id)
-            announce_submission(outlet, alias, job, EVENT_JOB_MAX_INSTANCES, [record])
+        if record.status == SKIPPED and record.reason == MAX_INSTANCES:
+            announce_skipped(outlet, alias, job, record, skipping)
         elif record.status == MISSED:
             late = _lateness(record, now())
             _logger_of(outlet, record.executor).warning('Run time of job "%s" was missed by %s', job, late)
@@ -116,6 +108,23 @@ def announce_rest(
             logger.info("Removed job %s: its schedule is over", job.id)
         if outlet.wanted() & EVENT_JOB_REMOVED:
             outlet.dispatch(JobEvent(EVENT_JOB_REMOVED, job.id, alias))
+
+
+def announce_skipped(outlet: Outlet, alias: str, job: Job, record: Run, skipping: set[str]) -> None:
+    """Log and announce that a job has found no place for a run.
+
+    :param skipping: the jobs whose last time was skipped; it is kept
+    """
+    log = outlet.logger.debug if job.id in skipping else outlet.logger.warning
+    log(
+        'Execution of job "%s" skipped: maximum number of running instances reached (%d)',
+        job,
+        job.max_instances,
+    )
+    if len(skipping) >= MOST_SKIPPING:  # jobs that are gone are among them
+        skipping.clear()
+    skipping.add(job.id)
+    announce_submission(outlet, alias, job, EVENT_JOB_MAX_INSTANCES, [record])
 
 
 def _logger_of(outlet: Outlet, alias: str) -> GuardedLogger:

@@ -9,11 +9,13 @@ from ..callables import ASKED
 from ..clock import SECOND
 from ..core.extras import extra_of, keeps_place
 from ..core.orphans import linked
-from ..core.overlaps import REPLACED, TERMINATE_OTHER
-from ..core.states import CLAIMED
-from ..events import EVENT_JOB_CANCEL_REQUESTED, JobCancelRequestedEvent
+from ..core.overlaps import MAX_INSTANCES
+from ..core.policy import Policy
+from ..core.states import SKIPPED
 from ..executors.base import UNBOUNDED
-from .announcements import EVENT_OF_STATUS, announce, local
+from .announcements import EVENT_OF_STATUS, announce, announce_skipped
+from .rooms import make_room_for_chains
+from .stops import stop
 from .submission import hand_over
 
 TYPE_CHECKING = False
@@ -113,15 +115,15 @@ def start_waiting(
     if wait(outlet, state):
         return
     permission = None if state.lease is None else state.lease.permission
-    taken = []
-    for run in _take(outlet, state, node, room()):
+    runs, taken = _take(state, node, room()), []
+    for run in runs:
         if run.ended:
-            outlet.logger.warning("Run %r is %s: %s", run, run.status, run.reason)
-            announce(outlet, state.alias, run, EVENT_OF_STATUS[run.status])
+            _tell_of_end(outlet, state, run)
             state.completions.tell_askers([run])
             state.completions.tell_of_pauses([run])
         else:
             run.permission = permission
+            state.skipping.discard(run.job_id)
             taken.append(run)
     asked = state.asked
     if asked.backfills and taken:  # others are opened in the place of those that have started
@@ -129,11 +131,12 @@ def start_waiting(
     # Those of one group, which have waited for the same time, are executed one after another again.
     linked(run for run in taken if keeps_place(extra_of(run)))
     hand_over(outlet, state, taken)
+    _look_further(outlet, state, runs)  # after what is taken has been handed out, as this may raise
 
 
-def _take(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) -> Sequence[Run]:
+def _take(state: StoreState, node: str, room: Mapping[str, int]) -> Sequence[Run]:
     """Take waiting runs whose time has come; return those, and those that have ended instead."""
-    asked, store, lease = state.asked, state.store, state.lease
+    store, lease = state.store, state.lease
     if lease is not None:
         # An error does not tell whether runs were taken, so it leaves a doubt.
         was_sure, doubts = not lease.in_doubt, lease.doubt()
@@ -144,13 +147,38 @@ def _take(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int])
         from .backfills import leave_one  # rare
 
         runs = leave_one(state, runs)
+    return runs
+
+
+def _look_further(outlet: Outlet, state: StoreState, runs: Sequence[Run]) -> None:
+    """Look when a waiting run has to be looked for again, and have room made for those of chains that find none.
+
+    :param runs: what was just taken, or has ended
+    """
+    asked, store = state.asked, state.store
     asked.next_waiting = store.next_waiting()
     following = asked.next_waiting
     if following is not None and following <= store.now():  # there is no room, or their jobs are busy
         asked.again_at = outlet.clock.monotonic() + AGAIN
+        if [1 for run in runs if run.ended]:  # a step looks at some of each job
+            asked.again_at = 0
+        if store.has_chains and Policy.some_wait and make_room_for_chains(outlet, state):
+            asked.again_at = 0
         if ASKED:
             state.lacking_of(outlet).look_at_waiting()
-    return runs
+
+
+def _tell_of_end(outlet: Outlet, state: StoreState, run: Run) -> None:
+    """Log and announce that a waiting run has ended instead of starting."""
+    job = run.job
+    if run.status != SKIPPED or job is None:
+        outlet.logger.warning("Run %r is %s: %s", run, run.status, run.reason)
+        announce(outlet, state.alias, run, EVENT_OF_STATUS[run.status])
+        return
+    # As a due time that finds no place, or is merged into a later one.
+    if run.reason == MAX_INSTANCES:
+        announce_skipped(outlet, state.alias, job, run, state.skipping)
+    run.job = None
 
 
 def _say(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) -> None:
@@ -183,52 +211,3 @@ def _drain(outlet: Outlet, state: StoreState, orders: Orders) -> None:
     if draining != asked.draining:
         asked.draining = draining
         outlet.logger.info("Node %s in job store %r", "drains" if draining else "claims again", state.alias)
-
-
-def stop_here(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:
-    """Ask a run to stop if this node has it; else the node that has it sees the request when it asks the store.
-
-    :param run: as its store has it
-    """
-    here = run if run.job is not None else (state.completions.in_hand or {}).get((run.job_id, run.nominal))
-    if here is not None:
-        stop(outlet, state, here, reason)
-    else:
-        note_request(state.store, run, outlet.logger)
-
-
-def note_request(store: BaseJobStore, run: Run, logger: GuardedLogger) -> None:
-    """Keep with a run of another node that somebody has asked it to stop: it may return before its node has heard of that."""
-    from ..core.beats import CANCEL_REQUESTED  # rare
-    from ..core.details import NOTE
-    from ..interrupts import is_interrupt
-
-    try:
-        store.write_parts([(run.job_id, run.nominal, {NOTE: CANCEL_REQUESTED})])
-    except BaseException as exc:
-        if is_interrupt(exc):
-            raise
-        logger.exception("That run %r was asked to stop could not be kept with it", run)
-
-
-def stop(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:
-    """Ask a run that is under way here to stop, once."""
-    from ..core.beats import CANCEL_REQUESTED  # rare
-
-    extra = extra_of(run)
-    if run.status != CLAIMED:
-        return
-    if run.cancelled:  # as its time is over, too: then it is not tried again
-        extra.cancel = extra.cancel or reason
-        return
-    extra.cancel = reason
-    run.cancelled = True
-    run.heartbeat(note=CANCEL_REQUESTED)
-    executor = outlet.executors.get(run.executor)
-    if executor is not None:
-        by_force = reason == REPLACED and run.job is not None and run.job.policy.overlap == TERMINATE_OTHER
-        (executor.terminate_run if by_force else executor.cancel_run)(run)
-    outlet.logger.info("Run %r was asked to stop: %s", run, reason)
-    if outlet.wanted() & EVENT_JOB_CANCEL_REQUESTED:
-        code, time = EVENT_JOB_CANCEL_REQUESTED, local(run.job, run.nominal)
-        outlet.dispatch(JobCancelRequestedEvent(code, run.job_id, state.alias, time, reason, run))

@@ -6,14 +6,17 @@ It reads the store, and asks runs to stop; what becomes of the times is planned 
 from __future__ import annotations
 
 from ..core.backfill import meets_backfill
-from ..core.extras import extra_of, keeps_place
+from ..core.extras import AFTER, extra_of, keeps_place
 from ..core.overlaps import BUFFER_ALL, REPLACED, REPLACING
 from ..core.places import oldest, room_came
 from ..core.plan import AFTER_RUN, GROUP_LIMIT
 from ..core.queries import RunQuery
+from ..core.run import asked_to_stop
 from ..core.states import ACTIVE, CANCELLED, CLAIMED, WAITING
+from ..core.transitions import may_claim
+from ..core.waiting import could_start, is_chained
 from .announcements import EVENT_OF_STATUS, announce
-from .asked import stop_here
+from .stops import stop_here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,6 +85,24 @@ def make_room(outlet: Outlet, state: StoreState, decisions: Sequence[Decision]) 
             if run is not None and _replace(outlet, state, run):
                 planned_anew.append(decision)
     return [each for each in decisions if each not in planned_anew] if planned_anew else decisions
+
+
+def make_room_for_chains(outlet: Outlet, state: StoreState) -> bool:
+    """Have the oldest runs of jobs stop whose places are to go to runs of a chain that wait; return whether one is free at once."""
+    store = state.store
+    now = store.now()
+    query = RunQuery(statuses=[WAITING], origins=[AFTER])
+    found = store.find_runs(query, RUNS).items
+    ids = {run.job_id for run in found if is_chained(run) and (extra_of(run).not_before or 0) <= now}
+    is_free = False
+    for job in [job for id in sorted(ids) if (job := store.lookup_job(id)) is not None]:
+        if job.policy.overlap not in REPLACING or may_claim(job.running, job.policy.limit):
+            continue
+        if could_start(job) and job.executor in outlet.executors:
+            run = _oldest(store, job.id)
+            if run is not None and asked_to_stop(run) is None:  # it is asked once
+                is_free |= _replace(outlet, state, run)
+    return is_free
 
 
 def _oldest(store: BaseJobStore, job_id: str) -> Run | None:

@@ -54,6 +54,11 @@ class StartsChains:
             if found:
                 BaseTrigger.some_chain = True
 
+    @property
+    def has_chains(self) -> bool:
+        """Whether a job is known that starts others."""
+        return bool(self._parents)
+
     def may_start_others(self, job_id: str) -> bool:
         """Whether a job is known to start others by the ends of its runs."""
         return job_id in self._parents

@@ -153,6 +153,7 @@ def take_waiting(store: Any, node: str, now: int, room: Mapping[str, int] | None
             id: store.lookup_job(id) or ledger.beside.ended_jobs.get(id)
             for id in {run.job_id for _, run in due}
         }
+        taking.look_at(run for _, run in due)
         for key, run in due:
             if taking.full:
                 break

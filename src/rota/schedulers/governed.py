@@ -13,7 +13,7 @@ from ..core.changes import Change
 from ..core.pauses import LONGEST_NOTE, Pause, goes_on_with, left_out, only_counted, pause_of, text_of
 from ..core.plan import Decision, due_time, is_time_of, record_of
 from ..core.states import ACTIVE, CANCELLED, CLAIMED, ENDED, NEW, PAUSED, QUARANTINED, set_job_state
-from ..engine.asked import note_request, stop_here
+from ..engine.stops import note_request, stop_here
 from ..errors import JobLookupError, JobValueError, OptionTypeError, StoreConflictError
 from ..interrupts import is_interrupt
 from ..texts import repr_of, shortened

@@ -192,11 +192,12 @@ class Waiting:
             if is_waiting(entry) and time_of(entry) <= now
         ]
         waiting.sort(key=itemgetter(0))
+        runs = [(id, entry, self._run_of(id, entry, now)) for _, id, entry in waiting]
+        taking.look_at(run for _, _, run in runs)
         changes: dict[str, list[tuple[Mapping[str, Any], Run]]] = {}
-        for _, id, entry in waiting:
+        for id, entry, run in runs:
             if taking.full:
                 break
-            run = self._run_of(id, entry, now)
             keeps = keeps_place(extra_of(run))
             job = jobs[id]
             is_damaged = run.ended

@@ -147,7 +147,9 @@ class Waiting:
         by_id = self._by_id(jobs)
         running = {job.id: job.running for job in by_id.values()}
         of_job: dict[str, list[tuple[Run, Found, str]]] = {}
-        for run, as_found in self._found(runs):
+        waiting = list(self._found(runs))
+        taking.look_at(run for run, _ in waiting)
+        for run, as_found in waiting:
             job = by_id.get(run.job_id)
             count = running.get(run.job_id, 0)
             record = ""

@@ -253,7 +253,9 @@ class Waiting:
         running = Counter({id: job.running for id, job in jobs.items()})
         free: Counter[str] = Counter()
         changed: list[Run] = []
-        for run in map(run_of, rows):
+        found = list(map(run_of, rows))
+        taking.look_at(found)
+        for run in found:
             job, attempt = jobs.get(run.job_id), run.attempt
             if run.job_id in held or run.status != WAITING:
                 continue

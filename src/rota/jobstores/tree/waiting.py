@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from copy import copy
 
+from ...core.chains import starts_others
 from ...core.extras import extra_of, keeps_place
 from ...core.orphans import by_job
 from ...core.states import CLAIMED, HOLDING_UP, LOST, WAITING
@@ -214,8 +215,9 @@ class Waiting:
         jobs = {id: job_of(doc) for id, doc in docs.items() if doc is not None and doc.state != REMOVED}
         running = {id: doc.running for id, doc in docs.items() if doc is not None}
         groups: dict[str, list[tuple[str, Entry, Run, bool]]] = {}
-        for (name, (_, job_id, nominal)), entry in zip(starts, entries, strict=True):
-            run = run_of_waiting(job_id, number(nominal), entry)
+        waiting = _runs_of(starts, entries)
+        taking.look_at(_due(waiting, now))
+        for (name, (_, job_id, nominal)), entry, run in zip(starts, entries, waiting, strict=True):
             if run is None and entry.value is not None:
                 run = lost(job_id, nominal, entry.value, now)
                 groups.setdefault(job_id, []).append((name, entry, run, False))
@@ -237,7 +239,7 @@ class Waiting:
         for job_id, group in groups.items():
             some = group[: (self._tree.max_changes - JOB) // EACH]
             if BaseTrigger.some_chain:  # an end may leave much at other jobs
-                ends = [place for place, (_, _, run, _) in enumerate(some) if run.ended]
+                ends = [place for place, (_, _, run, _) in enumerate(some) if starts_others(run)]
                 some = some[: ends[1]] if len(ends) > 1 else some
                 cut += [Step(group, [])] if len(some) < len(group) else []
             steps.append(self._taking(docs[job_id], some, now, found, left))
@@ -359,6 +361,19 @@ class Waiting:
 
 def _is_removed(doc: Doc | None) -> bool:
     return doc is None or (doc.unreadable is None and doc.state == REMOVED)
+
+
+def _runs_of(
+    starts: Sequence[tuple[str, tuple[int, str, int]]], entries: Sequence[Entry]
+) -> list[Run | None]:
+    """Return the waiting runs to which some starts lead; None: none, or it is damaged."""
+    found = zip(starts, entries, strict=True)
+    return [run_of_waiting(job_id, number(nominal), entry) for (_, (_, job_id, nominal)), entry in found]
+
+
+def _due(runs: Sequence[Run | None], now: int) -> list[Run]:
+    """Return the runs whose time has come."""
+    return [run for run in runs if run is not None and (_time_of(run) or 0) <= now]
 
 
 def _given_back(runs: Sequence[Run], now: int, freed: list[Doc], doc: Doc | None) -> Callable[[], None]:

@@ -151,7 +151,7 @@ class ChainsContract:
         assert sorted(extra_of(run).parent or "" for run in found) == sorted(run.id for run in runs)
 
     def test_a_run_of_a_chain_waits_for_a_free_place_and_keeps_none(self, store: BaseJobStore) -> None:
-        add_chain(store, child(), coalesce=False)
+        add_chain(store, child(overlap="buffer_all"), coalesce=False)
         finish(store, claim(store, START + 60 * SECOND), START + 60 * SECOND)
         (first,) = take(store, START + 61 * SECOND)
         assert take(store, START + 61 * SECOND) == []

@@ -17,6 +17,7 @@ from ...core.states import CLAIMED, FAILED, PAUSED, SKIPPED, SUCCEEDED, succeed
 from ...errors import QueryError
 from .backfills import BackfillContract
 from .beside import BesideContract
+from .chained_places import ChainedPlacesContract
 from .chains import ChainsContract
 from .crowds import CrowdContract
 from .ended_jobs import EndedJobsContract
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 class SearchContract(
     BesideContract,
     BackfillContract,
+    ChainedPlacesContract,
     ChainsContract,
     CrowdContract,
     EndedJobsContract,

@@ -16,6 +16,7 @@ from ...engine.damage import claim_singly
 from ...errors import ConflictingIdError, JobLookupError
 from .backfills import SharedBackfillContract
 from .beside import SharedBesideContract
+from .chained_places import SharedChainedPlacesContract
 from .chains import SharedChainsContract
 from .ended_jobs import SharedEndedJobsContract
 from .failures import SharedFailuresContract
@@ -53,6 +54,7 @@ class SharedJobStoreContract(
     SharedBackfillContract,
     SharedBesideContract,
     SharedChainsContract,
+    SharedChainedPlacesContract,
     SharedEndedJobsContract,
     SharedFailuresContract,
     SharedPairsContract,

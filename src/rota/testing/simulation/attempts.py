@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ...clock import moment
-from ...core.extras import KEEPS_PLACE, RETRY, extra_of
+from ...core.extras import AFTER, KEEPS_PLACE, RETRY, extra_of
+from ...core.overlaps import left_out
 from ...core.states import CLAIMED, FAILED, SNOOZED, TIMED_OUT
 from ...core.tries import DEADLINE, FINAL, NEXT, SUPERSEDED, deadline_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ...core.plan import Decision
     from ...core.run import Run
@@ -138,6 +139,31 @@ class Attempts:
         self._require(
             is_over == run.ended, f"{run!r} is {run.status} {'after' if is_over else 'before'} its deadline"
         )
+
+    def left_out(
+        self, run: Run, waits: Waits, beside: int | None, others: Mapping[Key, Waits], now: int
+    ) -> None:
+        """Check a run of a chain that has ended instead of starting, as its job has no place for it.
+
+        :param beside: how many runs of the job were under way; None: an end in the same call has started it
+        :param others: what else waits
+        """
+        is_newest = not any(
+            job_id == run.job_id and nominal > run.nominal and other.why == AFTER and other.not_before <= now
+            for (job_id, nominal), other in others.items()
+        )
+        key, job = (run.job_id, run.nominal), run.job
+        self._require(
+            waits.why == AFTER and job is not None, f"{name(key)} was skipped; it waits for {waits.why}"
+        )
+        assert job is not None
+        self._require(
+            beside is None or beside >= job.policy.limit, f"{name(key)} was skipped beside {beside} others"
+        )
+        self._require(
+            run.reason == left_out(job.policy.overlap, is_newest), f"{name(key)} was skipped: {run.reason}"
+        )
+        self._count(f"left out of a chain: {run.reason}")
 
     def superseded(self, run: Run, waits: Waits, decision: Decision) -> None:
         """Check a waiting retry that has ended with the claim of a later time."""

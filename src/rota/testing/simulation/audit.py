@@ -265,6 +265,8 @@ class Audit:
             self.require(early <= 0, f"{name(key)} was taken {early / 1e6} s too early")
             self.attempts.taken_in_time(run, waits, now)
             if run.ended:
+                if run.status == SKIPPED:
+                    self.attempts.left_out(run, waits, beside.get(run.job_id), self.waiting, now)
                 self.ended[key] = (run.owner, run.attempt, run.status, run.finished_at)
                 self.count(run.status)
                 self.followed(run)

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 CHAINED = 3
 
 
+#: What its runs do that find no place, one after another.
+OVERLAPS = ("skip", "buffer_all", "buffer_one", "cancel_other")
+
+
 class Chain:
     """Two jobs, of which one is started by each end of the other.
 
@@ -84,12 +88,15 @@ class Chain:
         return found
 
 
+def has_chain(seed: int, audit: Audit) -> bool:
+    """Whether a seed has a job that is started by the ends of another one's runs."""
+    return seed % CHAINED == 0 and audit.observer.starts_chains
+
+
 def begin_chain(seed: int, audit: Audit, node: Node) -> None:
-    """In some seeds, have a job started by the ends of another one's runs; it chooses nothing, so others stay as they are."""
-    observer = audit.observer
-    if seed % CHAINED or not observer.starts_chains:
-        return
+    """Have a job started by the ends of another one's runs; it chooses nothing."""
     parent, child = f"{seed}.0", f"{seed}.after"
-    Chain(parent, child, observer, audit)
+    Chain(parent, child, audit.observer, audit)
     with suppress(Crash, RotaError, ConnectionError):
-        node.scheduler.add_job(WORK, After(parent, "any"), id=child, max_instances=2, retry=None)
+        overlap = OVERLAPS[seed // CHAINED % len(OVERLAPS)]
+        node.scheduler.add_job(WORK, After(parent, "any"), id=child, retry=None, overlap=overlap)

@@ -25,7 +25,7 @@ TABLES = ("jobs", "runs", "nodes", "keys")
 
 
 class Duplicate(Exception):
-    """A row of such a key exists already; the transaction is rolled back."""
+    """A row of such a key exists already; the transaction is rolled back, to a savepoint if there is one."""
 
 
 class Waits(Exception):
@@ -82,11 +82,13 @@ class Insert(NamedTuple):
 
     :param rows: returns the rows by their keys
     :param replaces: whether rows of these keys are overwritten: a table without a key
+    :param nested: whether it has a savepoint: the transaction goes on if there is a row already
     """
 
     table: str
     rows: Callable[[View], Mapping[Any, Any]]
     replaces: bool = False
+    nested: bool = False
 
 
 class End(NamedTuple):
@@ -156,7 +158,7 @@ class Database:
 
         :raises Waits: if it has to wait for another transaction
         :raises Deadlock: if that one waits for this one; the transaction is rolled back
-        :raises Duplicate: if a row exists already; the transaction is rolled back
+        :raises Duplicate: if a row exists already; the transaction is rolled back, unless the statement is nested
         """
         transaction.waits_for = None
         if type(statement) is End:
@@ -178,7 +180,9 @@ class Database:
                 raise Deadlock("deadlock detected") from None
             raise
         except Duplicate:
-            self.end(transaction, False)
+            transaction.snapshot = None
+            if type(statement) is not Insert or not statement.nested:
+                self.end(transaction, False)
             raise
         transaction.snapshot = None
         return result

@@ -20,6 +20,7 @@ from ...jobstores.requests_in_memory import job_for
 from ...jobstores.server_clock import AHEAD
 from .database import COMMIT, ROLLBACK, Change, Duplicate, Insert, Read
 from .failures import counted, release
+from .model_chains import follow, nobody
 from .rows import (
     KEPT,
     JobRow,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 
     Key = tuple[str, int]
     Part = Generator[Statement, Any, Any]
+    Starting = Callable[[Sequence[Run]], list[Run]]
 
 #: How often a claim or a change is tried against others' changes.
 TRIES = 10
@@ -238,7 +240,8 @@ def _claim(
         won.append((decision, running))
         for run in marked(decision, node, now):
             runs[run.job_id, run.nominal] = row_of(run)
-    yield from _write_claims(stored, moves, drops, runs, rules, ranges)
+    following = follow([record for decision, _ in won for record in decision.records], now)
+    yield from _write_claims(stored, moves, drops, runs, rules, ranges, following)
     return won
 
 
@@ -257,6 +260,7 @@ def _supersede(job_id: str, runs: Sequence[Run], now: int, rules: Rules) -> Part
         return not rules.retries or (row.status, row.attempt) == (WAITING, attempts[row.nominal])
 
     yield Change("runs", list(ends), waits, lambda row: superseded_of(row, ends[row.job_id, row.nominal]))
+    yield from follow(runs, now)
     return True
 
 
@@ -273,6 +277,7 @@ def _write_claims(
     runs: dict[Key, RunRow],
     rules: Rules,
     ranges: Sequence[tuple[str, int, int]],
+    following: Part,
 ) -> Part:
     insert = Insert("runs", lambda view: runs, replaces=not rules.records)
     if not rules.moves:
@@ -288,6 +293,7 @@ def _write_claims(
     yield from _check(ranges)
     if runs and rules.moves:
         yield insert
+    yield from following
     yield COMMIT
 
 
@@ -304,8 +310,11 @@ def _is_refusal(record: Run) -> bool:
 # ----------------------------------------------------------------------------------------------------------- finish
 
 
-def finish(runs: Sequence[Run], now: int, rules: Rules = ALL) -> Program:
-    """Write how runs ended; return those that are not the presenter's any more."""
+def finish(runs: Sequence[Run], now: int, rules: Rules = ALL, starting: Starting = nobody) -> Program:
+    """Write how runs ended; return those that are not the presenter's any more.
+
+    :param starting: returns those of some ended runs whose ends may start other jobs
+    """
     refused: list[Run] = []
     written = list(runs)
     if (yield from _end(runs, rules)) != len(runs):
@@ -323,6 +332,8 @@ def finish(runs: Sequence[Run], now: int, rules: Rules = ALL) -> Program:
             end = run.owner, run.attempt, run.status, run.finished_at
             if row is None or (row.owner, row.attempt, row.status, row.finished) != end:
                 refused.append(run)
+    known = written if rules.once else [run for run in runs if run not in refused]
+    yield from follow(starting(known), now)
     ended = Counter(run.job_id for run in written)
     yield from release(
         ended, all(run.job is not None and run.job.state == ENDED for run in runs), not_ended_well(written)
@@ -458,6 +469,7 @@ def _take_over(
     ended = [run for run in taken if run.ended]
     yield from release(Counter(run.job_id for run in ended), failed=not_ended_well(ended))
     yield from counted(ended, now)
+    yield from follow(ended, now)
     return taken
 
 

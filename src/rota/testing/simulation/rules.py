@@ -20,6 +20,8 @@ class Rules(NamedTuple):
     :param taken: R4: a run that waits is taken only if it still does
     :param cancels: a run that somebody has asked to stop is not given back for another try
     :param fences: R5: an end is accepted only from the owner and attempt that the record names
+    :param chained: an end and what it starts are written in the same step
+    :param once: an end that is written already starts nothing
     :param serialised: a job that is added counts the runs of its id that are under way while none of them can end
     :param heals: a counter that would refuse work is compared with the ledger first
     """
@@ -33,6 +35,8 @@ class Rules(NamedTuple):
     taken: bool = True
     cancels: bool = True
     fences: bool = True
+    chained: bool = True
+    once: bool = True
     serialised: bool = True
     heals: bool = True
 
@@ -49,7 +53,11 @@ MUTANTS = {
     "taken": ALL._replace(taken=False),
     "cancels": ALL._replace(cancels=False),
     "R5": ALL._replace(fences=False),
+    "chained": ALL._replace(chained=False),
+    "once": ALL._replace(once=False),
     "counters": ALL._replace(serialised=False, heals=False),
 }
 #: those of them that only runs reach which are tried again
 OF_RETRIES = ("retries", "superseded", "taken", "cancels")
+#: those that only the ends of runs reach that start other jobs
+OF_CHAINS = ("chained", "once")

@@ -24,6 +24,7 @@ from ...jobstores.searching import part_of_sorted
 from ...jobstores.server_clock import time_from
 from . import protocol, waiting
 from .database import COMMIT, Database, Deadlock, Duplicate, Waits
+from .model_chains import children_of, follow_alone, nobody, parents_in
 from .rows import KEPT, JobRow, is_due, job_of, next_waiting, recorded, run_of, visible
 from .rules import ALL
 
@@ -78,6 +79,7 @@ class SnapshotJobStore(BaseJobStore):
 
     durable = True
     does_io = True
+    starts_chains = True
     poll_interval = 1.0
 
     def __init__(self, database: SharedDatabase, rules: Rules = ALL) -> None:
@@ -157,8 +159,19 @@ class SnapshotJobStore(BaseJobStore):
         return won
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
-        refused: list[Run] = self._run(lambda: protocol.finish(runs, now, self._rules)) if runs else []
+        if not runs:
+            return []
+        starting = self.starting if self._rules.chained else nobody
+        refused: list[Run] = self._run(lambda: protocol.finish(runs, now, self._rules, starting))
+        if not self._rules.chained:
+            self._run(lambda: follow_alone(self.starting(run for run in runs if run not in refused), now))
         return refused
+
+    def children(self, parents: Collection[str]) -> Sequence[Job]:
+        return list(self._read(lambda view: children_of(view, parents)))
+
+    def parents(self) -> Collection[str]:
+        return list(self._read(parents_in))
 
     def recount(self, jobs: Sequence[Job]) -> None:
         counts = self._run(lambda: protocol.recount([job.id for job in jobs]))

@@ -26,6 +26,7 @@ from ...errors import JobLookupError, StoreError
 from ...jobstores.requests_in_memory import job_for
 from .database import COMMIT, ROLLBACK, Change, Insert, Read
 from .failures import counted, keep_ended, open_kept, release
+from .model_chains import follow
 from .protocol import held
 from .rows import KEPT, job_of, next_waiting, row_of, run_of, waiting_of, when, without_waiting
 from .rules import ALL
@@ -156,7 +157,9 @@ def take(
     free: Counter[str] = Counter()
     taking = Taking(node, now, room)
     changed: list[Run] = []
-    for run in map(run_of, due):
+    found = list(map(run_of, due))
+    taking.look_at(found)
+    for run in found:
         job, attempt = jobs.get(run.job_id), run.attempt
         if run.job_id in taken_by_others:
             continue
@@ -170,6 +173,7 @@ def take(
             running[run.job_id] += (run.status == CLAIMED) - keeps
             free[run.job_id] += keeps and run.ended
     ended = [run for run in changed if run.ended]
+    yield from follow(ended, now)
     for id, job in jobs.items():
         more = running[id] - job.running + free[id]
         if more:
@@ -242,7 +246,10 @@ def cancel(job_id: str, nominal: int, reason: str, now: int, only_waiting: bool 
 def _cancel(run: Run, reason: str, now: int) -> Part:
     keeps = keeps_place(extra_of(run))
     cancelled(run, reason, now)
-    if (yield from _write(run, run.attempt, WAITING)) and keeps:
+    if not (yield from _write(run, run.attempt, WAITING)):
+        return
+    yield from follow([run], now)
+    if keeps:
         yield from release({run.job_id: 1})
 
 
@@ -278,6 +285,7 @@ def _remove_waiting(job_id: str, now: int) -> Part:
         raise JobLookupError(job_id)
     ended = yield from _cancel_all(waiting, now)
     yield Change("jobs", [job_id], lambda row: True, lambda row: None)
+    yield from follow(ended, now)
     return ended
 
 

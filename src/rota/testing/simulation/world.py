@@ -17,7 +17,7 @@ from ...schedulers.base import STATE_PAUSED, STATE_RUNNING
 from ..clock import VirtualClock
 from .attempts import name, time
 from .audit import Audit
-from .chain import begin_chain
+from .chain import begin_chain, has_chain
 from .clocks import Clocks
 from .fibers import Fibers
 from .nodes import Crash, HeldExecutor, Node, instrument
@@ -154,8 +154,10 @@ class World:
         self._start_node()
         for _ in range(JOBS):
             self._change_job()
-        if self.nodes:
-            begin_chain(self.seed, self.audit, self.nodes[0])
+        if has_chain(self.seed, self.audit):
+            self._end_transactions()  # nobody claims anything in between
+            if self.nodes:
+                begin_chain(self.seed, self.audit, self.nodes[0])
         for what in self.rng.choices(happenings, weights, k=self.steps):
             with suppress(Crash):
                 self._do(what)
@@ -388,6 +390,14 @@ class World:
             if not node.alive:
                 raise Crash
 
+    def _end_transactions(self) -> None:
+        """Let everything come to its end that was interrupted in the middle of a transaction."""
+        while self._fibers is not None and self._fibers.paused:
+            ready = self._fibers.ready()
+            self.audit.require(ready, "transactions wait for each other for ever")
+            with suppress(Crash):
+                self._fibers.go_on(ready[0])
+
     # -- the end -------------------------------------------------------------------------------------------------
 
     def _come_to_rest(self) -> None:
@@ -397,12 +407,7 @@ class World:
         self._say("-- everything comes to rest")
         if not self.nodes:
             self._start_node()
-        if self._fibers is not None:
-            while self._fibers.paused:
-                ready = self._fibers.ready()
-                self.audit.require(ready, "transactions wait for each other for ever")
-                with suppress(Crash):
-                    self._fibers.go_on(ready[0])
+        self._end_transactions()
         for node in self.nodes:
             node.suspended_until = node.blocked_until = 0
             node.executor.succeeds_from = 3

@@ -1,0 +1,69 @@
+"""Asking runs to stop on the node that has them, once; what becomes of them then is their executor's.
+
+It writes nothing into a store but a note that a run of another node was asked.
+"""
+
+from __future__ import annotations
+
+from ..core.extras import extra_of
+from ..core.overlaps import REPLACED, TERMINATE_OTHER
+from ..core.states import CLAIMED
+from ..events import EVENT_JOB_CANCEL_REQUESTED, JobCancelRequestedEvent
+from .announcements import local
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..core.run import Run
+    from ..jobstores.base import BaseJobStore
+    from ..logs import GuardedLogger
+    from .outlet import Outlet
+    from .store_state import StoreState
+
+
+def stop_here(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:
+    """Ask a run to stop if this node has it; else the node that has it sees the request when it asks the store.
+
+    :param run: as its store has it
+    """
+    here = run if run.job is not None else (state.completions.in_hand or {}).get((run.job_id, run.nominal))
+    if here is not None:
+        stop(outlet, state, here, reason)
+    else:
+        note_request(state.store, run, outlet.logger)
+
+
+def note_request(store: BaseJobStore, run: Run, logger: GuardedLogger) -> None:
+    """Keep with a run of another node that somebody has asked it to stop: it may return before its node has heard of that."""
+    from ..core.beats import CANCEL_REQUESTED  # rare
+    from ..core.details import NOTE
+    from ..interrupts import is_interrupt
+
+    try:
+        store.write_parts([(run.job_id, run.nominal, {NOTE: CANCEL_REQUESTED})])
+    except BaseException as exc:
+        if is_interrupt(exc):
+            raise
+        logger.exception("That run %r was asked to stop could not be kept with it", run)
+
+
+def stop(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:
+    """Ask a run that is under way here to stop, once."""
+    from ..core.beats import CANCEL_REQUESTED  # rare
+
+    extra = extra_of(run)
+    if run.status != CLAIMED:
+        return
+    if run.cancelled:  # as its time is over, too: then it is not tried again
+        extra.cancel = extra.cancel or reason
+        return
+    extra.cancel = reason
+    run.cancelled = True
+    run.heartbeat(note=CANCEL_REQUESTED)
+    executor = outlet.executors.get(run.executor)
+    if executor is not None:
+        by_force = reason == REPLACED and run.job is not None and run.job.policy.overlap == TERMINATE_OTHER
+        (executor.terminate_run if by_force else executor.cancel_run)(run)
+    outlet.logger.info("Run %r was asked to stop: %s", run, reason)
+    if outlet.wanted() & EVENT_JOB_CANCEL_REQUESTED:
+        code, time = EVENT_JOB_CANCEL_REQUESTED, local(run.job, run.nominal)
+        outlet.dispatch(JobCancelRequestedEvent(code, run.job_id, state.alias, time, reason, run))
