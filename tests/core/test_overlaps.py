@@ -8,7 +8,15 @@ import pytest
 
 from rota import After, Retry, Snooze
 from rota.clock import HELD, SECOND, moment
-from rota.core.overlaps import BUFFERING, NO_LIMIT, OVERLAPS, REPLACING, WAITING_FOR_ROOM, check_overlap, left_out
+from rota.core.overlaps import (
+    BUFFERING,
+    NO_LIMIT,
+    OVERLAPS,
+    REPLACING,
+    WAITING_FOR_ROOM,
+    check_overlap,
+    left_out,
+)
 from rota.core.places import oldest, room_came
 from rota.core.plan import plan
 from rota.core.policy import DEFAULT_POLICY, with_options

@@ -218,6 +218,7 @@ def could_start(job: Job) -> bool:
     """Whether waiting runs of a job start by themselves on this node when a place is free."""
     return job.state == ACTIVE and not lacking(job)
 
+
 def opened(run: Run, not_before: int) -> None:
     """Make a run, new or ended, one that waits."""
     wait(run)

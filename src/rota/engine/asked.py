@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from ..core.orders import Orders
     from ..core.run import Run
-    from ..jobstores.base import BaseJobStore
-    from ..logs import GuardedLogger
     from .outlet import Outlet
     from .store_state import StoreState
 
