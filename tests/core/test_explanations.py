@@ -1,6 +1,7 @@
 """What `explain()` says of jobs whose schedule is over, and of what is due in a store of one process."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -54,3 +55,31 @@ def test_what_is_due_in_a_store_of_one_process_waits_for_the_next_pass_and_not_f
     scheduler.modify_job("often", max_instances=2)
     assert "a node will take it in its next pass" in scheduler.explain("often")
     scheduler.shutdown(wait=False)
+
+
+def test_runs_that_were_claimed_together_wait_for_those_before_them(scheduler):
+    scheduler.add_job(takes_a_minute, "interval", seconds=20, id="often", overlap="buffer_all")
+    scheduler.advance(85)  # the first has ended after 80 seconds, and three times have waited for it
+    first, *others = [run.scheduled_run_time for run in reversed(scheduler.get_runs("often"))][1:]
+    assert scheduler.explain("often", first).startswith("It is under way on node ")
+    said = [scheduler.explain("often", time) for time in others]
+    assert said[0].startswith("It was claimed together with a run of earlier times by node ")
+    assert said[0].endswith(
+        ", and waits until that has ended: they are executed one after another (attempt 1)."
+    )
+    assert " with 2 runs of earlier times by node " in said[1]
+    scheduler.advance(20)
+    waits = "It waits for room: 3 of its runs were claimed together, and are executed one after another (max_instances=1"
+    assert scheduler.explain("often").startswith(waits)
+    to_come = first + timedelta(seconds=400)
+    assert scheduler.explain("often", to_come).startswith("Its time has not come: it is due ")
+
+
+def test_what_a_later_time_has_replaced_says_so(scheduler):
+    scheduler.add_job(takes_a_minute, "interval", seconds=40, id="often", overlap="cancel_other")
+    scheduler.advance(100)
+    (first, *_) = reversed(scheduler.get_runs("often"))
+    assert (first.status, first.reason) == ("cancelled", "replaced")
+    assert scheduler.explain("often", first.nominal) == (
+        "It was cancelled: a later time of its job was to run in its place (overlap)."
+    )

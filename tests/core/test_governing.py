@@ -110,6 +110,21 @@ def test_a_waiting_run_is_cancelled(scheduler):
         scheduler.cancel_run("job", scheduler.get_runs("job", "succeeded")[0].scheduled_run_time)
 
 
+def test_a_run_is_named_by_its_time_or_as_it_has_that_itself(scheduler):
+    add(scheduler)
+    asked = scheduler.run_job("job", not_before=now(scheduler) + timedelta(seconds=30))
+    for name in (asked.nominal, asked.scheduled_run_time):
+        assert scheduler.get_run("job", name).id == asked.id
+        assert "It waits" in scheduler.explain("job", name)
+    assert scheduler.cancel_run("job", asked.nominal, "not needed").id == asked.id
+    assert scheduler.rerun("job", asked.nominal).nominal == asked.nominal
+    for name in (True, 5.0, "5", datetime(2029, 1, 1), 10**30):
+        with pytest.raises(
+            QueryError, match=r"nominal must be a datetime with a time zone, such as .* or the integer"
+        ):
+            scheduler.get_run("job", name)
+
+
 def test_a_time_to_come_is_skipped_ahead(scheduler):
     add(scheduler)
     job = scheduler.get_job("job")

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from ..clock import HELD, NO_TIME, moment
 from ..interrupts import is_interrupt
+from .chains import SKIPPED_AHEAD
 from .extras import KEEPS_PLACE, RETRY
+from .overlaps import REPLACED
 from .pauses import pause_of
 from .states import (
     ACTIVE,
@@ -39,6 +41,10 @@ _SKIPPED = {
     "paused": "the job was paused",
     "on hold": "the job was on hold",
 }
+_CANCELLED = {
+    REPLACED: "a later time of its job was to run in its place (overlap)",
+    SKIPPED_AHEAD: "somebody left it out before it had come",
+}
 
 
 def why(
@@ -49,6 +55,7 @@ def why(
     nodes: Sequence[Node] | None,
     zone: tzinfo,
     waiting: Run | None = None,
+    ahead: int = 0,
 ) -> str:
     """Return in one sentence what became of a time of a job, or why the job does not run.
 
@@ -60,7 +67,14 @@ def why(
     :param nodes: the nodes of its store; None: this process alone
     :param zone: the zone in which times are shown
     :param waiting: the run of the job that waits for another try, or was snoozed, with its attempts; None: none does
+    :param ahead: how many runs that were claimed together with that of the record are executed before it
     """
+    if record is not None and ahead and record.status == CLAIMED:
+        before, has = ("a run", "that has") if ahead == 1 else (f"{ahead} runs", "these have")
+        return (
+            f"It was claimed together with {before} of earlier times by node {record.owner}, and waits until {has} ended: they are "
+            f"executed one after another (attempt {record.attempt})."
+        )
     if record is not None:
         return _of_record(record, zone)
     tried = "" if waiting is None else _waits_for_try(waiting, zone)
@@ -88,10 +102,14 @@ def _kept_up(job: Job, at: int | None, now: int, tried: str, zone: tzinfo) -> st
     if pending == NO_TIME and job.trigger.starts_after is not None:
         starts = f"No time starts it: it runs after {job.trigger.starts_after}, when a run of that ends ({job.trigger})."
         return f"{tried} {starts}" if tried else starts
-    if job.next_due == HELD or (pending is not None and pending <= now and job.running >= job.policy.limit):
+    has_come = pending is not None and pending <= now
+    if (job.next_due == HELD and (at is None or has_come)) or (has_come and job.running >= job.policy.limit):
         waits = f', overlap="{job.policy.overlap}"' if job.policy.waits_for_room else ""
         kept = f", or keep their places while they wait. {tried}" if tried else "."
-        return f"It waits for room: {job.running} of its runs are under way (max_instances={job.max_instances}{waits}){kept}"
+        many = f"{job.running} of its runs are under way"
+        if job.running > job.policy.limit:
+            many = f"{job.running} of its runs were claimed together, and are executed one after another"
+        return f"It waits for room: {many} (max_instances={job.max_instances}{waits}){kept}"
     if tried and at is None:
         return tried if pending is None else f"{tried} Its next time is {_shown(pending, zone)}."
     return None
@@ -133,7 +151,7 @@ def _of_record(run: Run, zone: tzinfo) -> str:
     if run.status == MISSED:
         return f"It was missed: {reason} (it was due {_shown(run.due, zone)})."
     if run.status == CANCELLED:
-        return f"It was cancelled: {reason}."
+        return f"It was cancelled: {_CANCELLED.get(reason or '', reason)}."
     if run.status == LOST:
         return f"It was lost: {reason}."
     return f"It ended as {run.status}{f': {reason}' if reason else ''}."

@@ -111,13 +111,14 @@ class Governs:
 
         return searches.counts(self._book, jobstore, since, until, query, fields)
 
-    def get_run(self, job_id: str, nominal: datetime, jobstore: str | None = None) -> Run | None:
+    def get_run(self, job_id: str, nominal: datetime | int, jobstore: str | None = None) -> Run | None:
         """Return the record of a nominal time, with its attempts, log, progress and note; None if there is none.
 
         Times that did not run may have one record for several of them; it is found by each of these.
 
-        :param nominal: the time that the record is kept by: ``run.scheduled_run_time``; or one of several for which it stands
-        :raises QueryError: if it has no time zone
+        :param nominal: the time that the record is kept by: ``run.scheduled_run_time``, or ``run.nominal`` (microseconds since
+            1970); or one of several for which it stands
+        :raises QueryError: if it is neither, or has no time zone
         """
         from . import searches  # import time
 
@@ -161,12 +162,12 @@ class Governs:
 
         return searches.edits(self._book, jobstore, job_id)
 
-    def explain(self, job_id: str, at: datetime | None = None, jobstore: str | None = None) -> str:
+    def explain(self, job_id: str, at: datetime | int | None = None, jobstore: str | None = None) -> str:
         """Return in one sentence why a job does not run, or what became of one of its times.
 
         From its record, pauses and holds, the nodes that are there, and their executors.
 
-        :param at: one of its nominal times; None: the next one
+        :param at: one of its nominal times, as a datetime or as ``run.nominal`` has it; None: the next one
         """
         from . import searches  # import time
 
@@ -175,7 +176,7 @@ class Governs:
     # -- governing -----------------------------------------------------------------------------------------------
 
     def cancel_run(
-        self, job_id: str, nominal: datetime, reason: str = "cancelled", jobstore: str | None = None
+        self, job_id: str, nominal: datetime | int, reason: str = "cancelled", jobstore: str | None = None
     ) -> Run:
         """Cancel a run, on whatever node it is, or a time to come.
 
@@ -184,7 +185,7 @@ class Governs:
         returns all the same. Another node sees the request when it is woken up or renews its lease. A time of the schedule that is
         still to come is recorded as cancelled ("skipped ahead"), and does not run.
 
-        :param nominal: the time that the run is kept by: ``run.scheduled_run_time``
+        :param nominal: the time that the run is kept by: ``run.scheduled_run_time``, or ``run.nominal`` (microseconds since 1970)
         :param reason: why, in words
         :return: the record as it is now
         :raises JobValueError: if the run has ended, or the instant is no time of the job
@@ -195,7 +196,7 @@ class Governs:
         return governed.cancel(self._book, job_id, nominal, reason, jobstore)
 
     def rerun(
-        self, job_id: str, nominal: datetime, jobstore: str | None = None, *, chain: bool = True
+        self, job_id: str, nominal: datetime | int, jobstore: str | None = None, *, chain: bool = True
     ) -> Run:
         """Have a run that has ended executed once more: its record is opened again, and any node takes it.
 
@@ -203,7 +204,8 @@ class Governs:
         stay in ``get_run(…).attempts``, and that an earlier one has succeeded stays known. One time of a record that stands for
         several is taken out of it, in the same step, and has a record of its own from then on.
 
-        :param nominal: the time that the run is kept by: ``run.scheduled_run_time``; or one of several for which a record stands
+        :param nominal: the time that the run is kept by: ``run.scheduled_run_time``, or ``run.nominal`` (microseconds since 1970);
+            or one of several for which a record stands
         :param chain: False: its end starts none of the jobs that come after this one
         :return: the run, with ``wait()``, ``result()`` and ``cancel()``, as of :meth:`run_job`
         :raises JobValueError: if there is no such record, or it has not ended

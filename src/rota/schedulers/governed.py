@@ -21,7 +21,7 @@ from ..triggers.base import AskedBy
 from ..util import new_node_id
 from .book import TRIES
 from .ends import tell_of_ends
-from .searches import in_zone, instant_of, standing_for, store_of
+from .searches import in_zone, instant_of, key_of, standing_for, store_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def cancel(book: JobBook, job_id: str, nominal: Any, reason: str, jobstore: str 
     :raises JobValueError: if the instant is no time of the job, or the run has ended
     """
     alias, store = store_of(book, jobstore)
-    key = instant_of("nominal", nominal)
+    key = key_of("nominal", nominal)
     for _ in range(TRIES):
         now = store.now()
         run = store.cancel_run(job_id, key, shortened(reason, LONGEST_NOTE), now)

@@ -14,7 +14,7 @@ from .book import TRIES
 from .governed import note
 from .manual_runs import check_asked
 from .results import asked
-from .searches import among_several, instant_of, store_of
+from .searches import among_several, key_of, store_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from .book import JobBook
 
 
-def rerun(book: JobBook, job_id: str, nominal: datetime, jobstore: str | None, chain: bool = True) -> Run:
+def rerun(
+    book: JobBook, job_id: str, nominal: datetime | int, jobstore: str | None, chain: bool = True
+) -> Run:
     """Have a run that has ended executed once more; return it as it was asked for.
 
     One time of a record of several is taken out of it: it has a record of its own from then on.
@@ -35,7 +37,7 @@ def rerun(book: JobBook, job_id: str, nominal: datetime, jobstore: str | None, c
     engine = book.engine
     if engine is None:
         raise SchedulerNotRunningError
-    key = instant_of("nominal", nominal)
+    key = key_of("nominal", nominal)
     for _ in range(TRIES):
         record = _record(store, job_id, key)
         job, _ = book.scheduler._lookup_job(job_id, alias)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ..clock import instant, moment
+from ..clock import instant, is_shown_everywhere, moment
 from ..core.extras import KEEPS_PLACE
 from ..core.queries import JobQuery, RunQuery
-from ..core.states import WAITING
+from ..core.states import CLAIMED, WAITING
 from ..errors import OptionTypeError, QueryError
 from ..interrupts import is_interrupt
 from ..texts import repr_of
@@ -112,7 +112,7 @@ def counts(
 def run(book: JobBook, jobstore: str | None, job_id: str, nominal: Any) -> Run | None:
     """Return a record with what is kept beside it; of a time that has none of its own, that of several times that stands for it."""
     _, store = store_of(book, jobstore)
-    key = instant_of("nominal", nominal)
+    key = key_of("nominal", nominal)
     found = store.get_run(job_id, key) or standing_for(book, store, job_id, key)
     if found is not None:
         in_zone(book, [found])
@@ -168,7 +168,7 @@ def explanation(book: JobBook, jobstore: str | None, job_id: str, at: Any) -> st
     from ..core.why import why
 
     _, store = store_of(book, jobstore)
-    nominal = None if at is None else instant_of("at", at)
+    nominal = None if at is None else key_of("at", at)
     now, job, record = store.now(), store.lookup_job(job_id), None
     if nominal is not None:
         record = store.get_run(job_id, nominal) or among_several(store, job_id, nominal)
@@ -178,7 +178,17 @@ def explanation(book: JobBook, jobstore: str | None, job_id: str, at: Any) -> st
         record = next(iter(store.last_runs([job_id], 1).get(job_id, ())), None)
     # Who asks a store of this process only is the node.
     nodes = store.nodes(now) if store.durable else None
-    return why(job, record, nominal, now, nodes, book.scheduler.timezone, waiting)
+    ahead = 0 if record is None else _ahead_of(store, record)
+    return why(job, record, nominal, now, nodes, book.scheduler.timezone, waiting, ahead)
+
+
+def _ahead_of(store: BaseJobStore, run: Run) -> int:
+    """Return how many runs that were claimed together with one are executed before it, and have not ended."""
+    if run.status != CLAIMED or run.owner is None or run.started_at is not None:
+        return 0
+    claimed = store.find_runs(RunQuery(job_ids=run.job_id, statuses=CLAIMED), 1000).items
+    together = [each for each in claimed if (each.owner, each.claimed_at) == (run.owner, run.claimed_at)]
+    return sum(each.nominal < run.nominal for each in together)
 
 
 def _waits_for_try(store: BaseJobStore, job_id: str) -> Run | None:
@@ -219,6 +229,21 @@ def instant_of(name: str, value: Any) -> int:
     """
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise QueryError(f"{name} must be a datetime with a time zone, got {repr_of(value)}")
+    return instant(value)
+
+
+def key_of(name: str, value: Any) -> int:
+    """Return the nominal time of a run as an instant: given as ``run.scheduled_run_time``, or as ``run.nominal`` has it.
+
+    :raises QueryError: if it is neither
+    """
+    if type(value) is int and is_shown_everywhere(value):
+        return value
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise QueryError(
+            f"{name} must be a datetime with a time zone, such as run.scheduled_run_time, or the integer run.nominal, "
+            f"got {repr_of(value)}"
+        )
     return instant(value)
 
 
