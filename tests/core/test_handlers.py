@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from types import FunctionType
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_a_function_that_others_cannot_find_is_kept_as_it_is():
         """Be told of a run."""
 
     hidden = partial(tell)
-    renamed = type(tell)(tell.__code__, {}, "tell")
+    renamed = FunctionType(tell.__code__, {}, "tell")
     renamed.__module__ = HERE
     for func in (local, lambda run: None, hidden, Owner().tell, renamed):
         found = checked_handler(func)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ from rota.triggers.interval import IntervalTrigger
 from tests.present import present
 
 MINUTE = 60 * SECOND
-ALL = {
+ALL: dict[str, Any] = {
     "since": 1, "at": 2, "until": 3, "note": "größer", "hold": "", "active": False, "failures": [4], "good": 5,
 }  # fmt: skip
 

@@ -182,7 +182,7 @@ def test_a_policy_that_is_derived_leaves_its_base_alone():
 # ---------------------------------------------------------------------------------------- options that meet each other
 
 #: which policies of a process are told of by flags, so that nobody else pays for them: the flag, and an option that sets it
-FLAGS = {
+FLAGS: dict[str, dict[str, object]] = {
     "some_tell": {"on_failure": "builtins:print"},
     "some_keep_log": {"keep_log": 1},
     "some_pause": {"pause_on_failure": 1},

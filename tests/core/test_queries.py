@@ -361,5 +361,10 @@ def test_a_time_zone_without_an_offset_is_none() -> None:
         def utcoffset(self, when: datetime | None) -> timedelta | None:
             return None
 
+        dst = utcoffset
+
+        def tzname(self, when: datetime | None) -> str:
+            return "nowhere"
+
     with pytest.raises(QueryError, match="since must be a datetime with a time zone"):
         RunQuery(since=datetime(2026, 1, 1, tzinfo=Nowhere()))

@@ -121,17 +121,17 @@ def test_what_a_run_has_said_is_kept_with_it_and_listened_to() -> None:
         def listener_of(self, run: Any) -> None:
             listened.append(run)
 
-    module.heard["node"] = listeners = Listeners()  # type: ignore[assignment]
+    module.heard["node"] = listeners = Listeners()
     try:
         found = said_by(run)
     finally:
         del module.heard["node"]
     assert (said_by(run), listened, found.key) == (found, [run], ("job", START))
-    module.heard[None] = listeners  # type: ignore[index]
+    module.heard[None] = listeners
     try:
         said_by(run_of(owner="other"))
     finally:
-        del module.heard[None]  # type: ignore[arg-type]
+        del module.heard[None]
     assert len(listened) == 2
     assert said_by(run_of()).note is None
 
