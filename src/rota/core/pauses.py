@@ -69,6 +69,7 @@ class Pause:
         failures: list[int] | None = None,
         good: int | None = None,
         held: int | None = None,
+        given: int | None = None,
     ) -> None:
         self.since = since
         self.at = at
@@ -77,7 +78,7 @@ class Pause:
         self.hold = hold
         self.held = held
         self.active = active
-        self.given: int | None = None
+        self.given = given
         self.failures = failures
         self.good = good
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABCMeta, abstractmethod
-from functools import partial
+from functools import cached_property, partial
 from threading import RLock, Thread, get_ident
 from types import FunctionType, MethodType
 
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from ..logs import GuardedLogger
     from ..triggers.base import BaseTrigger
     from .aio import Aio
+    from .changes import Changes
     from .event_queue import EventQueue
     from .resources import Resources
 
@@ -667,6 +668,12 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
 
     # -- changing jobs -------------------------------------------------------------------------------------------
 
+    @cached_property
+    def _changes(self) -> Changes:
+        from .changes import Changes  # import time: most programs change no jobs
+
+        return Changes(self._book)
+
     def modify_job(self, job_id: str, jobstore: str | None = None, **changes: Any) -> Job:
         """Change attributes of a job; any but ``id`` may be given.
 
@@ -678,7 +685,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         :raises JobLookupError: if there is no such job
         :raises UnknownAttributeError: (an AttributeError) for a name that jobs do not have
         """
-        return self._book.changes.modify(job_id, jobstore, changes)
+        return self._changes.modify(job_id, jobstore, changes)
 
     def reschedule_job(
         self,
@@ -693,7 +700,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         :return: the changed job
         :raises JobLookupError: if there is no such job
         """
-        return self._book.changes.reschedule(job_id, jobstore, trigger, trigger_args)
+        return self._changes.reschedule(job_id, jobstore, trigger, trigger_args)
 
     def pause_job(
         self,
@@ -722,7 +729,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         :raises JobLookupError: if there is no such job
         :raises JobValueError: if it is quarantined and its code or data is still missing
         """
-        job = self._book.changes.resume(job_id, jobstore)
+        job = self._changes.resume(job_id, jobstore)
         if job is None:
             self.remove_job(job_id, jobstore)
         return job

@@ -5,8 +5,6 @@ Before ``start()`` they wait in a list; from then on they are in the job stores.
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from ..callables import ASKED, lacking
 from ..core.overlaps import TERMINATE_OTHER
 from ..core.policy import Policy, check_log
@@ -48,7 +46,6 @@ if TYPE_CHECKING:
     from ..job.handle import Job
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
-    from .changes import Changes
     from .hooks import Hooks
     from .listeners import Listeners
     from .new_jobs import NewJobs
@@ -101,13 +98,6 @@ class JobBook:
         self.engine: Engine | None = None
         #: for each alias of a store what its jobs have as ``_home``
         self._homes: dict[str, tuple[Any, str | None]] = {}
-
-    @cached_property
-    def changes(self) -> Changes:
-        """What changes jobs; made at its first use."""
-        from .changes import Changes  # import time: most programs change no jobs
-
-        return Changes(self)
 
     # -- where calls go ------------------------------------------------------------------------------------------
 
