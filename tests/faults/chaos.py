@@ -166,7 +166,8 @@ class Chaos:
                 self.crew.set_clock(SHIFTS[second % len(SHIFTS)])
             self.crew.replace_one(**({"clock": self.crew.clock} if is_clock and second % 2 else {}))
             self._wake(time.monotonic())
-            if ERRATIC in self.kinds:
+            # One that is suspended may hold locks, and only this thread lets it go on.
+            if ERRATIC in self.kinds and not self._asleep:
                 self.crew.cancel_some(CANCELS)
             if second == max(1, self.seconds // 3) and RESTORED in self.kinds:
                 self.crew.ceased = None
