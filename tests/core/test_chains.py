@@ -170,7 +170,7 @@ def test_a_run_whose_key_is_taken_moves_on_by_a_microsecond():
 
 
 def test_the_record_of_a_paused_job_ends_when_its_parent_has_ended():
-    job = child()
+    job = child(delay=60)
     set_job_state(job, PAUSED)
     parent = ended()
     (record,) = followers(parent, [job], START + 1000 * SECOND)

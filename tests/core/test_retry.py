@@ -242,7 +242,7 @@ def test_what_a_retry_was_made_of_can_be_read():
 
 
 def test_a_wait_that_is_too_large_for_a_number_is_the_longest():
-    retry = Retry(wait_exp_base=1e6, wait_jitter=0, wait_max=60)
+    retry = Retry(wait_exp_base=999_999.5, wait_jitter=0, wait_max=60)
     assert retry.wait(1000, 0) == 60 * SECOND
 
 
