@@ -34,7 +34,7 @@ def planned(id: str, plan: Plan, records: Mapping[str, Sequence[Run]]) -> Plan:
         return plan
     left, ends = _left_and_ends(id, plan, records)
     lost, others = ends - set(left), set(left) - ends
-    assert not lost, f"{len(lost)} ends have left no run of {id}, such as that of {min(lost)}"
+    assert not lost, f"{len(lost)} ends have left no run of {id}, such as that of {min(map(str, lost))}"
     assert not others, f"{id} has runs that no end has left, such as one of {min(map(str, others))}"
     twice = [end for end, count in left.items() if count > 1]
     assert not twice, (

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..core.policy import Policy
-    from .handle import Job
 
 #: The options that APScheduler knows, the others, and those of them that are durations.
 _KNOWN = ("misfire_grace_time", "coalesce", "max_instances")
@@ -100,7 +99,7 @@ def _own_options(policy: Policy) -> dict[str, Any]:
     return {name: seconds_of(value) if name in _DURATIONS else value for name, value in found.items()}
 
 
-def _marks(job: Job) -> dict[str, Any]:
+def _marks(job: Any) -> dict[str, Any]:
     """Return what else APScheduler does not know, as far as the job has it; a function without a name as itself."""
     told = job.policy.on_failure
     marks = {

@@ -11,7 +11,7 @@ from ...errors import StoreUnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping
+    from collections.abc import Callable, Collection, Generator, Iterable, Mapping
     from typing import Any, TypeAlias
 
     #: the rows of one table by their keys; never changed in place, so that a snapshot costs nothing
@@ -257,3 +257,15 @@ def _written(rows: View, writes: Mapping[Place, Any]) -> View:
         else:
             changed[table][key] = row
     return rows._replace(**changed)
+
+
+def held(ids: Collection[str]) -> Generator[Statement, Any, Any]:
+    """Lock the rows of jobs, and return the ids of those that somebody else holds; nobody is waited for."""
+    if not ids:
+        return set()
+    locked = yield Change("jobs", sorted(ids), lambda row: True, skip_locked=True)
+    free = {row.id for row in locked}
+    if len(free) == len(ids):
+        return set()
+    there: set[str] = yield Read(lambda view: {id for id in ids if id in view.jobs})
+    return there - free

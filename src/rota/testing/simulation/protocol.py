@@ -11,14 +11,14 @@ from ...codec.unrestored import can_run
 from ...core.orphans import linked, sort_out
 from ...core.pauses import counting
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
-from ...core.states import CLAIMED, ENDED, SKIPPED, WAITING
+from ...core.states import CLAIMED, ENDED, WAITING
 from ...core.transitions import is_allowed, marked, not_ended_well, released
 from ...core.tries import end_superseded, hear, is_unasked
 from ...errors import ConflictingIdError, JobLookupError, StoreConflictError, StoreError
 from ...jobstores.documents import label_of
 from ...jobstores.requests_in_memory import job_for
 from ...jobstores.server_clock import AHEAD
-from .database import COMMIT, ROLLBACK, Change, Duplicate, Insert, Read
+from .database import COMMIT, ROLLBACK, Change, Duplicate, Insert, Read, held
 from .failures import counted, release
 from .model_chains import follow, nobody
 from .rows import (
@@ -27,7 +27,9 @@ from .rows import (
     NodeRow,
     RunRow,
     brought,
+    is_as_in,
     is_due,
+    is_refusal,
     job_of,
     recorded,
     request_in,
@@ -218,7 +220,7 @@ def _claim(
         gone = decision.superseded
         left = row.running - len(gone)
         is_full = not is_allowed(decision, left)
-        if rules.heals and (is_full or any(_is_refusal(record) for record in decision.records)):
+        if rules.heals and (is_full or any(is_refusal(record) for record in decision.records)):
             healed = yield from _healed(row)
             if healed is not None:
                 moves[job_id] = healed
@@ -285,9 +287,9 @@ def _write_claims(
             yield insert
         yield COMMIT
     if moves:
-        yield Change("jobs", sorted(moves), _is_as_in(stored), lambda row: moves[row.id])
+        yield Change("jobs", sorted(moves), is_as_in(stored), lambda row: moves[row.id])
     if drops:
-        gone = yield Change("jobs", without_waiting(drops), _is_as_in(stored), lambda row: None)
+        gone = yield Change("jobs", without_waiting(drops), is_as_in(stored), lambda row: None)
         if len(gone) != len(drops):  # those stay of which runs wait
             yield Change("jobs", list(drops), lambda row: True, lambda row: drops[row.id])
     yield from _check(ranges)
@@ -295,16 +297,6 @@ def _write_claims(
         yield insert
     yield from following
     yield COMMIT
-
-
-def _is_as_in(stored: Mapping[str, JobRow]) -> Callable[[JobRow], bool]:
-    """Return whether a row is as it was; it always is while it is locked."""
-    return lambda row: row.version == stored[row.id].version
-
-
-def _is_refusal(record: Run) -> bool:
-    """Whether a time is recorded as skipped because the counter says that the job runs as often as it may."""
-    return record.status == SKIPPED and record.reason == "max_instances"
 
 
 # ----------------------------------------------------------------------------------------------------------- finish
@@ -471,18 +463,6 @@ def _take_over(
     yield from counted(ended, now)
     yield from follow(ended, now)
     return taken
-
-
-def held(ids: Collection[str]) -> Part:
-    """Lock the rows of jobs, and return the ids of those that somebody else holds; nobody is waited for."""
-    if not ids:
-        return set()
-    locked = yield Change("jobs", sorted(ids), lambda row: True, skip_locked=True)
-    free = {row.id for row in locked}
-    if len(free) == len(ids):
-        return set()
-    there: set[str] = yield Read(lambda view: {id for id in ids if id in view.jobs})
-    return there - free
 
 
 def _settle(run: Run, fence: tuple[str | None, int]) -> Part:

@@ -12,7 +12,7 @@ from ...codec.results import text_of_result, value_of
 from ...core.extras import keeps_place
 from ...core.recorded import standing_from
 from ...core.run import Run
-from ...core.states import ACTIVE, CLAIMED, ENDED, WAITING
+from ...core.states import ACTIVE, CLAIMED, ENDED, SKIPPED, WAITING
 from ...core.transitions import released
 from ...core.waiting import next_look
 from ...jobstores.documents import label_of
@@ -20,7 +20,7 @@ from ...texts import storable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     from ...core.extras import Extra
@@ -239,3 +239,13 @@ def request_in(view: View, run: Run) -> str | None:
     if row is None or (row.status, row.owner, row.attempt) != (CLAIMED, run.owner, run.attempt):
         return None
     return None if row.extra is None else row.extra.cancel
+
+
+def is_as_in(stored: Mapping[str, JobRow]) -> Callable[[JobRow], bool]:
+    """Return whether a row is as it was; it always is while it is locked."""
+    return lambda row: row.version == stored[row.id].version
+
+
+def is_refusal(record: Run) -> bool:
+    """Whether a time is recorded as skipped because the counter says that the job runs as often as it may."""
+    return record.status == SKIPPED and record.reason == "max_instances"

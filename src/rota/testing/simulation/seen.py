@@ -47,10 +47,12 @@ class Snapshot:
 
 
 def waits_wrongly(job: Snapshot, under_way: int, now: int) -> str | None:
-    """Return what is wrong with an active job that waits for something else than its time or its own runs; None: nothing.
+    """Return what is wrong with an active job: that it counts its runs wrongly, or waits for something else; None: nothing.
 
     :param under_way: how many of its runs are
     """
+    if job.running != under_way:
+        return f"counts {job.running} runs under way; there are {under_way}"
     if job.next_due == HELD:
         return None if under_way > job.spare else f"waits for runs that have ended, beside {under_way}"
     return None if job.next_due is not None and job.next_due > now else f"is overdue: {job.next_due}"

@@ -24,10 +24,9 @@ from ...core.waiting import (
 )
 from ...errors import JobLookupError, StoreError
 from ...jobstores.requests_in_memory import job_for
-from .database import COMMIT, ROLLBACK, Change, Insert, Read
+from .database import COMMIT, ROLLBACK, Change, Insert, Read, held
 from .failures import counted, keep_ended, open_kept, release
 from .model_chains import follow
-from .protocol import held
 from .rows import KEPT, job_of, next_waiting, row_of, run_of, waiting_of, when, without_waiting
 from .rules import ALL
 
