@@ -155,6 +155,7 @@ def test_jobs_are_held_and_released(ask, scheduler):
     assert ask("release", "--all")["jobs"] == 2
     assert scheduler.get_job("good").state == "active"
     assert "give one of --tag TAG, --executor ALIAS and --all" in ask("hold", code=2)
+    assert ask("hold", "--tag", "nosuch", code=1) == "error: there is no job with the tag 'nosuch'\n"
     assert "give one of --tag TAG" in ask("release", "--all", "--tag", "feeds", code=2)
 
 
@@ -233,3 +234,18 @@ def test_a_backfill_without_a_range_or_a_job_says_so(ask):
     assert "START: 'monday' is no time" in ask("backfill", "good", "monday", code=2)
     assert "did you mean" in ask("backfill", "goo", "3d", code=1)
     assert "did you mean" in ask("backfill", "goo", "--cancel", code=1)
+
+
+def test_failures_say_since_when_a_job_fails(ask, scheduler):
+    scheduler.modify_job("good", args=["broken"])
+    scheduler.advance(minutes=2)
+    found = {each["job_id"]: each for each in ask("failures")}
+    assert found["good"]["failing_since"] == found["good"]["first"]
+    scheduler.modify_job("good", args=["good"])
+    scheduler.advance(minutes=1)
+    scheduler.modify_job("good", args=["broken"])
+    scheduler.advance(minutes=2)
+    (good,) = [each for each in ask("failures") if each["job_id"] == "good"]
+    since = datetime.fromisoformat(good["failing_since"]) - datetime.fromisoformat(good["first"])
+    assert (good["count"], since) == (4, timedelta(minutes=3))
+    assert "fails since" in ask("failures", text=True)

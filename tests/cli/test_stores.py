@@ -177,6 +177,15 @@ def test_the_store_may_be_named_by_the_environment(capsys, filled, monkeypatch):
     assert rota(capsys, "jobs")[0] == 0
 
 
+def test_the_store_that_is_named_before_or_behind_the_command_outweighs_the_environment(
+    capsys, filled, monkeypatch
+):
+    monkeypatch.setenv("ROTA_JOBSTORE", "sqlite:////no/such/folder/jobs.sqlite")
+    assert rota(capsys, "jobs")[0] == 1
+    assert rota(capsys, "-s", filled, "jobs")[0] == 0
+    assert rota(capsys, "jobs", "-s", filled)[0] == 0
+
+
 def test_looking_changes_nothing_even_where_code_cannot_be_imported(capsys, filled):
     forget_code(filled, "count")
     before = rows(filled)

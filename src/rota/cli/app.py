@@ -16,7 +16,21 @@ from ..errors import RotaError
 from ..masking import without_secrets
 from ..version import __version__
 from .ledger_commands import ledger
-from .options import Command, Given, Group, JobId, Json, Offset, OwnStore, Since, Store, Table, Zone, place
+from .options import (
+    Command,
+    Given,
+    GivenStore,
+    Group,
+    JobId,
+    Json,
+    Offset,
+    OwnStore,
+    Since,
+    Store,
+    Table,
+    Zone,
+    place,
+)
 from .output import CliError, fail, note, print_any_character, zone_of
 
 if TYPE_CHECKING:
@@ -90,7 +104,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _top(
     context: typer.Context,
-    jobstore: Store = None,
+    jobstore: GivenStore = None,
     table: Table = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..clock import SECOND, SYSTEM_CLOCK, instant, moment
 from ..core.queries import FAILURES, LARGEST_PAGE, MOST_VALUES, OUTCOMES, RunQuery, key_of_run
-from ..core.states import CLAIMED, END_STATES, WAITING
+from ..core.states import CLAIMED, END_STATES, SUCCEEDED, WAITING
 from .escaping import escaped
 from .output import CliError, duration, iso, local_time, note, one_line, print_columns, print_json, say, until
 from .stores import check_words, job_of, label, no_such_job, opened, outcome
@@ -211,10 +211,16 @@ def show_failures(
         ids = sorted({job_id for job_id, _ in groups})
         for start in range(0, len(ids), 500):
             last |= guest.last_runs(ids[start : start + 500], 1, OUTCOMES)
+        failing = [id for id in ids if last.get(id) and last[id][0].status in FAILURES]
+        good: dict[str, int] = {}
+        for job_id in failing:
+            succeeded = guest.find_runs(RunQuery(job_ids=job_id, statuses=SUCCEEDED), 1).items
+            good |= {run.job_id: run.nominal for run in succeeded}
     now = SYSTEM_CLOCK.now()
     found: list[dict[str, Any]] = []
     for (job_id, kind), runs in sorted(groups.items(), key=lambda item: -item[1][0].nominal):
-        newest = last.get(job_id, [])
+        is_failing = job_id in failing
+        since_then = [run.nominal for run in runs if run.nominal > good.get(job_id, 0)]
         found.append(
             {
                 "job_id": job_id,
@@ -222,7 +228,8 @@ def show_failures(
                 "count": len(runs),
                 "first": iso(runs[-1].nominal, zone),
                 "last": iso(runs[0].nominal, zone),
-                "still_failing": bool(newest) and newest[0].status in FAILURES,
+                "still_failing": is_failing,
+                "failing_since": iso(since_then[-1], zone) if is_failing and since_then else None,
                 "error": runs[0].error or runs[0].reason,
                 "name": runs[0].name,
             }
@@ -237,12 +244,20 @@ def show_failures(
             str(each["count"]),
             local_time(instant(datetime.fromisoformat(each["first"])), zone, now),
             local_time(instant(datetime.fromisoformat(each["last"])), zone, now),
-            "still failing" if each["still_failing"] else "has succeeded since",
+            _how_it_is(each, zone, now),
             one_line(each["error"] or "", 200),
         )
         for each in found
     ]
     print_columns(("JOB", "ERROR", "TIMES", "FIRST", "LAST", "NOW", "SAYS"), rows, "no failures", 1)
+
+
+def _how_it_is(found: dict[str, Any], zone: tzinfo, now: int) -> str:
+    """Return how a job that has failed is now."""
+    since = found["failing_since"]
+    if since is not None:
+        return f"fails since {local_time(instant(datetime.fromisoformat(since)), zone, now)}"
+    return "fails otherwise" if found["still_failing"] else "has succeeded since"
 
 
 def show_nodes(url: str | None, tablename: str, zone: tzinfo, as_json: bool) -> None:
@@ -404,10 +419,26 @@ def hold(
         raise CliError("give one of --tag TAG, --executor ALIAS and --all: which jobs are meant", 2)
     with opened(url, tablename) as (guest, _):
         count = guest.hold(note=reason, **chosen) if held else guest.release(**chosen)
+        if not count:
+            _say_why_none(guest, chosen, held)
     if as_json:
         print_json({"did": "hold" if held else "release", "jobs": count})
     else:
         say(f"{count} jobs {'on hold' if held else 'released'}")
+
+
+def _say_why_none(guest: Guest, chosen: dict[str, Any], held: bool) -> None:
+    """Say why no job was put on hold or released; an option that names no job is an error.
+
+    :raises CliError: if there is no such job
+    """
+    tag, executor = chosen.get("tag"), chosen.get("executor")
+    fields: dict[str, Any] = {"tags": [tag]} if tag else {"executors": [executor]} if executor else {}
+    there = guest.count_jobs(**fields)
+    if not there:
+        what = f" with the tag {tag!r}" if tag else f" of the executor {executor!r}" if executor else ""
+        raise CliError(f"there is no job{what}")
+    note(f"{there} jobs are {'on hold already' if held else 'there, and none of them is on hold'}")
 
 
 def drain(url: str | None, tablename: str, node: str, draining: bool, as_json: bool) -> None:

@@ -13,7 +13,8 @@ from typer.core import TyperCommand, TyperGroup
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Store = Annotated[
+#: Before the command. Behind it there is no variable: it would outweigh what was given before.
+GivenStore = Annotated[
     str | None,
     typer.Option(
         "--jobstore",
@@ -21,6 +22,15 @@ Store = Annotated[
         metavar="URL",
         envvar="ROTA_JOBSTORE",
         help="URL of the job store, such as sqlite:///jobs.sqlite.",
+    ),
+]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--jobstore",
+        "-s",
+        metavar="URL",
+        help="URL of the job store, such as sqlite:///jobs.sqlite (else ROTA_JOBSTORE).",
     ),
 ]
 OwnStore = Annotated[

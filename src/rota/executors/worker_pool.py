@@ -90,7 +90,9 @@ class WorkerPool(NativeExecutor):
     def capacity(self) -> int:
         """Return room for about a tenth of a second of work, at the pace of the runs so far; at least the free workers."""
         room = self._room
-        return room.left(self.max_workers, room.in_flight)
+        left = room.left(self.max_workers, room.in_flight)
+        # A group keeps one worker busy, however many runs it has.
+        return left or max(self.free_workers(), 0)
 
     def worth_a_pass(self) -> bool:
         """Whether so much room has come free that another pass of the engine pays."""
@@ -98,7 +100,7 @@ class WorkerPool(NativeExecutor):
             with self._lock:
                 self._start_threads()
         room = self._room
-        return room.in_flight <= room.worth_at
+        return room.in_flight <= room.worth_at or self.free_workers() > 0
 
     def function_workers(self) -> int | None:
         """Return the number of workers."""

@@ -416,6 +416,24 @@ class ExecutorContract(
         self.carry_out(executor, *[self.run_of(add, 1) for _ in range(20)])
         self.wait_until(lambda: executor.capacity() > 0 and executor.worth_a_pass(), "there is room again")
 
+    def test_a_group_leaves_room_for_the_runs_of_other_jobs(
+        self, executor: BaseExecutor, tmp_path: Path
+    ) -> None:
+        """It keeps one worker busy, however many runs it has."""
+        if self.inline:
+            pytest.skip("nothing is under way when submit() has returned")
+        ended = Ended()
+        first = last = self.run_of(self.wait_for_file, str(tmp_path / "go"))
+        for number in range(200):
+            last.then = self.run_of(add, number)
+            last = last.then
+        executor.submit([first], ended)
+        self.wait_until(lambda: executor.capacity() > 0 and executor.worth_a_pass(), "there is room")
+        executor.submit([self.run_of(add, 1)], ended)
+        assert len(self.wait(ended, 1)) == 1
+        (tmp_path / "go").touch()
+        self.wait(ended, 202)
+
     # -- APScheduler's interface ---------------------------------------------------------------------------------
 
     def test_submit_job_executes_a_job_without_a_ledger(self, make: Callable[[], BaseExecutor]) -> None:
