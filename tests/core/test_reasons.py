@@ -289,3 +289,12 @@ def node(until: int = NOW + 1, draining: bool = False, **executors: int | None) 
 def test_a_job_that_is_due_and_not_taken(nodes: Any, sentence: str) -> None:
     assert said(job_of(NOW), nodes=nodes) == sentence
     assert said(job_of(NOW), at=NOW, nodes=nodes) == sentence
+
+
+@pytest.mark.parametrize(("minutes", "is_long"), [(1, False), (2, True)])
+def test_a_job_that_has_been_due_for_longer_than_a_minute_lacks_something_on_each_node(
+    minutes: int, is_long: bool
+) -> None:
+    sentence = said(job_of(NOW - minutes * MINUTE), nodes=[node(default=1)])
+    assert ("no living node takes it: they are busy, or lack what it needs" in sentence) == is_long
+    assert "will take it in its next pass" in said(job_of(NOW - minutes * MINUTE), nodes=None)

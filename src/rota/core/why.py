@@ -5,7 +5,7 @@ Pure: the job, its record and the nodes are handed in.
 
 from __future__ import annotations
 
-from ..clock import HELD, NO_TIME, moment
+from ..clock import HELD, NO_TIME, SECOND, moment
 from ..interrupts import is_interrupt
 from .chains import SKIPPED_AHEAD
 from .extras import KEEPS_PLACE, RETRY
@@ -115,6 +115,10 @@ def _kept_up(job: Job, at: int | None, now: int, tried: str, zone: tzinfo) -> st
     return None
 
 
+#: A job that has been due for so long is not just about to be taken (microseconds).
+LONG_DUE = 60 * SECOND
+
+
 def _of_next(job: Job, at: int | None, now: int, nodes: Sequence[Node] | None, zone: tzinfo) -> str:
     pending = job.next_nominal if at is None else at
     if pending is None:
@@ -122,10 +126,16 @@ def _of_next(job: Job, at: int | None, now: int, nodes: Sequence[Node] | None, z
     if pending > now:
         due = max(pending, job.next_due or pending) if at is None else pending
         return f"Its time has not come: it is due {_shown(due, zone)}."
-    return (
-        _without_node(job, nodes)
-        or f"It is due since {_shown(pending, zone)}, and a node will take it in its next pass."
-    )
+    without = _without_node(job, nodes)
+    if without:
+        return without
+    since = f"It is due since {_shown(pending, zone)}"
+    if nodes is not None and now - pending > LONG_DUE:
+        return (
+            f"{since}, and no living node takes it: they are busy, or lack what it needs, such as a resource or its code. "
+            "health() and the log of a node name that."
+        )
+    return f"{since}, and a node will take it in its next pass."
 
 
 def _of_record(run: Run, zone: tzinfo) -> str:
