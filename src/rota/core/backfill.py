@@ -1,6 +1,6 @@
 """Backfill: which times of a job are missing, and which of them are opened in one step.
 
-Pure: ``now`` is an argument, and records are handed in. It reads no ledger and may not store anything.
+Pure: ``now`` is an argument, and records are handed in. It reads no ledger and stores nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..job.handle import Job
 
-#: Why a time was skipped that is missing: the schedule left it out. What a job skips itself has run.
+#: The reasons of skipped times that count as missing. A time that the job itself skipped counts as run.
 LEFT_OUT = ("max_instances", "coalesced", "paused", "on hold", "too late")
 #: How many times of a trigger one step looks at, and how many runs it opens at most.
 LOOKED_AT = 1000

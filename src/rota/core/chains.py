@@ -86,7 +86,7 @@ def ends_among(decisions: Iterable[Decision]) -> list[Run]:
 def followers(
     run: Run, jobs: Iterable[Job], now: int, is_taken: Callable[[str, int], bool] | None = None
 ) -> list[Run]:
-    """Return what the end of a run leaves at the jobs that it starts: runs that wait, and records of paused jobs.
+    """Return what the end of a run adds to the jobs that it starts: runs that wait, and records of those that are paused.
 
     A job in quarantine has its run wait until it can be carried out.
 

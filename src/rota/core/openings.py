@@ -1,7 +1,7 @@
 """Records that are opened again, by ``rerun()`` and ``backfill()``: the run that waits in their place, and what is left of a record
 that stands for several times.
 
-Pure: records are handed in. It reads no ledger and may not store anything; a store carries out what is decided, in one step.
+Pure: records are handed in. It reads no ledger and stores nothing; a store carries out what is decided, in one step.
 """
 
 from __future__ import annotations

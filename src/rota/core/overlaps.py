@@ -1,4 +1,4 @@
-"""``overlap``: what a due time of a job meets while as many of its runs are under way as may be.
+"""``overlap``: what happens to a due time whose job already has as many runs under way as it may.
 
 Pure. A job whose due time waits for room is held with its oldest owed time, which has no record yet. The stores let it go on (R6).
 """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def room_came(due: int, limit: int, runs: Iterable[Run]) -> int | None:
     """Return when a place came free for a due time that has waited for room (instant); None: it need not have waited.
 
-    Lateness counts from then. What counts as under way at a time are the runs for earlier times that had not ended before it.
+    Lateness counts from then. A run counts as under way at a time if it is for an earlier one, and had not ended before.
 
     :param due: the due time
     :param limit: how many runs may be under way

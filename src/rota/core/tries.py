@@ -77,7 +77,7 @@ def follow(run: Run, wish: Wish, now: int) -> bool:
 def next_try(run: Run, now: int, may_rerun: bool = True, is_leaving: bool = False) -> int | None:
     """Decide what follows an attempt; return when the next one may start (instant), None: the run has ended for good.
 
-    Then its ``extra`` says what it waits for. A run that has ended for good has the reason why there is no other try, where it may
+    If there is another try, ``extra`` of the run says what it waits for. One that has ended for good has the reason why there is no other try, where it may
     have had one; one that was to be called later and was asked to stop meanwhile is cancelled. What was decided stays so.
 
     :param may_rerun: whether a run whose worker process has died may be executed again
@@ -140,7 +140,7 @@ def stop_instead(run: Run, reason: str, now: int) -> None:
 
 
 def is_unasked(run: Run) -> bool:
-    """Whether a run has failed that nobody has asked to stop, as far as its node knows: its store may know better when it ends."""
+    """Whether a run has failed and, as far as its node knows, nobody has asked it to stop; its store may know better."""
     return run.status in (FAILED, LOST) and asked_to_stop(run) is None
 
 
@@ -249,7 +249,7 @@ def end_superseded(runs: Sequence[Run], now: int) -> None:
 def leave_to_next(decision: Decision, most: int) -> None:
     """Leave the times of a group beyond so many runs to the next claim: when they are tried again, a store takes all in one step.
 
-    As others that are more than one group holds, they wait until it has ended.
+    Like times that are more than one group holds, they wait until the group has ended.
     """
     left = decision.runs[most:]
     if not left:

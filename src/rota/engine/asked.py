@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: How soon waiting runs that could not start are looked at again (microseconds).
 AGAIN = SECOND // 2
-#: How soon it is looked at backfills after waiting runs were started (microseconds).
+#: How soon backfills are looked at after waiting runs were started (microseconds).
 MORE = SECOND // 4
 
 

@@ -79,7 +79,7 @@ class NextTries:
         self._lease = lease
         #: runs that wait for the end of their group, each with the last member of that
         self._deferred: list[tuple[Run, Run]] = []
-        #: those of runs that wait no more: what links a group may be cut by then, as some of it are recorded
+        #: the last members of groups whose runs wait no more: by then the links may be cut, as some of them are recorded
         self._tails: dict[Run, Run] = {}
 
     @property

@@ -1,4 +1,4 @@
-"""What is planned of due jobs: what stands in their way is looked at first, and whatever is wrong with one costs itself.
+"""What is planned of due jobs: what stands in their way is looked at first, and an error with one stops that one alone.
 
 It reads the store, and writes nothing; what becomes of a job is decided in :mod:`rota.core.plan`.
 """
@@ -62,7 +62,7 @@ def what_is_met(state: StoreState, jobs: Sequence[Job], now: int) -> Met | None:
 
 
 def decide(job: Job, now: int, walks: Walks | None, met: Met | None = None) -> Decision | None:
-    """Plan one job; whatever is wrong with it costs itself and never its neighbours. None: that goes on in a later pass."""
+    """Plan one job; an error with it stops this job alone. None: planning it goes on in a later pass."""
     if job.state == QUARANTINED:
         return quarantine(job, job.error or "it could not be restored")
     try:

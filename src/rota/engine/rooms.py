@@ -1,4 +1,4 @@
-"""Due times that meet as many runs of their job as may be under way: when room came for those that have waited, and who makes room.
+"""Due times whose job already has as many runs under way as it may: when room came for those that have waited, who makes room.
 
 It reads the store, and asks runs to stop; what becomes of the times is planned elsewhere (:mod:`rota.core.overlaps`).
 """

@@ -53,7 +53,7 @@ def stop(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:
     extra = extra_of(run)
     if run.status != CLAIMED:
         return
-    if run.cancelled:  # as its time is over, too: then it is not tried again
+    if run.cancelled:  # asked already, as its time is over; a cancel besides means no further try
         extra.cancel = extra.cancel or reason
         return
     extra.cancel = reason
