@@ -341,5 +341,5 @@ def test_a_run_that_was_opened_again_and_ends_before_it_is_executed_starts_nothi
     assert not starts_others(run)
     run.owner = "node"  # it was taken: that is another attempt
     assert starts_others(run)
-    run.owner, run.attempt = None, 0  # a time that had no record
-    assert starts_others(run)
+    run.owner, run.attempt = None, 0  # nobody has executed it: it may be opened and cancelled again
+    assert not starts_others(run)

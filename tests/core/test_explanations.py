@@ -40,7 +40,7 @@ def test_a_job_that_runs_once_waits_for_its_retry_and_then_has_failed(scheduler)
     assert scheduler.explain("once").startswith("Its schedule is over. Its run of 2029-01-01 00:00:00 +0000")
     assert "waits for a retry since" in scheduler.explain("once")
     scheduler.advance(15)
-    assert "and failed: ValueError: no file" in scheduler.explain("once")
+    assert "and failed (attempts exhausted): ValueError: no file" in scheduler.explain("once")
 
 
 def test_an_id_that_nobody_has_used_is_no_job(scheduler):

@@ -68,6 +68,7 @@ STATE_SETTERS = {
     "job/handle.py": "makes a job",
     "engine/missing_records.py": "the state that a decision wants",
     "engine/pauses_over.py": "the state that a decision wants",
+    "schedulers/beside.py": "the state that a decision wants",
     "schedulers/governed.py": "the state that a decision wants",
     "jobstores/documents.py": "makes a run of what is stored",
     "jobstores/sqlalchemy/forms.py": "makes a run of what is stored",

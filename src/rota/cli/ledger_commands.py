@@ -55,7 +55,8 @@ def _failures(
     json: Json = False,
 ) -> None:
     """List which jobs fail, since when, how often, and whether they still do."""
-    from .ledger import show_failures, time_of  # import time
+    from .failing import show_failures  # import time
+    from .ledger import time_of
 
     zone = zone_of(timezone)
     show_failures(*place(jobstore, table), time_of("--since", since, zone), zone, json)

@@ -51,10 +51,10 @@ def starts_others(run: Run) -> bool:
 
 
 def _is_old(run: Run, extra: Extra) -> bool:
-    """Whether this is the end of an attempt that has ended before: it was opened again, and nobody has executed it since."""
+    """Whether nobody has executed a run since it was opened by a rerun or backfill: its end is none of an attempt that is new."""
     from .extras import BACKFILL, RERUN  # import time
 
-    return run.attempt > 0 and run.owner is None and extra.waiting_for in (RERUN, BACKFILL)
+    return run.owner is None and extra.waiting_for in (RERUN, BACKFILL)
 
 
 def parent_of(job: Job) -> str | None:

@@ -77,8 +77,9 @@ def follow(run: Run, wish: Wish, now: int) -> bool:
 def next_try(run: Run, now: int, may_rerun: bool = True, is_leaving: bool = False) -> int | None:
     """Decide what follows an attempt; return when the next one may start (instant), None: the run has ended for good.
 
-    If there is another try, ``extra`` of the run says what it waits for. One that has ended for good has the reason why there is no other try, where it may
-    have had one; one that was to be called later and was asked to stop meanwhile is cancelled. What was decided stays so.
+    If there is another try, ``extra`` of the run says what it waits for. One that has ended for good has the reason why there is no
+    other try, where it may have had one; one that was to be called later and was asked to stop meanwhile is cancelled. What was
+    decided stays so.
 
     :param may_rerun: whether a run whose worker process has died may be executed again
     :param is_leaving: whether this node leaves a store that others share, and has stopped its runs for that

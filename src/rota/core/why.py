@@ -123,6 +123,11 @@ def _of_next(job: Job, at: int | None, now: int, nodes: Sequence[Node] | None, z
     pending = job.next_nominal if at is None else at
     if pending is None:
         return "It has no time to come."
+    if at is not None and job.next_nominal is not None and at < job.next_nominal != NO_TIME:
+        return (
+            "It has no record: the job was added, or given another schedule, after that time, or the record was forgotten. "
+            f"Its next time is {_shown(job.next_nominal, zone)}."
+        )
     if pending > now:
         due = max(pending, job.next_due or pending) if at is None else pending
         return f"Its time has not come: it is due {_shown(due, zone)}."
@@ -144,7 +149,9 @@ def _of_record(run: Run, zone: tzinfo) -> str:
     if run.status == SUCCEEDED:
         return f"It ran {when}{where}, and succeeded."
     if run.status == FAILED:
-        return f"It ran {when}{where}, and failed: {run.error_type}: {run.error}"
+        said = f": {run.error_type}: {run.error}" if run.error_type else ""
+        why = f" ({reason})" if reason else ""
+        return f"It ran {when}{where}, and failed{why}{said}{'' if said else '.'}"
     if run.status == CLAIMED:
         began = (
             "is under way"

@@ -407,7 +407,9 @@ class Job:
         self._home = (self._home[0], value)
 
     def set_next(self, nominal: int | None, due: int | None = None) -> None:
-        """Set the pending nominal time and its due time (by default the same); None pauses the job."""
+        """Set the pending nominal time and its due time (by default the same); None pauses the job, unless its schedule is over."""
+        if nominal is None and self.state == ENDED:
+            return
         self.next_nominal = nominal
         self.next_due = nominal if due is None else due
         if self.state != QUARANTINED:

@@ -208,7 +208,9 @@ class JobBook:
             return no_such_job(job_id, ())
         ids = [job.id for job, _, _ in self.pending.entries[:MOST_IDS]]
         for _, store in self.stores(jobstore):
-            ids += store.some_ids(MOST_IDS)
+            ids += [
+                id for id in store.some_ids(MOST_IDS) if id != job_id
+            ]  # one whose schedule is over may be there
         return no_such_job(job_id, ids)
 
     def now_for(self, job: Job) -> int:
@@ -350,6 +352,11 @@ class JobBook:
                     store.add_job(job)
                     return
                 version = existing.version
+                before = None
+                if existing.paused is not None:
+                    from .beside import paused_before  # import time: most programs pause no jobs
+
+                    before = paused_before(existing)
                 job.chained = job.chained or existing.chained
                 if not explicit:
                     keep_schedule(job, existing)
@@ -359,6 +366,10 @@ class JobBook:
                 if store.save_job(job, version):
                     if goes_on:
                         self.look_at_waiting(alias)
+                    if before is not None:
+                        from .beside import settle_edited  # likewise
+
+                        settle_edited(self.scheduler, store, before)
                     return
             except (JobLookupError, ConflictingIdError):
                 continue  # it has gone, or come, in between

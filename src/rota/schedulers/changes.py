@@ -10,11 +10,12 @@ from functools import partial
 from ..clock import HELD
 from ..core.pauses import Pause, pause_of, stay_on_hold, text_of
 from ..core.policy import OPTION_NAMES
-from ..core.states import ACTIVE, NEW, PAUSED, QUARANTINED, set_job_state
+from ..core.states import ACTIVE, ENDED, NEW, PAUSED, QUARANTINED, set_job_state
 from ..errors import JobValueError, OptionTypeError
 from ..job.checks import usable_id
 from ..texts import repr_of
 from ..triggers.base import AskedBy
+from .beside import paused_before, settle_edited
 from .governed import note, resume_paused
 from .new_jobs import start_by_clock_of
 
@@ -51,7 +52,12 @@ class Changes:
         options = None
         if not book.is_open:  # for jobs that wait for the start
             options = {name: value for name, value in changes.items() if name in OPTION_NAMES}
+        before = None
+        if changes.get("next_run_time") is not None:
+            before = paused_before(book.scheduler._lookup_job(job_id, jobstore)[0])
         job = book.change(job_id, jobstore, partial(_modified, book, changes), options)
+        if before is not None:
+            settle_edited(book.scheduler, book.stores(before._home[1])[0][1], before)
         if job._home[1] is not None:
             note(book, job, f"changed: {', '.join(sorted(changes))}")
         return job
@@ -82,7 +88,10 @@ class Changes:
                 draft.paused = None
             draft.revision += 1
 
+        before = paused_before(scheduler._lookup_job(job_id, jobstore)[0])
         job = book.change(job_id, jobstore, change)
+        if before is not None:
+            settle_edited(book.scheduler, book.stores(before._home[1])[0][1], before)
         if job._home[1] is not None:
             note(book, job, "rescheduled")
         return job
@@ -91,11 +100,13 @@ class Changes:
         """Go on with a job's schedule from now; return the job, None if its schedule is over: nothing is changed then."""
         book = self._book
         job, alias = book.scheduler._lookup_job(job_id, jobstore)
+        if job.state == ENDED:
+            return job  # no time is to come; it is there for its records
         if job.state == QUARANTINED:
             _check_restored(job)
         with AskedBy(book.scheduler):
             is_over = job.trigger.first(book.now_for(job)) is None
-        if job.paused is not None:
+        if job.paused is not None and job.state != ACTIVE:  # an active one may have failures counted
             return resume_paused(book, job, alias, is_over)
         if job.state == ACTIVE and _owes_times(job, book.now_for(job)):
             return job  # it was not paused, and to plan it from now on would drop them

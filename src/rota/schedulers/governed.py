@@ -11,14 +11,14 @@ from ..clock import moment
 from ..core.chains import SKIPPED_AHEAD
 from ..core.changes import Change
 from ..core.pauses import LONGEST_NOTE, Pause, goes_on_with, left_out, only_counted, pause_of, text_of
-from ..core.plan import Decision, due_time, is_time_of, record_of
+from ..core.plan import due_time, is_time_of, record_of
 from ..core.states import ACTIVE, CANCELLED, CLAIMED, ENDED, NEW, PAUSED, QUARANTINED, set_job_state
 from ..engine.stops import note_request, stop_here
 from ..errors import JobLookupError, JobValueError, OptionTypeError, StoreConflictError
 from ..interrupts import is_interrupt
 from ..texts import repr_of, shortened
 from ..triggers.base import AskedBy
-from ..util import new_node_id
+from .beside import beside, write
 from .book import TRIES
 from .ends import tell_of_ends
 from .searches import in_zone, instant_of, key_of, standing_for, store_of
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from ..job.handle import Job
     from ..jobstores.base import BaseJobStore
     from .book import JobBook
-
-#: How long writing a record without a job's turn may take before others may take it over (microseconds).
-LEASE = 15_000_000
 
 
 # ---------------------------------------------------------------------------------------------------------- cancelling
@@ -95,7 +92,7 @@ def _leave_out(book: JobBook, alias: str, store: BaseJobStore, job_id: str, nomi
                 f'nominal must be a time to come of job "{job_id}" or one that has a record, got {_shown(book, nominal)}; '
                 f"its next time is {job.next_run_time}"
             )
-        decision = _beside(job)
+        decision = beside(job)
         record = record_of(job, nominal, nominal, 1, CANCELLED, SKIPPED_AHEAD, now)
         decision.records.append(record)
         if nominal == following and job.state == ACTIVE:
@@ -109,26 +106,6 @@ def _leave_out(book: JobBook, alias: str, store: BaseJobStore, job_id: str, nomi
     tell_of_ends(book.scheduler, book.engine, book.listening.mask, alias, [record], book.log)
     book.wake_host()
     return record
-
-
-def _beside(job: Job) -> Decision:
-    """Return a decision that leaves a job as it is."""
-    decision = Decision(job)
-    decision.next_nominal, decision.next_due = job.next_nominal, job.next_due
-    decision.state, decision.error = job.state, job.error
-    return decision
-
-
-def write(store: BaseJobStore, decision: Decision) -> bool:
-    """Have a store carry out a decision that claims no run, outside the passes; False if its job was changed."""
-    if not store.durable:
-        return bool(store.claim([decision], "", store.now()))
-    node = new_node_id()
-    store.renew(node, store.now(), LEASE)
-    try:
-        return bool(store.claim([decision], node, store.now()))
-    finally:
-        store.leave(node, (), store.now())
 
 
 # ------------------------------------------------------------------------------------------------------------- pausing
@@ -233,7 +210,7 @@ def settle(book: JobBook, job: Job, alias: str | None, reason: str) -> int:
             record = left_out(job, pause_of(job), reason, now)
         if record is None:
             return now
-        decision = _beside(job)
+        decision = beside(job)
         decision.records.append(record)
         if write(store, decision):
             return now
@@ -263,6 +240,10 @@ def hold(book: JobBook, jobstore: str | None, chosen: dict[str, Any], note: str 
         except JobLookupError:  # removed meanwhile
             continue
         count += 1
+        engine = book.engine
+        if pause.until is not None and engine is not None and alias in engine.stores:
+            engine.stores[alias].housekeeping.note_pause(pause.until)  # it may be over
+            book.wake_host()
     return count
 
 

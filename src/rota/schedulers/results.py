@@ -218,6 +218,11 @@ class AskedRun(Run):
         if caller is None or self._is_under_way:
             return None
         job = self._run.job or scheduler._lookup_job(self.job_id, self._state.alias)[0]
+        if caller.job_id == self.job_id and job.policy.limit <= 1 and not self._is_handed_over:
+            raise WouldBlockError(
+                self,
+                "would never end here: it waits for the end of this run of the same job (max_instances=1)",
+            )
         executor = scheduler._executors.get(job.executor)
         if executor is None or caller.executor != job.executor:
             return None

@@ -14,7 +14,7 @@ from ...compat.absent import refuse
 from ...core.chains import ends_among
 from ...core.plan import is_by_hand
 from ...core.policy import Policy
-from ...core.states import ACTIVE, ENDED, set_job_state
+from ...core.states import ACTIVE, ENDED, PAUSED, set_job_state
 from ...core.transitions import is_allowed, not_ended_well, released
 from ...errors import ConflictingIdError, JobLookupError
 from ...triggers.base import BaseTrigger
@@ -281,8 +281,7 @@ class MemoryJobStore(BaseJobStore):
                 if decision.records:
                     self._record(decision, node, now)
                 if job.state != decision.state:
-                    job.error = decision.error
-                    set_job_state(job, decision.state)
+                    _change_state(job, decision)
                 if decision.state == ENDED and job.running <= 0 and not self._runs.waits(job.id):
                     self._drop(job)
                 else:
@@ -297,7 +296,8 @@ class MemoryJobStore(BaseJobStore):
         self._runs.record(decision.records, node)
         self._follow(ends_among((decision,)), now)
         latest = max(record.last for record in decision.records)
-        if latest > now:
+        following = decision.next_nominal
+        if latest > now or (following is not None and latest >= following):
             self._runs.claimed_until = max(self._runs.claimed_until, latest)
             self._recorded.add(decision.job.id)
 
@@ -523,6 +523,13 @@ class MemoryJobStore(BaseJobStore):
             if entry[3].version == entry[2]:
                 self._queues[entry[3].executor].put_back(entry)
         self._given = []
+
+
+def _change_state(job: Job, decision: Decision) -> None:
+    if job.state == PAUSED and job.paused is not None:
+        job.paused = None  # the pause is over
+    job.error = decision.error
+    set_job_state(job, decision.state)
 
 
 def _is_due(job: Job, now: int) -> bool:
