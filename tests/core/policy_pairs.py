@@ -828,7 +828,7 @@ CELLS: list[tuple[str, str, str, str]] = [
         "edit",
         (
             "The edit is stored, and the job stays paused; only a next time or another schedule (`reschedule_job()`) that it "
-            "is given resumes it; what it has left out has one record then, too."
+            "is given resumes it."
         ),
         (
             "test_a_paused_job_that_is_edited_stays_paused test_a_next_time_or_another_trigger_resumes_a_paused_job "

@@ -352,11 +352,6 @@ class JobBook:
                     store.add_job(job)
                     return
                 version = existing.version
-                before = None
-                if existing.paused is not None:
-                    from .beside import paused_before  # import time: most programs pause no jobs
-
-                    before = paused_before(existing)
                 job.chained = job.chained or existing.chained
                 if not explicit:
                     keep_schedule(job, existing)
@@ -366,10 +361,6 @@ class JobBook:
                 if store.save_job(job, version):
                     if goes_on:
                         self.look_at_waiting(alias)
-                    if before is not None:
-                        from .beside import settle_edited  # likewise
-
-                        settle_edited(self.scheduler, store, before)
                     return
             except (JobLookupError, ConflictingIdError):
                 continue  # it has gone, or come, in between

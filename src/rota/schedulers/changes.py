@@ -15,7 +15,6 @@ from ..errors import JobValueError, OptionTypeError
 from ..job.checks import usable_id
 from ..texts import repr_of
 from ..triggers.base import AskedBy
-from .beside import paused_before, settle_edited
 from .governed import note, resume_paused
 from .new_jobs import start_by_clock_of
 
@@ -52,12 +51,7 @@ class Changes:
         options = None
         if not book.is_open:  # for jobs that wait for the start
             options = {name: value for name, value in changes.items() if name in OPTION_NAMES}
-        before = None
-        if changes.get("next_run_time") is not None:
-            before = paused_before(book.scheduler._lookup_job(job_id, jobstore)[0])
         job = book.change(job_id, jobstore, partial(_modified, book, changes), options)
-        if before is not None:
-            settle_edited(book.scheduler, book.stores(before._home[1])[0][1], before)
         if job._home[1] is not None:
             note(book, job, f"changed: {', '.join(sorted(changes))}")
         return job
@@ -88,10 +82,7 @@ class Changes:
                 draft.paused = None
             draft.revision += 1
 
-        before = paused_before(scheduler._lookup_job(job_id, jobstore)[0])
         job = book.change(job_id, jobstore, change)
-        if before is not None:
-            settle_edited(book.scheduler, book.stores(before._home[1])[0][1], before)
         if job._home[1] is not None:
             note(book, job, "rescheduled")
         return job
