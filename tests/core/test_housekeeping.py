@@ -192,3 +192,30 @@ def test_jobs_that_wait_for_others_are_counted_up_to_a_thousand():
     scheduler.health()
     scheduler.run_pending()
     assert scheduler.health()["overdue"] == {"default": 1000}
+
+
+def test_a_pause_that_is_over_waits_for_the_rest_of_a_round_without_looking_all_the_time():
+    clock = VirtualClock()
+    store = Slow(clock, prune=200)
+    scheduler, _ = started(clock=clock, jobstores={"default": store})
+    housekeeping = scheduler._engine.stores["default"].housekeeping
+    assert housekeeping._steps is None
+    waits = []
+    clock.advance(120)  # another round is to begin
+    for _ in range(20):
+        housekeeping.note_pause(clock.now() - 1)
+        wait = housekeeping.turn(None, ["default"], True, False)
+        if housekeeping._steps is not None:
+            waits.append(wait)
+    assert waits
+    assert all(wait for wait in waits), waits
+
+
+def test_a_store_that_keeps_no_pauses_is_not_looked_at_all_the_time_for_their_ends(monkeypatch):
+    clock = VirtualClock()
+    scheduler, _ = started(clock=clock)
+    housekeeping = scheduler._engine.stores["default"].housekeeping
+    monkeypatch.setattr("rota.job.rare.Rare.some_paused", False)  # as of a store of eight methods
+    housekeeping.note_pause(clock.now())
+    housekeeping.turn(None, ["default"], True, False)
+    assert housekeeping.goes_on_at is None

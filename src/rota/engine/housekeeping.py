@@ -112,7 +112,9 @@ class Housekeeping:
         :return: seconds until the next turn; None: any later pass will do
         """
         pause = self._turn(following, aliases, is_earliest, is_due)
-        if self.goes_on_at is None:
+        if (
+            self.goes_on_at is None or self._steps is not None
+        ):  # the round under way comes first, and rests in between
             return pause
         left = max(self.goes_on_at - self._store.now(), 0) / SECOND
         return left if pause is None else min(pause, left)
@@ -170,11 +172,11 @@ class Housekeeping:
                 self._outlet.dispatch(JobEvent(EVENT_JOB_RESTORED, job.id, self._alias))
             yield None
         self.to_heal = 0
+        self.goes_on_at = None
         # A store of eight methods keeps no pauses, and in memory there are only those of this process.
         if (self._store.durable or Rare.some_paused) and type(self._store).claim is not BaseJobStore.claim:
             from .pauses_over import over  # import time
 
-            self.goes_on_at = None
             for paused, until in over(self._store):
                 self.resumed += paused
                 if until is not None:
