@@ -13,6 +13,7 @@ from rota.core.plan import (
     once_more,
     plan,
     quarantined_instead,
+    superseding,
 )
 from rota.core.recorded import (
     first_nominal,
@@ -59,7 +60,7 @@ def test_a_time_that_has_a_record_does_not_run_and_leaves_no_other_and_the_job_m
 @pytest.mark.parametrize("recorded", [(), (at(0),)])
 def test_a_claim_that_has_no_run_left_ends_no_retry(recorded):
     retry = Run("j", START - SECOND, START - SECOND)
-    decision = plan(make_job(every(10), START, running=1), START, retries=[retry])
+    decision = superseding(plan(make_job(every(10), START, running=1), START, free=1), [retry])
     assert decision.superseded == [retry]
     leave_out_recorded(decision, recorded)
     assert (len(decision.runs), bool(decision.superseded)) == ((0, False) if recorded else (1, True))

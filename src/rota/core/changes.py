@@ -5,8 +5,6 @@ Pure. It stores nothing.
 
 from __future__ import annotations
 
-from json import dumps, loads
-
 from ..clock import moment
 from ..texts import shortened
 
@@ -58,6 +56,8 @@ class Change:
 
 def text_of(change: Change) -> str:
     """Return an edit as a stored text."""
+    from json import dumps  # import time: memory keeps the edits themselves
+
     return dumps(
         [change.revision, change.at, change.who, change.what], ensure_ascii=False, separators=(",", ":")
     )
@@ -65,6 +65,8 @@ def text_of(change: Change) -> str:
 
 def change_of(text: str) -> Change | None:
     """Return the edit of a stored text, None if it is damaged."""
+    from json import loads  # likewise
+
     try:
         values = loads(text)
         if [type(value) for value in values] == [int, int, str, str]:

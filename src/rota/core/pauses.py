@@ -5,7 +5,8 @@ Pure. Failures in a row, after which a job is paused (``pause_on_failure``), are
 
 from __future__ import annotations
 
-from json import JSONEncoder, loads
+from functools import lru_cache
+from operator import attrgetter
 
 from ..clock import NO_TIME
 from ..texts import shortened
@@ -15,6 +16,7 @@ from .states import ACTIVE, FAILURES, PAUSED, SKIPPED, SUCCEEDED
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Any
 
     from ..job.handle import Job
     from .run import Run
@@ -37,7 +39,7 @@ _KINDS: dict[str, type] = {
 }
 
 
-_encode = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_values = attrgetter(*_KINDS)
 
 
 class Pause:
@@ -85,24 +87,40 @@ class Pause:
 
 def text_of(pause: Pause) -> str:
     """Return a pause as a stored text."""
-    values = {name: value for name in _KINDS if (value := getattr(pause, name)) is not None}
-    return _encode(values)
+    parts = [
+        f'"{name}":{value if type(value) is int else _encoded(value)}'
+        for name, value in zip(_KINDS, _values(pause), strict=True)
+        if value is not None
+    ]
+    return "{" + ",".join(parts) + "}"
+
+
+def _encoded(value: Any) -> str:
+    from json import dumps  # import time, which a pause without words need not take
+
+    return dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def pause_of(job: Job) -> Pause:
     """Return how a job was paused, as far as that is known and sound."""
     pause, text = Pause(), job.paused
-    if not text:
-        return pause
-    try:
-        for name, value in loads(text).items():
-            if type(value) is _KINDS.get(name):
-                setattr(pause, name, value)
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        pass
-    if pause.failures is not None:
-        pause.failures = [at for at in pause.failures if type(at) is int]
+    if text:
+        for name, value in _kept(text):
+            setattr(pause, name, value)
+        if pause.failures is not None:
+            pause.failures = [at for at in pause.failures if type(at) is int]
     return pause
+
+
+@lru_cache(maxsize=64)  # of one pause it is asked several times on end
+def _kept(text: str) -> list[tuple[str, Any]]:
+    """Return what a stored text says, as far as it is sound."""
+    from json import loads  # import time
+
+    try:
+        return [(name, value) for name, value in loads(text).items() if type(value) is _KINDS.get(name)]
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return []
 
 
 def note_of(job: Job) -> str | None:

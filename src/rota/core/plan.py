@@ -73,33 +73,20 @@ def plan(
     job: Job,
     now: int,
     walks: Walks | None = None,
-    retries: Sequence[Run] = (),
+    free: int = 0,
     room_came: int | None = None,
     waits: bool = False,
 ) -> Decision:
-    """Decide what is to become of a due job; retries that wait end with the claim of a later time, and their places are free.
+    """Decide what is to become of a due job.
 
     :param job: a job whose ``next_due`` is not later than ``now``
     :param now: instant
     :param walks: what takes walks over the job's times in parts; None: they are taken as a whole
-    :param retries: the waiting runs of the job that the claim of its next time ends
+    :param free: how many of the runs that count as under way end with the claim; see :func:`superseding`
     :param room_came: when a place came free for which the job has waited; None: it has not waited for one
     :param waits: whether a time waits for room whatever the job's policy is
     :raises NotYet: if a walk goes on in a later pass
     :raises Exception: whatever the job's trigger raises; see :func:`quarantine`
-    """
-    if retries:
-        decision = _plan(job, now, walks, len(retries), room_came, waits)
-        if decision.runs:
-            decision.superseded = list(retries)
-        return decision
-    return _plan(job, now, walks, 0, room_came, waits)
-
-
-def _plan(job: Job, now: int, walks: Walks | None, free: int, room_came: int | None, waits: bool) -> Decision:
-    """Decide what is to become of a due job.
-
-    :param free: how many of the runs that count as under way end with the claim
     """
     decision = Decision(job)
     nominal, due, policy = job.next_nominal, job.next_due, job.policy
@@ -134,6 +121,13 @@ def _plan(job: Job, now: int, walks: Walks | None, free: int, room_came: int | N
             decision.next_nominal = decision.next_due = following
             return decision
     _set_next(decision, following, now)
+    return decision
+
+
+def superseding(decision: Decision, retries: Sequence[Run]) -> Decision:
+    """Have the waiting retries of a job end with the claim of a later time, for which their places count as free."""
+    if retries and decision.runs:
+        decision.superseded = list(retries)
     return decision
 
 

@@ -5,7 +5,7 @@ It reads the store, and writes nothing; what becomes of a job is decided in :mod
 
 from __future__ import annotations
 
-from ..core.plan import plan, quarantine
+from ..core.plan import plan, quarantine, superseding
 from ..core.policy import Policy
 from ..core.states import QUARANTINED
 from ..core.walks import NotYet
@@ -68,8 +68,9 @@ def decide(job: Job, now: int, walks: Walks | None, met: Met | None = None) -> D
     try:
         if met is None:
             return plan(job, now, walks)
-        id = job.id
-        return plan(job, now, walks, met.retries.get(id, ()), met.rooms.get(id), id in met.waits)
+        id, retries = job.id, met.retries.get(job.id, ())
+        decision = plan(job, now, walks, len(retries), met.rooms.get(id), id in met.waits)
+        return superseding(decision, retries)
     except BaseException as exc:  # a trigger may raise anything
         if is_interrupt(exc):
             raise

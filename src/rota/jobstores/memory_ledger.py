@@ -17,7 +17,7 @@ from ..core.transitions import may_claim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from ..core.changes import Change
     from ..core.orders import Request
@@ -41,7 +41,7 @@ class Beside:
     :ivar most_changed: of how many jobs there may be edits before those of removed jobs go
     :ivar node: the id of the one node, and what it says of itself
     :ivar draining: the id of the node if it is to claim nothing more
-    :ivar waiting: the waiting runs by their keys
+    :ivar waiting: the waiting runs
     :ivar keys: nominal time and instant of the request, for the job and the key that a run was asked for with
     :ivar ended_jobs: jobs whose schedule is over and of which a run waits to be tried again, by their ids
     :ivar requests: the request, the node that is asked, when, and the answer, for the id of each request
@@ -61,13 +61,15 @@ class Beside:
     )
 
     def __init__(self) -> None:
+        from .waiting_runs import WaitingRuns  # import time
+
         self.backfills: dict[str, str] = {}
         self.parts: dict[tuple[str, int], dict[str, str]] = {}
         self.changes: dict[str, list[Change]] = {}
         self.most_changed = FEW_CHANGED
         self.node: tuple[str, str] | None = None
         self.draining: str | None = None
-        self.waiting: dict[tuple[str, int], Run] = {}
+        self.waiting = WaitingRuns()
         self.keys: dict[tuple[str, str], tuple[int, int]] = {}
         self.ended_jobs: dict[str, Job] = {}
         self.requests: dict[str, tuple[Request, str, int, str | None]] = {}
@@ -109,19 +111,35 @@ class MemoryLedger:
         with self.lock:  # a copy, as other threads go on writing
             runs = [*self.under_way, *self._ended]
             if "_beside" in self.__dict__:
-                runs += self.beside.waiting.values()
+                runs += self.beside.waiting
         for run in runs:
             label(run)  # those under way still have their jobs
         return runs
 
+    def of_jobs(self, job_ids: Collection[str]) -> list[Run]:
+        """Return the records of some jobs, runs under way among them, in no order; under the lock."""
+        runs = [run for run in self.under_way if run.job_id in job_ids]
+        for run in runs:
+            label(run)
+        runs += [run for run in self._ended if run.job_id in job_ids]
+        if "_beside" in self.__dict__:
+            runs += [run for job_id in job_ids for run in self.beside.waiting.of(job_id)]
+        return runs
+
     def wait(self, run: Run) -> None:
         """Have a run wait; it has a record from now on."""
-        self.beside.waiting[run.job_id, run.nominal] = run
+        self.beside.waiting.put(run)
         self.claimed_until = max(self.claimed_until, run.nominal)
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether runs wait."""
+        beside: Beside | None = self.__dict__.get("_beside")
+        return beside is not None and len(beside.waiting) > 0
 
     def waits(self, job_id: str) -> bool:
         """Whether runs of a job wait."""
-        return "_beside" in self.__dict__ and any(key[0] == job_id for key in self.beside.waiting)
+        return self.has_waiting and bool(self.beside.waiting.of(job_id))
 
     def cancel_waiting(self, job_id: str | None, now: int, reason: str | None = None) -> list[Run]:
         """End the waiting runs of a job that is removed; return them.
@@ -133,8 +151,9 @@ class MemoryLedger:
         from ..core.waiting import JOB_REMOVED, cancelled
 
         waiting = self.beside.waiting
-        runs = [waiting.pop(key) for key in [key for key in waiting if job_id in (None, key[0])]]
+        runs = list(waiting if job_id is None else waiting.of(job_id))
         for run in runs:
+            waiting.take_out(run)
             cancelled(run, reason or JOB_REMOVED, now)
             label(run)
             run.job = None
@@ -153,12 +172,12 @@ class MemoryLedger:
         from ..core.tries import end_superseded  # rare
 
         waiting = self.beside.waiting
-        keys = [(run.job_id, run.nominal) for run in decision.superseded]
-        runs = [waiting[key] for key in keys if key in waiting]
-        if len(runs) < len(keys) or not may_claim(running - len(runs), decision.job.policy.limit):
+        found = [waiting.get(run.job_id, run.nominal) for run in decision.superseded]
+        runs = [run for run in found if run is not None]
+        if len(runs) < len(found) or not may_claim(running - len(runs), decision.job.policy.limit):
             return None
         for run in runs:
-            del waiting[run.job_id, run.nominal]
+            waiting.take_out(run)
             run.job = decision.job
             label(run)
         end_superseded(runs, now)
@@ -225,7 +244,7 @@ class MemoryLedger:
             found = standing_from(self._index.get(job_id, ()), since)
             current = [_standing(run) for run in self.under_way if run.job_id == job_id]
             if "_beside" in self.__dict__:
-                current += [_standing(run) for run in self.beside.waiting.values() if run.job_id == job_id]
+                current += [_standing(run) for run in self.beside.waiting.of(job_id)]
         return standing_from([*found, *current], since) if current else found
 
     def leave_out(self, decision: Decision) -> bool:
@@ -264,7 +283,7 @@ class MemoryLedger:
         with self.lock:  # a copy, as other threads go on writing
             runs = [*reversed(self.under_way), *reversed(self._ended)]
             if "_beside" in self.__dict__:
-                runs += self.beside.waiting.values()
+                runs += self.beside.waiting
         found = (
             run
             for run in runs

@@ -5,7 +5,7 @@ It changes ledgers in memory under their lock; the decisions are :mod:`rota.core
 
 from __future__ import annotations
 
-from heapq import heapify, heappop
+from itertools import takewhile
 
 from ..core.details import cut
 from ..core.extras import extra_of, keeps_place
@@ -19,13 +19,14 @@ from ..util import new_node_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from ..core.openings import Cut
     from ..core.run import Run
     from ..job.handle import Job
     from .memory_ledger import Beside
+    from .waiting_runs import WaitingRuns
 
 
 def open_runs(
@@ -62,7 +63,7 @@ class _Opening:
 
     def __init__(self, ledger: Any, runs: Sequence[Run], cuts: Sequence[Cut]) -> None:
         self._ledger = ledger
-        self._known = {(run.job_id, run.nominal): run for run in ledger.everything()}
+        self._known = {(run.job_id, run.nominal): run for run in ledger.of_jobs(_jobs_of(runs, cuts))}
         self._cut_of = by_run(cuts, runs) if cuts else {}
         #: the jobs of which runs were opened, by their ids, and those of which records were split
         self.opened: dict[str, Job] = {}
@@ -110,6 +111,10 @@ class _Opening:
         return run
 
 
+def _jobs_of(runs: Sequence[Run], cuts: Sequence[Cut]) -> set[str]:
+    return {run.job_id for run in runs} | {each.found.job_id for each in cuts}
+
+
 def give_back(store: Any, runs: Sequence[Run], now: int) -> list[Run]:
     """Make claimed runs wait; see the port."""
     ledger = store._ledger
@@ -144,24 +149,20 @@ def take_waiting(store: Any, node: str, now: int, room: Mapping[str, int] | None
     changed: list[Run] = []
     with ledger.lock:
         waiting = ledger.beside.waiting
-        due = sorted(
-            ((key, run) for key, run in waiting.items() if run.extra.not_before <= now),
-            key=lambda item: (item[1].extra.not_before, item[0]),
-        )
+        due = list(takewhile(lambda run: run.extra.not_before <= now, waiting.earliest_first()))
         # Before anything is changed, as the store may fail to answer.
         jobs = {
-            id: store.lookup_job(id) or ledger.beside.ended_jobs.get(id)
-            for id in {run.job_id for _, run in due}
+            id: store.lookup_job(id) or ledger.beside.ended_jobs.get(id) for id in {run.job_id for run in due}
         }
-        taking.look_at(run for _, run in due)
-        for key, run in due:
+        taking.look_at(due)
+        for run in due:
             if taking.full:
                 break
             job = jobs[run.job_id]
             keeps = keeps_place(run.extra)
             running = 0 if job is None else store._running_of(job)
             if taking.take(run, job, running, job_for):
-                del waiting[key]
+                waiting.take_out(run)
                 changed.append(run)
                 if run.status == CLAIMED:
                     store._take_run(job, run, counted=keeps)
@@ -199,17 +200,13 @@ def next_waiting(store: Any) -> int | None:
     """Return the earliest time of the waiting runs; see the port."""
     ledger = store._ledger
     with ledger.lock:
-        waiting = ledger.beside.waiting
-        return next_look(_with_jobs(store, waiting.values())) if waiting else None
+        return next_look(_with_jobs(store, ledger.beside.waiting))
 
 
-def _with_jobs(store: Any, runs: Iterable[Run]) -> Iterator[tuple[Run, Job | None]]:
+def _with_jobs(store: Any, waiting: WaitingRuns) -> Iterator[tuple[Run, Job | None]]:
     """Return waiting runs with their jobs, the earliest first, as far as they are asked for."""
-    left = [(run.extra.not_before, number, run) for number, run in enumerate(runs)]
-    heapify(left)
     jobs: dict[str, Job | None] = {}
-    while left:
-        *_, run = heappop(left)
+    for run in waiting.earliest_first():
         if run.job_id not in jobs:
             ended = store._ledger.beside.ended_jobs
             jobs[run.job_id] = store.lookup_job(run.job_id) or ended.get(run.job_id)
@@ -228,7 +225,7 @@ def cancel_run(
         extra = extra_of(run)
         if run.status == WAITING:
             job = store.lookup_job(job_id)  # first, as the store may fail to answer
-            del ledger.beside.waiting[job_id, nominal]
+            ledger.beside.waiting.take_out(run)
             if keeps_place(extra):
                 store._release_run(run)
             cancelled(run, reason, now)
@@ -330,8 +327,8 @@ def answer_to(store: Any, id: str, now: int) -> str | None:
 
 
 def _find(ledger: Any, job_id: str, nominal: int) -> Run | None:
-    for run in ledger.everything():
-        if run.job_id == job_id and run.nominal == nominal:
+    for run in ledger.of_jobs({job_id}):
+        if run.nominal == nominal:
             return run  # type: ignore[no-any-return]
     return None
 

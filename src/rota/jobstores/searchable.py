@@ -189,7 +189,7 @@ class Searchable:
 
         :param change: its ``revision`` is the one that the edit has given the job
         """
-        from .searching import note_change  # import time
+        from .edits_in_memory import note_change  # import time
 
         note_change(self, job_id, change)
 
@@ -198,7 +198,7 @@ class Searchable:
 
         Edits of a removed job of the same id, which have higher revisions than the job, are not among them.
         """
-        from .searching import changes  # import time
+        from .edits_in_memory import changes  # import time
 
         return changes(self, job_id)
 

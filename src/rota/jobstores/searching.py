@@ -10,7 +10,6 @@ from operator import itemgetter
 from typing import TypeVar
 
 from ..clock import DAY, HOUR, moment
-from ..core.changes import KEPT, newest_first
 from ..core.durations import Durations, fold
 from ..core.hours import HourCounts
 from ..core.nodes import Node, text_of
@@ -33,14 +32,12 @@ from ..core.queries import (
     key_of_run,
 )
 from ..core.states import ENDED
-from .memory_ledger import FEW_CHANGED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import Any
 
-    from ..core.changes import Change
     from ..core.details import RunParts
     from ..core.queries import JobQuery
     from ..core.run import Run
@@ -298,37 +295,6 @@ def parts_of(store: Any, keys: Collection[tuple[str, int]]) -> dict[tuple[str, i
     beside = store._ledger.beside
     with store._ledger.lock:
         return {key: dict(beside.parts[key]) for key in keys if key in beside.parts}
-
-
-def note_change(store: Any, job_id: str, change: Change) -> None:
-    """Keep an edit in memory."""
-    beside = store._ledger.beside
-    with store._ledger.lock:
-        before = beside.changes.get(job_id)
-        if before is None:
-            beside.changes[job_id] = [change]
-        elif before[0].revision < change.revision:  # as nearly always
-            beside.changes[job_id] = [change, *before[: KEPT - 1]]
-            return
-        else:
-            earlier = [other for other in before if other.revision < change.revision]
-            beside.changes[job_id] = newest_first([*earlier, change])
-        if len(beside.changes) > beside.most_changed:
-            for gone in [id for id in beside.changes if store.lookup_job(id) is None]:
-                del beside.changes[gone]
-            beside.most_changed = max(FEW_CHANGED, 2 * len(beside.changes))
-
-
-def changes(store: Any, job_id: str) -> list[Change]:
-    """Return the edits of a job in memory."""
-    job = store.lookup_job(job_id)
-    if job is None:
-        store._ledger.beside.changes.pop(job_id, None)
-        return []
-    # Those of a removed job of the same id have higher revisions.
-    return [
-        change for change in store._ledger.beside.changes.get(job_id, ()) if change.revision <= job.revision
-    ]
 
 
 def describe(store: Any, node: str, about: Mapping[str, Any]) -> None:

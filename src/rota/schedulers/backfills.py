@@ -13,11 +13,11 @@ from ..engine.backfills import TriggerFailed, open_some, records_of, unfinished_
 from ..errors import JobLookupError, JobValueError, SchedulerNotRunningError, StoreConflictError
 from ..texts import repr_of
 from ..triggers.base import AskedBy
+from .arguments import instant_of, store_of
 from .book import TRIES
+from .edits import edit, note
 from .ends import tell_of_ends
-from .governed import edit, note
 from .manual_runs import check_asked
-from .searches import instant_of, store_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from ..errors import JobValueError, OptionTypeError
 from ..job.checks import usable_id
 from ..texts import repr_of
 from ..triggers.base import AskedBy
-from .governed import note, resume_paused
+from .edits import note
 from .new_jobs import start_by_clock_of
 
 TYPE_CHECKING = False
@@ -98,6 +98,8 @@ class Changes:
         with AskedBy(book.scheduler):
             is_over = job.trigger.first(book.now_for(job)) is None
         if job.paused is not None and job.state != ACTIVE:  # an active one may have failures counted
+            from .governed import resume_paused  # import time
+
             return resume_paused(book, job, alias, is_over)
         if job.state == ACTIVE and _owes_times(job, book.now_for(job)):
             return job  # it was not paused, and to plan it from now on would drop them

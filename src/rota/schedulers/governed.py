@@ -9,23 +9,22 @@ from functools import partial
 
 from ..clock import moment
 from ..core.chains import SKIPPED_AHEAD
-from ..core.changes import Change
 from ..core.pauses import LONGEST_NOTE, Pause, goes_on_with, left_out, only_counted, pause_of, text_of
 from ..core.plan import due_time, is_time_of, record_of
 from ..core.states import ACTIVE, CANCELLED, CLAIMED, ENDED, NEW, PAUSED, QUARANTINED, set_job_state
 from ..engine.stops import note_request, stop_here
 from ..errors import JobLookupError, JobValueError, OptionTypeError, StoreConflictError
-from ..interrupts import is_interrupt
 from ..texts import repr_of, shortened
 from ..triggers.base import AskedBy
+from .arguments import in_zone, instant_of, key_of, store_of
 from .beside import beside, write
 from .book import TRIES
+from .edits import edit
 from .ends import tell_of_ends
-from .searches import in_zone, instant_of, key_of, standing_for, store_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from datetime import datetime
     from typing import Any
 
@@ -44,6 +43,8 @@ def cancel(book: JobBook, job_id: str, nominal: Any, reason: str, jobstore: str 
     :raises JobLookupError: if there is neither a record nor a job
     :raises JobValueError: if the instant is no time of the job, or the run has ended
     """
+    from .searches import standing_for  # import time
+
     alias, store = store_of(book, jobstore)
     key = key_of("nominal", nominal)
     for _ in range(TRIES):
@@ -162,37 +163,6 @@ def _go_on(book: JobBook, now: int, draft: Job, is_released: bool = False) -> No
         book.new_jobs.plan_first(draft, now)
     else:
         draft.set_next(following, due_time(draft, following))
-
-
-def edit(book: JobBook, job_id: str, jobstore: str | None, change: Callable[[Job], None], what: str) -> Job:
-    """Apply a change to a job that gives it a new revision, and keep what was changed."""
-
-    def revise(draft: Job) -> None:
-        change(draft)
-        draft.revision += 1
-
-    job = book.change(job_id, jobstore, revise)
-    note(book, job, what)
-    return job
-
-
-def note(book: JobBook, job: Job, what: str) -> None:
-    """Keep what an edit has changed of a job; trouble with that does not undo the edit."""
-    alias = job._home[1]
-    store = None if alias is None else book.scheduler._jobstores.get(alias)
-    if store is None:
-        return
-    engine = book.engine
-    who = "" if engine is None else engine.node
-    state = None if engine is None or alias is None else engine.stores.get(alias)
-    if state is not None and state.lease is not None:
-        who = state.lease.node
-    try:
-        store.note_change(job.id, Change(job.revision, store.now(), who, what))
-    except BaseException as exc:
-        if is_interrupt(exc):
-            raise
-        book.log.exception('The edit of job "%s" is made, and could not be kept among its edits', job.id)
 
 
 def settle(book: JobBook, job: Job, alias: str | None, reason: str) -> int:

@@ -11,9 +11,9 @@ from ..engine.requests import open_run, request
 from ..errors import JobValueError, SchedulerNotRunningError
 from ..texts import repr_of
 from ..triggers.base import AskedBy
+from .arguments import instant_of
 from .book import TRIES, changed_all_the_time
 from .results import asked
-from .searches import instant_of
 
 #: The longest key that a run can be asked for with (characters).
 LONGEST_KEY = 191

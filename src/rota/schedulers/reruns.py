@@ -10,11 +10,12 @@ from ..engine.backfills import keep_attempts
 from ..errors import JobLookupError, JobValueError, SchedulerNotRunningError, StoreConflictError
 from ..texts import repr_of
 from ..triggers.base import AskedBy
+from .arguments import key_of, store_of
 from .book import TRIES
-from .governed import note
+from .edits import note
 from .manual_runs import check_asked
 from .results import asked
-from .searches import among_several, key_of, store_of
+from .searches import among_several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from ..errors import (
 )
 from ..executors.steps import is_coroutine_function
 from ..texts import repr_of
-from .searches import in_zone
+from .arguments import in_zone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -357,6 +357,10 @@ class MemoryJobStore(BaseJobStore):
                 if count_ends(job, [run for run in runs if run.job_id == job_id], now):
                     self._push(job)
 
+    def next_waiting(self) -> int | None:
+        """Return when a waiting run may start, or is to end (instant)."""
+        return super().next_waiting() if self._runs.has_waiting else None
+
     def _running_of(self, job: Job) -> int:
         return job.running
 

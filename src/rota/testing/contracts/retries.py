@@ -6,7 +6,7 @@ Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how 
 from __future__ import annotations
 
 from ...clock import SECOND
-from ...core.plan import plan
+from ...core.plan import plan, superseding
 from ...core.retry import Retry
 from ...core.run import LAST, fail
 from ...core.states import (
@@ -259,7 +259,8 @@ def decide_next(store: BaseJobStore, now: int = NEXT) -> list[Decision]:
     until_done(lambda: store.renew(NODE, now, LEASE))
     jobs = store.due(now, {"default": 1000})
     waiting = waiting_retries(store, jobs)
-    return [plan(job, now, retries=waiting.get(job.id, ())) for job in jobs]
+    found = [(job, waiting.get(job.id, ())) for job in jobs]
+    return [superseding(plan(job, now, free=len(retries)), retries) for job, retries in found]
 
 
 def claim_next(store: BaseJobStore, now: int = NEXT) -> list[Decision]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ...clock import SECOND, moment
 from ...core.extras import RETRY, extra_of
-from ...core.plan import plan
+from ...core.plan import plan, superseding
 from ...core.policy import DEFAULT_POLICY, with_options
 from ...core.retry import Retry
 from ...core.run import Run
@@ -168,7 +168,7 @@ def _plan(row: JobRow, waits: Sequence[Held], now: int) -> Decision:
         for run in runs:
             wait(run)
         retries = superseded(runs, {job.id: job.next_nominal})
-    return plan(job, now, retries=retries)
+    return superseding(plan(job, now, free=len(retries)), retries)
 
 
 def _failed(run: Run, now: int) -> Run:
