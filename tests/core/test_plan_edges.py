@@ -312,6 +312,11 @@ def test_after_a_thousand_microseconds_the_key_of_a_run_by_hand_is_taken_as_it_i
     assert run.nominal == START + 1000
 
 
+def test_a_run_by_hand_finds_a_key_however_many_were_asked_for_at_its_instant():
+    (run,) = once_more(make_job(every(10), at(10)), START + 1, range(START + 1, START + 4000)).runs
+    assert run.nominal == START + 4000
+
+
 def test_times_that_a_job_only_has_from_its_pending_one_on_are_no_keys_either():
     class FromPending(ListTrigger):
         def after(self, instant, previous=None):

@@ -149,7 +149,7 @@ def once_more(job: Job, now: int, taken: Collection[int] = ()) -> Decision:
 
     decision = Decision(job)
     key = now
-    while key < now + KEY_STEPS and (key in taken or is_time_of(job, key)):
+    while key in taken or (key < now + KEY_STEPS and is_time_of(job, key)):
         key += 1
     run = Run(job.id, key, now, job, job.executor)
     run.extra = Extra(MANUAL)
