@@ -7,7 +7,7 @@ import pytest
 from rota.clock import DAY, HOUR, MINUTE
 from rota.errors import ConfigurationError
 from rota.jobstores.base import COUNTED
-from rota.jobstores.retention import BUSY, DURATION, LEAST, MOST, Pace, Retention, parts, retention_of
+from rota.jobstores.retention import BUSY, DURATION, LEAST, MOST, SLOW, Pace, Retention, parts, retention_of
 
 # ---------------------------------------------------------------------------------------------------- the options
 
@@ -101,13 +101,13 @@ def test_of_another_store_nothing_is_known():
         (100, 100, DURATION // 2 - 1, 200),
         (100, 100, DURATION // 2, 100),
         (100, 99, 0, 100),  # it had less to do
-        (100, 100, DURATION, 100),
-        (100, 100, DURATION + 1, 50),
+        (100, 100, SLOW, 100),
+        (100, 100, SLOW + 1, 50),
         (150, 150, 0, MOST),
         (MOST, MOST, 0, MOST),
-        (15, 15, DURATION + 1, LEAST),
-        (LEAST, LEAST, DURATION + 1, LEAST),
-        (5, 5, DURATION + 1, 5),
+        (15, 15, SLOW + 1, LEAST),
+        (LEAST, LEAST, SLOW + 1, LEAST),
+        (5, 5, SLOW + 1, 5),
         (1000, 1000, 0, 1000),
     ],
 )
@@ -130,24 +130,33 @@ def test_steps_become_small_where_each_record_takes_long():
     assert sizes(9, lambda step, done: 5_000 * done) == [100, 50, 25, 12, 10, 10, 10, 10, 10]
 
 
-@pytest.mark.parametrize("way", [DURATION + 1, 20 * DURATION])
+def test_steps_stay_as_they_are_where_half_of_their_time_is_the_way_to_the_server():
+    assert set(sizes(9, lambda step, done: 2 * DURATION + 200 * done)) == {100}
+
+
+@pytest.mark.parametrize("way", [SLOW + 1, 5 * SLOW])
 def test_steps_stay_large_where_the_way_to_the_server_takes_long(way):
     assert set(sizes(9, lambda step, done: way + 10 * done)) == {100, 50}
 
 
 def test_steps_become_large_again_where_the_machine_was_busy():
     """What steps take has nothing to do with what they do: ever less by chance, until the smallest one takes long, too."""
-    assert sizes(7, lambda step, done: DURATION * (20, 12, 6, 3, 2, 12, 12)[step]) == [
+    assert sizes(7, lambda step, done: SLOW * (20, 12, 6, 3, 2, 12, 12)[step]) == [
         *(100, 50, 25, 12, 10, 10),
         100,
     ]
 
 
+def test_steps_become_as_large_as_the_first_again_once_they_are_quick_enough():
+    busy = lambda step, done: 2_000 * done if step < 3 else DURATION + 100 * done  # noqa: E731
+    assert sizes(9, busy) == [100, 50, 25, 12, 24, 48, 96, 100, 100]
+
+
 def test_a_short_step_ends_what_is_remembered_of_slow_ones():
     pace = Pace(100)
-    for took in (20 * DURATION, DURATION, 10 * DURATION):
+    for took in (20 * SLOW, SLOW, 10 * SLOW):
         pace.note(pace.size, took)
-    assert pace.size == 25
+    assert pace.size == 50  # it had doubled in between
 
 
 def taken_apart(ids, size):

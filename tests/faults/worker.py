@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rota.clock import SECOND, Clock
+from rota.errors import StoreUnavailableError
 from rota.events import (
     EVENT_JOB_LOST,
     EVENT_JOB_REFUSED,
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 #: short, so that tests need not wait long; long enough for a process on a busy machine to renew it in time
 LEASE = 3.0
+#: how long a worker tries to start while its store cannot be used (seconds)
+PATIENCE = 60.0
 #: how long a loop is blocked: longer than a lease, shorter than four, after which its node is not renewed any more
 BLOCKED = LEASE + 2
 
@@ -151,6 +154,18 @@ def obey(shut_down: Callable[[], object], block: Callable[[float], object]) -> N
     shut_down()
 
 
+def start(scheduler: Any) -> None:
+    """Start a scheduler as what looks after programs does: again and again, while a backup is put in the place of its store."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return scheduler.start()
+        except StoreUnavailableError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.5)
+
+
 async def on_a_loop(scheduler: AsyncIOScheduler) -> None:
     """Run a scheduler on an asyncio loop."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
@@ -163,7 +178,7 @@ async def on_a_loop(scheduler: AsyncIOScheduler) -> None:
         target=obey, args=(lambda: loop.call_soon_threadsafe(stop.set), block), daemon=True
     )
     obedient.start()
-    scheduler.start()
+    start(scheduler)
     await stop.wait()
     await scheduler.shutdown(timeout=5)
 
@@ -219,7 +234,7 @@ def main() -> None:
         return
     shut_down = partial(scheduler.shutdown, timeout=5)
     threading.Thread(target=obey, args=(shut_down, time.sleep), daemon=True).start()
-    scheduler.start()
+    start(scheduler)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ LOOKED_AT = 1000
 #: How many records the first step deletes, and how many jobs it restores.
 FORGOTTEN = 100
 RESTORED = 20
-#: The steps that follow do as much as takes them about this time (microseconds), within these two bounds.
-DURATION = 12_000
+#: The steps that follow do more if that took less than half of the first time (microseconds), and less if it took longer than the
+#: second one, within two bounds: due jobs wait for them.
+DURATION, SLOW = 12_000, 48_000
 MOST = 200
 LEAST = 10
 #: New records are counted for this number of jobs: those that get the most.
@@ -122,7 +123,7 @@ def retention_of(keep_runs: int | None, keep_days: float | None) -> Retention:
 
 
 class Pace:
-    """How much the next step of one kind does: as much as takes about DURATION on this disk, server and machine.
+    """How much the next step of one kind does: as much as takes no longer than SLOW on this disk, server and machine.
 
     Where less takes nearly as long, the time goes into something else (the way to the server, a busy machine): the next step is
     as large as the first one then, as smaller ones would only be more.
@@ -144,10 +145,11 @@ class Pace:
         :param done: how much it did
         :param took: how long that took (microseconds)
         """
-        if took <= DURATION:
+        if took <= SLOW:
             self._slow = None
-            if took < DURATION // 2 and done >= self.size:
-                self.size = min(self.size * 2, self._most)
+            if done >= self.size:
+                most = self._most if took < DURATION // 2 else self._first
+                self.size = max(self.size, min(self.size * 2, most))
             return
         much, long = self._slow or (done, took)
         if 2 * done <= much and 2 * took * much > long * (much + done):  # nearer to as long than to its share

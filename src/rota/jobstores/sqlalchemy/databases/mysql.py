@@ -46,7 +46,7 @@ class MySQL(Database):
 
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect)
-        #: whether an UPDATE can be joined with a set of rows that is written out, and parameters are ``%s``
+        #: whether an UPDATE or DELETE can be joined with a set of rows that is written out, and parameters are ``%s``
         self._joins = dialect.driver in ("pymysql", "mysqldb")
 
     # -- engines and connections ---------------------------------------------------------------------------------
@@ -141,7 +141,8 @@ class MySQL(Database):
 
     def statement(self, template: Template) -> Statement:
         """Return a template's statement as the driver takes it for many rows."""
-        if self._joins and template.statement.is_update and template.writes_out:
+        changes = template.statement.is_update or template.statement.is_delete
+        if self._joins and changes and template.writes_out:
             return self._joined(template)
         return super().statement(template)
 
@@ -158,7 +159,7 @@ class MySQL(Database):
         # The given rows first, each of which leads to one row of the table: else all rows of a small table would be read, locked,
         # and waited for if another transaction holds them.
         table = compiled.preparer.format_table(template.statement.table)
-        before = before.replace(f"UPDATE {table}, ", "UPDATE ", 1)
+        before = before.replace(f"UPDATE {table}, ", "UPDATE ", 1).replace(f"USING {table}, ", "USING ", 1)
         after = after.replace(" AS given ", f" AS given STRAIGHT_JOIN {table} FORCE INDEX (PRIMARY) ", 1)
         constants = [compiled.params[name] for name in compiled.positiontup]
         exact = f"CONVERT(%s USING utf8mb4) COLLATE {self._exact_collation}"
