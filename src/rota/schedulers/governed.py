@@ -143,17 +143,19 @@ def resume_paused(book: JobBook, job: Job, alias: str | None, is_over: bool) -> 
         raise JobValueError(
             f'Job "{job.id}" is on hold, and cannot be resumed by itself; release() what was put on hold with it'
         )
-    now = settle(book, job, alias, "paused")
-    return None if is_over else edit(book, job.id, alias, partial(_go_on, book, now), "resumed")
+    if is_over:
+        _settle(book, job, alias)
+        return None
+    return edit(book, job.id, alias, partial(_go_on, book), "resumed")
 
 
-def _go_on(book: JobBook, now: int, draft: Job, is_released: bool = False) -> None:
-    """Plan a job anew that was paused or on hold.
+def _go_on(book: JobBook, draft: Job, is_released: bool = False) -> None:
+    """Plan a job anew that was paused or on hold; the book records what it has left out.
 
     :param is_released: whether it was on hold: then its failures in a row go on counting, and it keeps a time to come; resuming it
         begins anew
     """
-    pause = pause_of(draft)
+    pause, now = pause_of(draft), book.now_for(draft)
     following = goes_on_with(pause, now) if is_released else None
     draft.paused = only_counted(pause) if is_released else None
     draft.error = None
@@ -195,25 +197,20 @@ def note(book: JobBook, job: Job, what: str) -> None:
         book.log.exception('The edit of job "%s" is made, and could not be kept among its edits', job.id)
 
 
-def settle(book: JobBook, job: Job, alias: str | None, reason: str) -> int:
-    """Record what a paused job owes: the times that it did not run, as skipped. It is still paused then.
-
-    :param reason: "paused" or "on hold"
-    :return: the instant from which on it is to be planned
-    """
+def _settle(book: JobBook, job: Job, alias: str | None) -> None:
+    """Record what a paused job has left out whose schedule has no time to come."""
     store = None if alias is None else book.scheduler._jobstores.get(alias)
     if store is None:
-        return book.now_for(job)
+        return
     for _ in range(TRIES):
-        now = store.now()
         with AskedBy(book.scheduler):
-            record = left_out(job, pause_of(job), reason, now)
+            record = left_out(job, pause_of(job), "paused", store.now())
         if record is None:
-            return now
+            return
         decision = beside(job)
         decision.records.append(record)
         if write(store, decision):
-            return now
+            return
         job, _ = book.scheduler._lookup_job(job.id, alias)
     raise StoreConflictError(f'Job "{job.id}" is changed by others all the time; try again')
 
@@ -259,8 +256,7 @@ def _put_on_hold(book: JobBook, text: str, draft: Job) -> None:
 
 def _release(book: JobBook, job: Job, alias: str, pause: Pause) -> None:
     if pause.active:
-        now = settle(book, job, alias, "on hold")
-        edit(book, job.id, alias, partial(_go_on, book, now, is_released=True), "released")
+        edit(book, job.id, alias, partial(_go_on, book, is_released=True), "released")
         return
 
     def keep_paused(draft: Job) -> None:

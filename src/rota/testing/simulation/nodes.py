@@ -185,6 +185,8 @@ class Node:
         #: it makes no passes before that; its workers work, and its lease is renewed
         self.blocked_until = 0
         self.renews_aside = renews_aside
+        #: when a user began to do something through it, by the clock that counts, or the earliest that this has shown since
+        self.began = 0
         self.clock = NodeClock(world, skew)
         self.scheduler = ManualScheduler(
             clock=self.clock,
