@@ -59,7 +59,7 @@ def cancel(book: JobBook, job_id: str, nominal: Any, reason: str, jobstore: str 
             if run is None:  # it was claimed, or changed, meanwhile
                 continue
         elif run.status == CLAIMED:
-            _tell(book, alias, store, run, reason)
+            run = _tell(book, alias, store, run, reason)
         elif run.status != CANCELLED:
             raise JobValueError(
                 f'The run of job "{job_id}" of {_shown(book, run.nominal)} has ended already: {run.status}'
@@ -71,14 +71,17 @@ def cancel(book: JobBook, job_id: str, nominal: Any, reason: str, jobstore: str 
     raise StoreConflictError(f'The run of job "{job_id}" is changed by others all the time; try again')
 
 
-def _tell(book: JobBook, alias: str, store: BaseJobStore, run: Run, reason: str) -> None:
-    """Have this node stop the run if it has it; else the node that has it sees it when it asks the store."""
+def _tell(book: JobBook, alias: str, store: BaseJobStore, run: Run, reason: str) -> Run:
+    """Have this node stop the run if it has it; else the node that has it sees it when it asks the store.
+
+    :return: the record: one that has not started has ended
+    """
     engine = book.engine
     state = None if engine is None else engine.stores.get(alias)
     if engine is None or state is None:
         note_request(store, run, book.log)
-    else:
-        stop_here(engine.outlet, state, run, reason)
+        return run
+    return stop_here(engine.outlet, state, run, reason) or run
 
 
 def _leave_out(book: JobBook, alias: str, store: BaseJobStore, job_id: str, nominal: int) -> Run | None:
