@@ -828,11 +828,11 @@ CELLS: list[tuple[str, str, str, str]] = [
         "edit",
         (
             "The edit is stored, and the job stays paused; only a next time or another schedule (`reschedule_job()`) that it "
-            "is given resumes it."
+            "is given resumes it; what it has left out of the schedule that it had is recorded then."
         ),
         (
             "test_a_paused_job_that_is_edited_stays_paused test_a_next_time_or_another_trigger_resumes_a_paused_job "
-            "test_replacing_a_job_keeps_a_pause"
+            "test_replacing_a_job_keeps_a_pause test_a_paused_job_that_an_edit_lets_go_on_leaves_one_record"
         ),
     ),
     (

@@ -16,9 +16,11 @@ from rota.core.pauses import (
     counts,
     is_on_hold,
     left_out,
+    lets_go,
     note_of,
     only_counted,
     pause_of,
+    settled_by_edit,
     text_of,
 )
 from rota.core.plan import AFTER_RUN
@@ -130,6 +132,148 @@ def test_a_date_that_has_passed_is_left_out_by_no_pause():
 def test_of_a_job_that_counts_from_the_end_of_its_run_one_time_is_left_out():
     delay = IntervalTrigger(minutes=1, start_date=moment(START), timezone="UTC", mode="delay")
     assert out(0, 10 * MINUTE + 1, delay) == (0, 0, 1)
+
+
+# ---------------------------------------------------------------------------------------------- what an edit settles
+
+
+def every_minute(minutes=1):
+    return IntervalTrigger(minutes=minutes, start_date=moment(START), timezone="UTC")
+
+
+def owing(since=0, trigger=None, **values):
+    """Return a job that was paused and owes times, each minute, from an instant after the start on."""
+    job = paused(since=None if since is None else START + since, **values)
+    job.trigger = trigger or every_minute()
+    return job
+
+
+def edited(job, following=None, trigger=None, **values):
+    """Return a copy of a job with a next time (after the start), or paused otherwise, and perhaps another trigger."""
+    twin = job.copy()
+    if trigger is not None:
+        twin.trigger = trigger
+    if following is not None:
+        twin.set_next(START + following)
+        twin.paused = None
+    elif values:
+        twin.paused = text_of(Pause(**values))
+    return twin
+
+
+def settled(before, after, now=10 * MINUTE + 1):
+    """Return first time, last time (minutes), count and reason of what an edit records."""
+    record = settled_by_edit(before, after, START + now)
+    if record is None:
+        return None
+    assert (record.status, record.finished_at) == (SKIPPED, START + now)
+    return (
+        (record.nominal - START) // MINUTE,
+        (record.last - START) // MINUTE,
+        record.count,
+        record.reason,
+    )
+
+
+def test_an_edit_settles_the_times_before_now_and_before_the_one_that_it_gives():
+    job = owing()
+    assert settled(job, edited(job, 11 * MINUTE)) == (0, 10, 11, "paused")
+    assert settled(job, edited(job, 11 * MINUTE), 10 * MINUTE) == (0, 9, 10, "paused")
+    assert settled(job, edited(job, 3 * MINUTE)) == (0, 2, 3, "paused")
+    assert settled(job, edited(job, 3 * MINUTE + 1)) == (0, 3, 4, "paused")
+    assert settled(job, edited(job, 0)) is None
+    assert settled(job, edited(job, -MINUTE)) is None
+
+
+def test_an_edit_settles_times_of_the_trigger_that_the_job_had():
+    job = owing(trigger=every_minute(2))
+    assert settled(job, edited(job, 11 * MINUTE, every_minute(3))) == (0, 10, 6, "paused")
+
+
+def test_a_date_that_has_passed_is_settled_by_an_edit_that_gives_another_time():
+    job = owing(trigger=DateTrigger(moment(START)))
+    assert settled(job, edited(job, 11 * MINUTE)) == (0, 0, 1, "paused")
+    assert settled(job, edited(job, 0)) is None
+
+
+def test_nothing_is_settled_of_a_job_that_is_not_paused_or_owes_nothing():
+    running = make_job()
+    assert settled(running, edited(running, 11 * MINUTE)) is None
+    counted = make_job()
+    counted.paused = text_of(Pause(since=START, failures=[1]))
+    assert settled(counted, edited(counted, 11 * MINUTE)) is None
+    for job in (owing(None), owing(AFTER_RUN - START)):
+        assert settled(job, edited(job, 11 * MINUTE)) is None
+    added = owing()
+    added.paused = None
+    assert settled(added, edited(added, 11 * MINUTE)) is None
+
+
+def test_a_job_that_stays_paused_owes_the_same_times_as_long_as_its_schedule_is_the_same():
+    job = owing()
+    assert settled(job, edited(job, since=START, note="why")) is None
+    same = edited(job, trigger=every_minute())
+    assert (settled(job, same), pause_of(same).since) == (None, START)
+
+
+def test_a_job_that_stays_paused_and_has_another_trigger_owes_the_times_of_that_from_now_on():
+    job = owing(note="why")
+    after = edited(job, trigger=every_minute(7))
+    assert settled(job, after) == (0, 10, 11, "paused")
+    assert (pause_of(after).since, pause_of(after).note) == (START + 14 * MINUTE, "why")
+    over = edited(job, trigger=IntervalTrigger(minutes=1, end_date=moment(START), timezone="UTC"))
+    assert settled(job, over) == (0, 10, 11, "paused")
+    assert pause_of(over).since is None
+
+
+def test_a_job_that_was_added_as_a_paused_one_owes_nothing_though_it_has_another_trigger():
+    job = owing(None)
+    after = edited(job, trigger=every_minute(7))
+    assert (settled(job, after), pause_of(after).since) == (None, None)
+
+
+def test_a_job_that_owes_less_after_an_edit_is_settled_up_to_that():
+    job = owing()
+    assert settled(job, edited(job, since=START + 3 * MINUTE)) == (0, 2, 3, "paused")
+    assert settled(job, edited(job, since=AFTER_RUN)) == (0, 10, 11, "paused")
+    gone = edited(job)
+    gone.paused = None
+    assert settled(job, gone) == (0, 10, 11, "paused")
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({}, "paused"),
+        ({"hold": "", "active": True}, "on hold"),
+        ({"hold": "b", "active": False}, "paused"),
+        ({"active": True}, "paused"),
+    ],
+)
+def test_the_record_says_why_the_job_did_not_run(values, reason):
+    job = owing(**values)
+    assert settled(job, edited(job, 11 * MINUTE)) == (0, 10, 11, reason)
+
+
+def test_of_a_job_that_counts_from_the_end_of_its_run_an_edit_settles_one_time():
+    job = owing(trigger=IntervalTrigger(minutes=1, start_date=moment(START), timezone="UTC", mode="delay"))
+    assert settled(job, edited(job, 11 * MINUTE)) == (0, 0, 1, "paused")
+
+
+def test_a_job_lets_go_of_what_the_one_owes_that_it_replaces_unless_it_owes_the_same():
+    job, now = owing(), START + 1
+    assert lets_go(job, edited(job, 11 * MINUTE), now)
+    assert lets_go(job, edited(job, since=START + 1), now)
+    assert not lets_go(job, edited(job), now)
+    assert not lets_go(job, edited(job, 11 * MINUTE), START)
+    for before in (owing(None), make_job()):
+        assert not lets_go(before, edited(before, 11 * MINUTE), now)
+    counted = make_job()
+    counted.paused = text_of(Pause(since=START, failures=[1]))
+    assert not lets_go(counted, edited(counted, 11 * MINUTE), now)
+    added = owing()
+    added.paused = None
+    assert not lets_go(added, edited(added, 11 * MINUTE), now)
 
 
 # -------------------------------------------------------------------------------------------------- failures in a row

@@ -12,6 +12,7 @@ from rota.clock import moment
 from rota.errors import WouldBlockError
 from rota.jobstores.memory import MemoryJobStore
 from rota.testing import ManualScheduler
+from rota.triggers.interval import IntervalTrigger
 from tests.needs import need
 
 CALLS: list[str] = []
@@ -110,11 +111,271 @@ def test_an_owed_time_that_is_cancelled_does_not_run_and_is_in_no_other_record(
 def test_a_time_before_the_schedule_never_comes(scheduler: Any) -> None:
     begin = add(scheduler)
     scheduler.advance(15)
-    scheduler.pause_job("j")
-    scheduler.advance(30)
     scheduler.modify_job("j", next_run_time=begin + timedelta(seconds=60))
+    scheduler.advance(25)
     said = scheduler.explain("j", begin + timedelta(seconds=30))
     assert "has no record: the job was added, or given another schedule, after that time" in said
+
+
+def again(**options: Any) -> dict[str, Any]:
+    """Return the arguments with which a job is added again."""
+    return {"func": note, "trigger": "interval", "id": "j", **options}
+
+
+EDITS = {
+    "modify_job": lambda scheduler, at: scheduler.modify_job("j", next_run_time=at),
+    "reschedule_job": lambda scheduler, at: scheduler.reschedule_job(
+        "j", trigger="interval", seconds=10, start_date=at
+    ),
+    "add_job": lambda scheduler, at: scheduler.add_job(
+        **again(seconds=11, start_date=at), replace_existing=True
+    ),
+    "add_jobs": lambda scheduler, at: scheduler.add_jobs(
+        [again(id="other", hours=1), again(seconds=11, start_date=at)], replace_existing=True
+    ),
+    "next_run_time": lambda scheduler, at: scheduler.add_job(
+        **again(seconds=10, next_run_time=at), replace_existing=True
+    ),
+}
+
+
+def skipped(found: list[tuple[int, str, int]]) -> list[tuple[int, str, int]]:
+    return [each for each in found if each[1] == "skipped"]
+
+
+@pytest.mark.parametrize("change", EDITS.values(), ids=EDITS)
+def test_a_paused_job_that_an_edit_lets_go_on_leaves_one_record(scheduler: Any, change: Any) -> None:
+    begin = add(scheduler)
+    scheduler.advance(15)
+    scheduler.pause_job("j", note="why")
+    scheduler.advance(30)
+    change(scheduler, begin + timedelta(seconds=60))
+    scheduler.advance(20)
+    assert recorded(scheduler, begin) == [(10, "succeeded", 1), (20, "skipped", 3), (60, "succeeded", 1)]
+    said = scheduler.explain("j", begin + timedelta(seconds=40))
+    assert said == "It was left out: the job was paused."
+
+
+@pytest.mark.parametrize("change", EDITS.values(), ids=EDITS)
+def test_what_a_job_on_hold_has_left_out_is_recorded_when_it_is_given_another_time(
+    scheduler: Any, change: Any
+) -> None:
+    begin = add(scheduler)
+    scheduler.advance(15)
+    scheduler.hold(all=True)
+    scheduler.advance(30)
+    change(scheduler, begin + timedelta(seconds=60))
+    assert recorded(scheduler, begin) == [(10, "succeeded", 1), (20, "skipped", 3)]
+    scheduler.advance(5)
+    scheduler.release(all=True)
+    scheduler.advance(15)
+    assert recorded(scheduler, begin) == [(10, "succeeded", 1), (20, "skipped", 3), (60, "succeeded", 1)]
+    assert {run.reason for run in scheduler.get_runs("j", status="skipped")} == {"on hold"}
+
+
+def test_a_job_on_hold_that_is_released_late_leaves_the_times_of_its_new_schedule_out(scheduler: Any) -> None:
+    begin = add(scheduler)
+    scheduler.advance(15)
+    scheduler.hold(all=True)
+    scheduler.advance(30)
+    scheduler.reschedule_job("j", trigger="interval", seconds=7, start_date=begin + timedelta(seconds=50))
+    scheduler.advance(20)
+    scheduler.release(all=True)
+    assert recorded(scheduler, begin) == [(10, "succeeded", 1), (20, "skipped", 3), (50, "skipped", 3)]
+
+
+def test_a_past_time_and_those_after_it_are_planned_and_only_those_before_are_left_out(
+    scheduler: Any,
+) -> None:
+    begin = add(scheduler, coalesce=False)
+    scheduler.advance(15)
+    scheduler.pause_job("j")
+    scheduler.advance(30)
+    scheduler.modify_job("j", next_run_time=begin + timedelta(seconds=30))
+    scheduler.advance(1)
+    assert recorded(scheduler, begin) == [
+        (10, "succeeded", 1), (20, "skipped", 1), (30, "succeeded", 1), (40, "succeeded", 1),
+    ]  # fmt: skip
+
+
+def test_times_are_recorded_once_however_often_the_job_is_edited_and_resumed(scheduler: Any) -> None:
+    begin = add(scheduler)
+    scheduler.advance(15)
+    scheduler.pause_job("j")
+    scheduler.advance(30)
+    EDITS["reschedule_job"](scheduler, begin + timedelta(seconds=51))
+    scheduler.pause_job("j")
+    EDITS["reschedule_job"](scheduler, begin + timedelta(seconds=60))
+    scheduler.pause_job("j")
+    scheduler.resume_job("j")
+    scheduler.advance(16)
+    assert recorded(scheduler, begin) == [(10, "succeeded", 1), (20, "skipped", 3), (60, "succeeded", 1)]
+
+
+def test_a_paused_job_that_is_given_another_trigger_stays_paused_and_owes_the_times_of_both(
+    scheduler: Any,
+) -> None:
+    begin = add(scheduler)
+    scheduler.advance(15)
+    scheduler.pause_job("j", note="why")
+    scheduler.advance(30)
+    trigger = IntervalTrigger(seconds=7, start_date=begin + timedelta(seconds=50))
+    scheduler.modify_job("j", trigger=trigger)
+    assert scheduler.get_job("j").state == "paused"
+    scheduler.modify_job("j", name="another")
+    scheduler.advance(20)  # to :65
+    assert scheduler.explain("j").endswith(": why.")
+    scheduler.resume_job("j")
+    assert recorded(scheduler, begin) == [(10, "succeeded", 1), (20, "skipped", 3), (50, "skipped", 3)]
+
+
+def test_an_edit_that_leaves_a_paused_job_as_it_is_records_nothing(scheduler: Any) -> None:
+    begin = add(scheduler)
+    scheduler.advance(15)
+    scheduler.pause_job("j")
+    scheduler.advance(30)
+    start = begin + timedelta(seconds=10)
+    scheduler.modify_job("j", name="another")
+    scheduler.pause_job("j", note="why")
+    scheduler.add_job(**again(seconds=10, start_date=start), replace_existing=True)
+    scheduler.add_jobs([again(seconds=10, start_date=start), again(id="k", hours=1)], replace_existing=True)
+    assert (recorded(scheduler, begin), scheduler.get_job("j").state) == ([(10, "succeeded", 1)], "paused")
+    scheduler.resume_job("j")
+    scheduler.advance(6)
+    assert recorded(scheduler, begin) == [(10, "succeeded", 1), (20, "skipped", 3), (50, "succeeded", 1)]
+
+
+def test_a_paused_job_that_is_replaced_by_a_paused_one_owes_nothing_from_then_on(scheduler: Any) -> None:
+    begin = add(scheduler)
+    scheduler.advance(15)
+    scheduler.pause_job("j")
+    scheduler.advance(30)
+    scheduler.add_job(**again(seconds=7, next_run_time=None), replace_existing=True)
+    scheduler.advance(20)
+    scheduler.modify_job("j", next_run_time=begin + timedelta(seconds=70))
+    scheduler.advance(6)
+    assert recorded(scheduler, begin) == [(10, "succeeded", 1), (20, "skipped", 3), (70, "succeeded", 1)]
+
+
+def test_jobs_that_were_added_before_the_start_leave_what_paused_ones_of_their_ids_left_out(
+    tmp_path: Any,
+) -> None:
+    need("sqlalchemy", "sql")
+    url = f"sqlite:///{tmp_path / 'rota.sqlite'}"
+    first = ManualScheduler(jobstores={"default": url})
+    first.start()
+    begin = add(first)
+    first.advance(15)
+    first.pause_job("j")
+    first.shutdown()
+    second = ManualScheduler(jobstores={"default": url}, clock=first.clock)
+    second.advance(30)
+    second.add_jobs(
+        [again(seconds=11, start_date=begin + timedelta(seconds=60)), again(id="k", hours=1)],
+        replace_existing=True,
+    )
+    second.start()
+    assert recorded(second, begin) == [(10, "succeeded", 1), (20, "skipped", 3)]
+    second.shutdown()
+
+
+def test_of_a_job_that_counts_from_the_end_of_its_run_one_time_is_recorded(scheduler: Any) -> None:
+    begin = add(scheduler, mode="delay")
+    scheduler.advance(15)
+    scheduler.pause_job("j")
+    scheduler.advance(30)
+    EDITS["modify_job"](scheduler, begin + timedelta(seconds=60))
+    assert recorded(scheduler, begin) == [(10, "succeeded", 1), (20, "skipped", 1)]
+
+
+def test_a_job_that_was_paused_after_its_failures_leaves_a_record_when_an_edit_lets_it_go_on(
+    scheduler: Any,
+) -> None:
+    begin = add(scheduler, boom, pause_on_failure=2)
+    scheduler.advance(45)
+    assert scheduler.get_job("j").state == "paused"
+    EDITS["reschedule_job"](scheduler, begin + timedelta(seconds=60))
+    assert recorded(scheduler, begin) == [(10, "failed", 1), (20, "failed", 1), (30, "skipped", 2)]
+
+
+@pytest.mark.parametrize("go_on", ["resume", "edit"])
+def test_an_edit_that_fails_after_the_record_was_written_leaves_no_second_one(
+    scheduler: Any, go_on: str
+) -> None:
+    begin = add(scheduler)
+    scheduler.advance(15)
+    scheduler.pause_job("j")
+    scheduler.advance(30)
+    store = scheduler._lookup_jobstore("default")
+    save = store.save_job
+
+    def fails(*args: Any) -> Any:
+        raise ConnectionError("the server is gone")
+
+    store.save_job = fails
+    with pytest.raises(ConnectionError):
+        EDITS["reschedule_job"](scheduler, begin + timedelta(seconds=60))
+    store.save_job = save
+    assert recorded(scheduler, begin) == [(10, "succeeded", 1), (20, "skipped", 3)]
+    scheduler.advance(10)
+    if go_on == "resume":
+        scheduler.resume_job("j")
+    else:
+        EDITS["reschedule_job"](scheduler, begin + timedelta(seconds=60))
+    scheduler.advance(6)
+    assert recorded(scheduler, begin) == [
+        (10, "succeeded", 1), (20, "skipped", 3), (50, "skipped", 1), (60, "succeeded", 1),
+    ]  # fmt: skip
+
+
+def test_an_edit_beside_which_somebody_resumes_the_job_records_no_time_twice(scheduler: Any) -> None:
+    """R1"""
+    begin = add(scheduler)
+    scheduler.advance(15)
+    scheduler.pause_job("j")
+    scheduler.advance(30)
+    store = scheduler._lookup_jobstore("default")
+    claim = store.claim
+
+    def late(*args: Any) -> Any:
+        store.claim = claim
+        scheduler.resume_job("j")
+        return claim(*args)
+
+    store.claim = late
+    EDITS["reschedule_job"](scheduler, begin + timedelta(seconds=60))
+    scheduler.advance(20)
+    assert recorded(scheduler, begin) == [(10, "succeeded", 1), (20, "skipped", 3), (60, "succeeded", 1)]
+
+
+class Broken(IntervalTrigger):
+    """A trigger that raises once it is told to."""
+
+    broken = False
+
+    def latest(self, first: int, now: int) -> tuple[int, int]:
+        if Broken.broken:
+            raise RuntimeError("no times")
+        return super().latest(first, now)
+
+
+def test_an_edit_repairs_a_paused_job_whose_trigger_raises_and_what_it_left_out_has_no_record(
+    monkeypatch: Any, caplog: Any
+) -> None:
+    scheduler = ManualScheduler()
+    scheduler.start()
+    begin = at(scheduler)
+    trigger = Broken(seconds=10, start_date=begin + timedelta(seconds=10))
+    scheduler.add_job(note, trigger, id="j")
+    scheduler.advance(15)
+    scheduler.pause_job("j")
+    scheduler.advance(30)
+    monkeypatch.setattr(Broken, "broken", True)
+    EDITS["reschedule_job"](scheduler, begin + timedelta(seconds=60))
+    scheduler.advance(20)
+    assert recorded(scheduler, begin) == [(10, "succeeded", 1), (60, "succeeded", 1)]
+    assert "cannot be told, and has no record" in caplog.text
+    scheduler.shutdown()
 
 
 def test_a_job_whose_schedule_is_over_is_neither_paused_nor_resumed(scheduler: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from rota import Retry, Snooze
@@ -50,6 +52,39 @@ def test_a_paused_job_says_that_a_retry_waits_with_it(scheduler):
     scheduler.pause_job("job", note="the line is down")
     said = scheduler.explain("job")
     assert "the line is down. Its run of 2029-01-01 00:01:00 +0000 has come to nothing" in said
+
+
+def test_a_retry_of_a_paused_job_says_that_it_waits_for_that_since_when_and_why(scheduler):
+    scheduler.add_job(fail, "interval", minutes=1, id="job", retry=Retry(wait_initial=30, wait_jitter=0))
+    scheduler.advance(seconds=65)
+    (run,) = scheduler.get_runs("job")
+    waits = (
+        "Its run of 2029-01-01 00:01:00 +0000 has come to nothing (try 1: ConnectionError: no answer), and waits for a retry "
+        "since 2029-01-01 00:01:00 +0000 until 2029-01-01 00:01:30 +0000"
+    )
+    scheduler.pause_job("job", note="the line is down")
+    paused = "the job is paused since 2029-01-01 00:01:05 +0000: the line is down."
+    said = scheduler.explain("job", run.scheduled_run_time)
+    assert said == f"{waits}, and then until its job goes on: {paused}"
+    scheduler.advance(seconds=60)
+    assert scheduler.explain("job", run.scheduled_run_time) == said
+    scheduler.hold(all=True, note="the server moves")
+    held = "the job is on hold since 2029-01-01 00:02:05 +0000: the server moves."
+    assert scheduler.explain("job", run.scheduled_run_time).endswith(
+        f", and then until its job goes on: {held}"
+    )
+    scheduler.release(all=True)
+    scheduler.resume_job("job")
+    assert scheduler.explain("job", run.scheduled_run_time) == f"{waits}."
+
+
+def test_a_run_that_was_asked_for_does_not_wait_for_its_paused_job(scheduler):
+    scheduler.add_job(print, "interval", minutes=1, id="job")
+    scheduler.pause_job("job")
+    later = scheduler.clock.datetime() + timedelta(minutes=5)
+    run = scheduler.run_job("job", not_before=later)
+    said = scheduler.explain("job", run.scheduled_run_time)
+    assert said == "It waits until 2029-01-01 00:05:00 +0000 (manual)."
 
 
 def test_a_job_that_failures_have_paused_names_the_run(scheduler):

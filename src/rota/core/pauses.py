@@ -134,21 +134,20 @@ def is_on_hold(job: Job) -> bool:
     return job.paused is not None and job.state == PAUSED and pause_of(job).hold is not None
 
 
-def stay_on_hold(job: Job, pause: Pause, has_other_trigger: bool = False) -> None:
+def stay_on_hold(job: Job, pause: Pause) -> None:
     """Leave a job on hold that was given a next time, or another trigger: it goes on with that when it is released.
 
-    One that was paused as well is only on hold then; one that was given no time is paused as well.
+    One that was paused as well is only on hold then; one that was given no time is paused as well. What it has left out before that
+    time it does not owe any more: see :func:`settled_by_edit`.
 
     :param job: the changed job
     :param pause: how it was on hold before
-    :param has_other_trigger: whether it owes nothing any more of what it has left out
     """
     given = job.next_nominal
     pause.active, pause.given = given is not None, given
     if given is not None:
         pause.until = pause.note = None
-        if has_other_trigger or pause.since is None:
-            pause.since = given
+        pause.since = given
     job.set_next(None)
     job.paused = text_of(pause)
 
@@ -168,8 +167,54 @@ def left_out(job: Job, pause: Pause, reason: str, now: int) -> Run | None:
     :param now: instant from which on it is planned again
     :raises Exception: whatever the job's trigger raises
     """
-    first, following = pause.since, job.trigger.first(now)
-    end = now if following is None else min(now, following)
+    following = job.trigger.first(now)
+    return _left_out_before(job, pause, reason, now if following is None else min(now, following), now)
+
+
+def settled_by_edit(before: Job, after: Job, now: int) -> Run | None:
+    """Return the record of what a paused job has left out, if after an edit it does not owe that any more; None: there is nothing.
+
+    These are times of the schedule that it had. From the time on that the edit gives it, past or not, they are planned. One that is
+    paused all the same, and has another trigger, owes the times of that from now on.
+
+    :param before: the job as it is stored
+    :param after: the job as it is about to be stored; it may be changed
+    :param now: instant: not before the one from which on the new schedule is planned
+    :raises Exception: whatever a trigger raises
+    """
+    if before.state != PAUSED or before.paused is None:
+        return None
+    pause, following = pause_of(before), after.next_nominal
+    if after.state == PAUSED:
+        owed = pause_of(after)
+        if owed.since == pause.since:
+            if after.trigger is before.trigger or after.trigger.same_schedule(before.trigger):
+                return None
+            if owed.since is not None:
+                owed.since = after.trigger.first(now)
+                after.paused = text_of(owed)
+        following = owed.since
+    reason = "on hold" if pause.hold is not None and pause.active else "paused"
+    end = now if following is None or following == AFTER_RUN else min(now, following)
+    return _left_out_before(before, pause, reason, end, now)
+
+
+def lets_go(before: Job, after: Job, now: int) -> bool:
+    """Whether a job that replaces a paused one does not owe what that one may have left out; it asks no trigger.
+
+    :param before: the job as it is stored
+    :param after: the job as it is about to be stored
+    :param now: instant
+    """
+    if before.state != PAUSED or before.paused is None:
+        return False
+    since = pause_of(before).since
+    return since is not None and since < now and (after.state != PAUSED or pause_of(after).since != since)
+
+
+def _left_out_before(job: Job, pause: Pause, reason: str, end: int, now: int) -> Run | None:
+    """Return the record of the times before ``end`` that a job owes."""
+    first = pause.since
     if first is None or first == AFTER_RUN or first >= end:  # its next time was to come after a run
         return None
     if job.trigger.follows_end:  # one time is owed, and the next is counted from now

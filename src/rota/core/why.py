@@ -25,6 +25,7 @@ from .states import (
     SUCCEEDED,
     WAITING,
 )
+from .waiting import is_held_up
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def why(
             f"executed one after another (attempt {record.attempt})."
         )
     if record is not None:
-        return _of_record(record, zone)
+        return _of_record(record, zone) if job is None else _held_up(job, record, zone)
     tried = "" if waiting is None else _waits_for_try(waiting, zone)
     if job is None:
         return (
@@ -172,6 +173,15 @@ def _of_record(run: Run, zone: tzinfo) -> str:
     if run.status == LOST:
         return f"It was lost: {reason}."
     return f"It ended as {run.status}{f': {reason}' if reason else ''}."
+
+
+def _held_up(job: Job, run: Run, zone: tzinfo) -> str:
+    """Return what became of a run; of one that waits also that its job's state keeps it from starting, since when and why."""
+    said = _of_record(run, zone)
+    state = _state(job, zone) if run.status == WAITING and is_held_up(job.state, run.waiting_for) else None
+    if state is None:
+        return said
+    return f"{said.removesuffix('.')}, and then until its job goes on: {state[0].lower()}{state[1:]}"
 
 
 def _waits_for_try(run: Run, zone: tzinfo) -> str:

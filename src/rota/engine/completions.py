@@ -21,6 +21,7 @@ from ..triggers.base import BaseTrigger
 from .announcements import EVENT_OF_STATUS, event_of, tell_of_pauses
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
 from .refusals import Refusals
+from .withdrawn import Withdrawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Completions:
         #: claimed runs of a durable store that a shutdown kept from starting; they are given back
         self.unstarted: list[Run] = []
         self.refusals = Refusals(store, lease)
+        self.withdrawn = Withdrawn()
         #: what jobs want to be told of their failed runs
         self.failures: Failures | None = None
         #: what others ask of this node in the store; None: nobody has said
@@ -167,12 +169,18 @@ class Completions:
             # Here, as it may call code of users, which may hang: not under a lock, nor in the thread that claims.
             run.kept = kept_of(run.retval)
         if run.status != SUCCEEDED and (asked := asked_to_stop(run)) is not None:
+            if self.withdrawn.drop(run):
+                return
             if run.status == CANCELLED:
                 run.reason = asked
             else:
                 from ..core.tries import stop_instead  # rare
 
                 stop_instead(run, asked, self._store.now())
+        self._take(run)
+
+    def _take(self, run: Run) -> None:
+        """Take the end of a run, and have it recorded."""
         self._ended.append(run)
         if self._gathers:  # asked after the run was appended, so gathered() finds it
             return
@@ -494,17 +502,20 @@ class Completions:
             return self.__dict__.setdefault("timeouts", timeouts)  # type: ignore[no-any-return]
         return self.timeouts
 
-    def end_instead(self, run: Run, record: Run) -> None:
+    def end_instead(self, run: Run, record: Run, goes_on: bool = True) -> None:
         """Take the end of a run that is not waited for any more, in the form of another object.
 
-        :param run: the run that goes on
+        :param run: the run that goes on, or has not started
         """
         key = (run.job_id, run.nominal)
-        if self.in_hand is not None and self.in_hand.get(key) is run:
+        if self.in_hand is None:
+            self._store.put_in_place(run, record)
+        elif self.in_hand.get(key) is run:
             self.in_hand[key] = record
-        self.has_left_some = True
-        record.wish = LAST  # it may still go on here
-        self._ended.append(record)
+        if goes_on:
+            self.has_left_some = True
+            record.wish = LAST  # it may still go on here
+        self._take(record)
 
     def note_failures(self, runs: Sequence[Run], unrecorded: Container[int] = ()) -> Failures:
         """Take note of failed runs of which somebody is to be told; return what tells.

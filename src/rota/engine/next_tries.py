@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..core.details import DIED, GIVEN_BACK, before_another, forgotten_with, last_attempt, part_of_attempt
 from ..core.extras import RETRY, extra_of
-from ..core.run import LAST, asked_to_stop
+from ..core.run import GONE, LAST, asked_to_stop
 from ..core.states import CANCELLED, CLAIMED, FAILED, LOST, SNOOZED, SUCCEEDED, WAITING
 from ..core.tries import FINAL, next_try, not_given_back, stop_instead
 from ..core.waiting import JOB_REMOVED
@@ -77,8 +77,8 @@ class NextTries:
         self._store = store
         self._alias = alias
         self._lease = lease
-        #: runs that wait for the end of their group, each with the last member of that
-        self._deferred: list[tuple[Run, Run]] = []
+        #: runs that wait for the end of their group, each with those after it in that
+        self._deferred: list[tuple[Run, Sequence[Run]]] = []
         #: the last members of groups whose runs wait no more: by then the links may be cut, as some of them are recorded
         self._tails: dict[Run, Run] = {}
 
@@ -95,8 +95,8 @@ class NextTries:
         if not self._deferred:
             return []
         keys = {(run.job_id, run.nominal) for run in batch}
-        ready = {run: tail for run, tail in self._deferred if _is_over(tail, keys)}
-        self._deferred = [(run, tail) for run, tail in self._deferred if run not in ready]
+        ready = {run: after[-1] for run, after in self._deferred if _are_over(after, keys)}
+        self._deferred = [(run, after) for run, after in self._deferred if run not in ready]
         self._tails |= ready
         return list(ready)
 
@@ -125,15 +125,12 @@ class NextTries:
             if tail is None:
                 if keys is None:
                     keys = {(run.job_id, run.nominal) for run in runs}
-                tail = chain(run)[-1]
-                is_over = _is_over(tail, keys)
-            else:
-                is_over = True
-            if is_over:
-                groups.setdefault(id(tail), []).append(run)
-            else:
-                self._deferred.append((run, tail))
-                found.deferred.append(run)
+                *_, tail = members = chain(run)
+                if not _are_over(members[1:], keys):
+                    self._deferred.append((run, members[1:]))
+                    found.deferred.append(run)
+                    continue
+            groups.setdefault(id(tail), []).append(run)
         for group in groups.values():
             latest = max(extra_of(run).not_before or 0 for run in group)
             for run in group:
@@ -228,15 +225,17 @@ class NextTries:
                 outlet.dispatch(JobRetryingEvent(code, run.job_id, self._alias, time, at, exc, run))
 
 
-def _is_over(tail: Run, keys: Container[tuple[str, int]]) -> bool:
-    """Whether the last member of a group has ended, and is recorded by now or with these runs.
+def _are_over(members: Sequence[Run], keys: Container[tuple[str, int]]) -> bool:
+    """Whether the last of some members of a group has ended, and is recorded by now or with these runs.
 
-    A worker may have just ended it, and not reported it yet: then the others go on waiting, for the same time as it may have to.
+    Those that nobody waits for, as they were asked to stop before their turn, are passed over. A worker may have just ended the
+    last, and not reported it yet: then the others go on waiting, for the same time as it may have to.
     """
-    if (tail.job_id, tail.nominal) in keys:
+    last = next((run for run in reversed(members) if run.permission is not GONE), None)
+    if last is None or (last.job_id, last.nominal) in keys:
         return True
     # It may wait already: another job's part of the same step has failed.
-    return tail.status == WAITING or (tail.job is None and tail.status != CLAIMED)
+    return last.status == WAITING or (last.job is None and last.status != CLAIMED)
 
 
 def _outcome_of(run: Run, status: str) -> str:

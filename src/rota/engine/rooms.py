@@ -121,14 +121,14 @@ def _with_places(store: BaseJobStore, job_id: str) -> list[Run]:
 
 
 def _replace(outlet: Outlet, state: StoreState, run: Run) -> bool:
-    """Ask a run to stop, once; one that waits ends at once. Return whether it has ended."""
+    """Ask a run to stop, once; one that waits, or has not started here, ends at once. Return whether it has ended."""
     now = state.store.now()
     asked = state.store.cancel_run(run.job_id, run.nominal, REPLACED, now)
     if asked is None:
         return True
     if asked.status == CLAIMED:
-        stop_here(outlet, state, asked, REPLACED)
-    elif asked.status == CANCELLED and asked.finished_at == now:  # it waited: nobody else tells of its end
+        return stop_here(outlet, state, asked, REPLACED) is not None
+    if asked.status == CANCELLED and asked.finished_at == now:  # it waited: nobody else tells of its end
         outlet.logger.info("Run %r is cancelled: %s", asked, REPLACED)
         announce(outlet, state.alias, asked, EVENT_OF_STATUS[CANCELLED])
         state.completions.tell_askers([asked])

@@ -20,16 +20,17 @@ if TYPE_CHECKING:
     from .store_state import StoreState
 
 
-def stop_here(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:
+def stop_here(outlet: Outlet, state: StoreState, run: Run, reason: str) -> Run | None:
     """Ask a run to stop if this node has it; else the node that has it sees the request when it asks the store.
 
     :param run: as its store has it
+    :return: its record if it has ended by that, as it had not started
     """
     here = run if run.job is not None else (state.completions.in_hand or {}).get((run.job_id, run.nominal))
     if here is not None:
-        stop(outlet, state, here, reason)
-    else:
-        note_request(state.store, run, outlet.logger)
+        return stop(outlet, state, here, reason)
+    note_request(state.store, run, outlet.logger)
+    return None
 
 
 def note_request(store: BaseJobStore, run: Run, logger: GuardedLogger) -> None:
@@ -46,24 +47,35 @@ def note_request(store: BaseJobStore, run: Run, logger: GuardedLogger) -> None:
         logger.exception("That run %r was asked to stop could not be kept with it", run)
 
 
-def stop(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:
-    """Ask a run that is under way here to stop, once."""
+def stop(outlet: Outlet, state: StoreState, run: Run, reason: str) -> Run | None:
+    """Ask a run that is under way here to stop, once; one that has not started ends at once, if its executor lets it.
+
+    :return: the record of one that has ended by that
+    """
     from ..core.beats import CANCEL_REQUESTED  # rare
 
     extra = extra_of(run)
     if run.status != CLAIMED:
-        return
+        return None
     if run.cancelled:  # asked already, as its time is over; a cancel besides means no further try
         extra.cancel = extra.cancel or reason
-        return
+        return None
     extra.cancel = reason
     run.cancelled = True
-    run.heartbeat(note=CANCEL_REQUESTED)
-    executor = outlet.executors.get(run.executor)
-    if executor is not None:
-        by_force = reason == REPLACED and run.job is not None and run.job.policy.overlap == TERMINATE_OTHER
-        (executor.terminate_run if by_force else executor.cancel_run)(run)
+    executor, record = outlet.executors.get(run.executor), None
+    if executor is not None and executor.skips_cancelled:
+        record = state.completions.withdrawn.withdraw(run, reason, state.store.now())
+    if record is None:
+        run.heartbeat(note=CANCEL_REQUESTED)
+        if executor is not None:
+            by_force = (
+                reason == REPLACED and run.job is not None and run.job.policy.overlap == TERMINATE_OTHER
+            )
+            (executor.terminate_run if by_force else executor.cancel_run)(run)
     outlet.logger.info("Run %r was asked to stop: %s", run, reason)
     if outlet.wanted() & EVENT_JOB_CANCEL_REQUESTED:
         code, time = EVENT_JOB_CANCEL_REQUESTED, local(run.job, run.nominal)
         outlet.dispatch(JobCancelRequestedEvent(code, run.job_id, state.alias, time, reason, run))
+    if record is not None:  # its turn may come much later
+        state.completions.end_instead(run, record, goes_on=False)
+    return record

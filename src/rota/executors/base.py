@@ -90,6 +90,8 @@ class BaseExecutor(ABC):
     slow_to_stop = False
     #: whether jobs are called in worker processes, which have resources of their own
     in_workers = False
+    #: whether a run that was asked to stop before it has started is never called when its turn comes: then it ends at once
+    skips_cancelled = False
     #: True while the interpreter exits: a run that is stopped by force is then lost and not cancelled, so that its job decides
     #: whether it is executed again
     exiting = False
@@ -320,6 +322,7 @@ class NativeExecutor(BaseExecutor):
         elif "run_job" in vars(sys.modules[own_module(type(self))]):
             from ..compat.executors import obey_run_job  # rare
 
+            self.skips_cancelled = False
             obey_run_job(self)
 
     def _end_unfinished(
@@ -348,6 +351,7 @@ class NativeExecutor(BaseExecutor):
 
     def use_hooks(self) -> None:
         """Carry runs out by APScheduler's methods from now on, as third-party executors do."""
+        self.skips_cancelled = False
         self.__dict__.setdefault("submit", MethodType(BaseExecutor.submit, self))
 
     @abstractmethod

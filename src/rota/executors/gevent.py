@@ -38,6 +38,8 @@ _POLL = 0.01
 class GeventExecutor(NativeExecutor):
     """Runs each job in a greenlet of the scheduler's hub."""
 
+    skips_cancelled = True
+
     def __init__(self) -> None:
         #: the greenlets, and which run of its group each has in hand
         self._greenlets: dict[gevent.Greenlet[..., Any], Run] = {}

@@ -46,6 +46,7 @@ class LoopExecutor(NativeExecutor):
     :param max_workers: the maximum number of threads for plain functions
     """
 
+    skips_cancelled = True
     _loop: asyncio.AbstractEventLoop
 
     def __init__(self, max_workers: int = 10) -> None:

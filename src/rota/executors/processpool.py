@@ -197,13 +197,15 @@ class ProcessPoolExecutor(WorkerPool):
         while not run.ended:
             try:
                 worker = self._ready_worker(index, run)
-                now = time_of(run, self._clock)
+                # Before it is asked, so that whoever asks it to stop sees that it has started, or is heard here.
+                now = run.started_at = time_of(run, self._clock)
                 if run.cancelled:
+                    run.started_at = None
                     return end(run, CANCELLED, NOT_STARTED, now)
                 if is_expired(run, now):
+                    run.started_at = None
                     return end(run, MISSED, "expired", now)
                 assert worker is not None
-                run.started_at = now
                 message = pack_call(run, self._around)
                 # Last of all, as starting a worker and pickling take their time.
                 if not may_start(run, self._clock):

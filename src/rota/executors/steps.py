@@ -166,12 +166,14 @@ def perform(
         if not run.cancelled and not may_start(run, clock):
             return None
         own = run.permission.clock or clock
-    now = own.now()
+    # Before it is asked, so that whoever asks it to stop sees that it has started, or is heard here.
+    now = run.started_at = own.now()
     if run.cancelled:
+        run.started_at = None
         return end(run, CANCELLED, NOT_STARTED, now)
     if job is not None and job.policy.expires is not None and is_expired(run, now):
+        run.started_at = None
         return end(run, MISSED, "expired", now)
-    run.started_at = now
     if Policy.some_time_out and hasattr(run, "watch"):
         run.watch.begin(run)
     try:

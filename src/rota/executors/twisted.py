@@ -42,6 +42,8 @@ class TwistedExecutor(NativeExecutor):
     asyncio offers as well; for such jobs on another reactor, give them a ``threadpool`` executor, which has a loop.
     """
 
+    skips_cancelled = True
+
     def __init__(self) -> None:
         self._changed = threading.Condition()
         #: all runs, also the coroutines

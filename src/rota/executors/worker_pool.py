@@ -35,6 +35,8 @@ class WorkerPool(NativeExecutor):
     :raises ConfigurationError: if ``max_workers`` is not positive
     """
 
+    skips_cancelled = True
+
     def __init__(self, max_workers: int) -> None:
         self.max_workers = int(max_workers)
         if self.max_workers <= 0:

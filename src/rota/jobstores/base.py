@@ -286,6 +286,11 @@ class BaseJobStore(Searchable, TakesRequests, StartsChains, ABC):
         """
         return self._ledger.save(self, job)
 
+    def put_in_place(self, run: Run, record: Run) -> None:
+        """Know a run under way by another object from now on; a durable store knows no objects."""
+        if not self.durable:
+            self._ledger.put_in_place(run, record)
+
     def some_ids(self, limit: int) -> list[str]:
         """Return at most ``limit`` ids of jobs, in any order; none if a database would have to be asked."""
         return []

@@ -185,6 +185,13 @@ class MemoryLedger:
         decision.superseded = runs
         return len(runs)
 
+    def put_in_place(self, run: Run, record: Run) -> None:
+        """Know a run under way by another object from now on."""
+        with self.lock:
+            if run in self.under_way:
+                del self.under_way[run]
+                self.under_way[record] = None
+
     def lost_until(self) -> int | None:
         """Return the end of the newest record that may have left the ring (instant); None: none has."""
         with self.lock:

@@ -1,17 +1,21 @@
 """Records that are written outside the passes, beside what a job does: what was left out, or cancelled ahead.
 
-It writes through the port, in any thread, and knows no scheduler.
+It writes through the port, in any thread, and knows no scheduler but by its zone.
 """
 
 from __future__ import annotations
 
 from ..core.plan import Decision
+from ..interrupts import is_interrupt
+from ..triggers.base import AskedBy
 from ..util import new_node_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..job.handle import Job
     from ..jobstores.base import BaseJobStore
+    from ..logs import GuardedLogger
+    from .hooks import Hooks
 
 #: How long writing a record without a job's turn may take before others may take it over (microseconds).
 LEASE = 15_000_000
@@ -35,3 +39,36 @@ def write(store: BaseJobStore, decision: Decision) -> bool:
         return bool(store.claim([decision], node, store.now()))
     finally:
         store.leave(node, (), store.now())
+
+
+def settle_edit(
+    scheduler: Hooks, store: BaseJobStore, before: Job, after: Job, now: int, log: GuardedLogger
+) -> int | None:
+    """Record what a paused job has left out, right before an edit is stored after which it does not owe that any more.
+
+    It is still paused then, and has the trigger that it had. Whoever settles it once more, as the edit came to nothing, records no
+    time again (R4).
+
+    :param scheduler: whose zone its triggers are asked in
+    :param before: the job as it was read
+    :param after: the job as it is about to be stored; see :func:`~rota.core.pauses.settled_by_edit`
+    :param now: instant: not before the one from which on the new schedule is planned
+    :return: the version that the job has now; None: somebody else has changed it, and nothing was recorded (R1)
+    """
+    from ..core.pauses import settled_by_edit  # import time: most programs pause no jobs
+
+    try:
+        with AskedBy(scheduler):
+            record = settled_by_edit(before, after, now)
+    except BaseException as exc:  # a trigger that raises is what the edit may repair
+        if is_interrupt(exc):
+            raise
+        log.exception(
+            'What job "%s" has left out while it was paused cannot be told, and has no record', before.id
+        )
+        return before.version
+    if record is None:
+        return before.version
+    decision = beside(before)
+    decision.records.append(record)
+    return before.version if write(store, decision) else None

@@ -255,7 +255,7 @@ class JobBook:
         except ConflictingIdError:
             if not replace_existing:
                 raise
-            self._replace(store, job, explicit, jobstore_alias)
+            self._replace(store, job, explicit, jobstore_alias, now)
         job._home = self._homes.get(jobstore_alias) or self.home(jobstore_alias)
         if self.listening.mask & EVENT_JOB_ADDED:
             tell(scheduler, JobEvent(EVENT_JOB_ADDED, job.id, jobstore_alias), self.log)
@@ -337,8 +337,11 @@ class JobBook:
             job._home = self.home(alias)
         return left_out
 
-    def _replace(self, store: BaseJobStore, job: Job, explicit: bool, alias: str) -> None:
-        """Store a job over the one of the same id; an unchanged trigger keeps its next run (and its phase)."""
+    def _replace(self, store: BaseJobStore, job: Job, explicit: bool, alias: str, now: int) -> None:
+        """Store a job over the one of the same id; an unchanged trigger keeps its next run (and its phase).
+
+        :param now: the instant from which on it was planned
+        """
         planned = job.trigger, job.state, job.next_nominal, job.next_due, job.paused
         for _ in range(TRIES):
             if "update_job" in store.__dict__:
@@ -351,14 +354,18 @@ class JobBook:
                 if existing is None:
                     store.add_job(job)
                     return
-                version = existing.version
+                version: int | None = existing.version
                 job.chained = job.chained or existing.chained
                 if not explicit:
                     keep_schedule(job, existing)
                 elif existing.paused is not None:
                     keep_hold(job, existing)
                 goes_on = existing.state in HOLDING_UP and job.state == ACTIVE
-                if store.save_job(job, version):
+                if existing.paused is not None and existing.state == PAUSED:
+                    from .beside import settle_edit  # import time
+
+                    version = settle_edit(self.scheduler, store, existing, job, now, self.log)
+                if version is not None and store.save_job(job, version):
                     if goes_on:
                         self.look_at_waiting(alias)
                     return
@@ -407,7 +414,7 @@ class JobBook:
             job, alias = scheduler._lookup_job(job_id, jobstore)
             if alias is None:  # pending: nobody else has it
                 return self._change_pending(job, change, options)
-            version = job.version
+            version: int | None = job.version
             draft = job.copy()
             change(draft)
             store = scheduler._jobstores.get(alias) or scheduler._lookup_jobstore(alias)
@@ -416,16 +423,14 @@ class JobBook:
             self._check_change(job, draft, store, alias)
             nominal, before = draft.next_nominal, job.next_nominal
             if nominal is not None and (before is None or nominal < before):  # set back, or resumed
-                now = store.now()
-                if nominal <= now:
-                    from ..engine.added_again import LOOK_ALWAYS, pass_over  # import time
-
-                    # One whose schedule is over by that is stored all the same: the claim ends it.
-                    with AskedBy(scheduler):
-                        pass_over([draft], store, now, self.log, LOOK_ALWAYS)
+                self._pass_over(store, draft, nominal)
             is_paused = draft.state == PAUSED != job.state
             goes_on = job.state in HOLDING_UP and draft.state == ACTIVE
-            if store.save_job(draft, version):
+            if job.paused is not None and job.state == PAUSED:
+                from .beside import settle_edit  # import time
+
+                version = settle_edit(scheduler, store, job, draft, store.now(), self.log)
+            if version is not None and store.save_job(draft, version):
                 if job.version == version:  # not a live object
                     job = draft
                 if self.listening.mask & (EVENT_JOB_MODIFIED | EVENT_JOB_PAUSED):
@@ -436,6 +441,18 @@ class JobBook:
                     self.wake_for(job, alias)
                 return job
         raise changed_all_the_time(job_id)
+
+    def _pass_over(self, store: BaseJobStore, draft: Job, nominal: int) -> None:
+        """Pass over past times of a changed job that have a record.
+
+        One whose schedule is over by that is stored all the same: the claim ends it.
+        """
+        now = store.now()
+        if nominal <= now:
+            from ..engine.added_again import LOOK_ALWAYS, pass_over  # import time
+
+            with AskedBy(self.scheduler):
+                pass_over([draft], store, now, self.log, LOOK_ALWAYS)
 
     def _change_pending(
         self, job: Job, change: Callable[[Job], None], options: Mapping[str, Any] | None

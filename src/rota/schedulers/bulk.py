@@ -10,12 +10,13 @@ from itertools import groupby
 from operator import itemgetter
 
 from ..core.policy import check_log, with_options
-from ..core.states import NEW, QUARANTINED, set_job_state, undo_job_state
-from ..errors import CallableMismatchError, ConflictingIdError, StoreError
+from ..core.states import NEW, PAUSED, QUARANTINED, set_job_state, undo_job_state
+from ..errors import CallableMismatchError, ConflictingIdError, StoreConflictError, StoreError
 from ..events import EVENT_JOB_ADDED, JobEvent
 from ..job.rare import Rare
 from ..triggers.base import AskedBy, BaseTrigger
-from .book import STATE_RUNNING, need_a_look
+from .beside import settle_edit
+from .book import STATE_RUNNING, TRIES, need_a_look
 from .listeners import tell
 from .new_jobs import keep_schedule, start_by_clock_of
 
@@ -51,10 +52,7 @@ def add_together(book: JobBook, jobs: Sequence[Job], alias: str, replace: bool, 
     if jobs and not left:
         return
     jobs = left
-    keep = partial(keep_schedule, only=planned) if replace else None
-    if "add_job" in store.__dict__ or "update_job" in store.__dict__:
-        store.obey_program()
-    store.add_jobs(jobs, keep, connection)
+    _store(book, store, jobs, replace, planned, now, connection)
     book.bound(jobs, alias)
     if replace and Rare.some_paused:  # a job that was paused may have been among those that were replaced
         book.look_at_waiting(alias)
@@ -65,6 +63,86 @@ def add_together(book: JobBook, jobs: Sequence[Job], alias: str, replace: bool, 
     due = [job for job in jobs if job.next_due is not None]
     if scheduler.state == STATE_RUNNING and due and connection is None:
         book.wake_for(min(due, key=lambda job: job.next_due or 0), alias)
+
+
+def _store(
+    book: JobBook,
+    store: BaseJobStore,
+    jobs: Sequence[Job],
+    replace: bool,
+    planned: set[str],
+    now: int,
+    connection: Any,
+) -> None:
+    """Store planned jobs, all or none."""
+    if "add_job" in store.__dict__ or "update_job" in store.__dict__:
+        store.obey_program()
+    if replace and connection is None:
+        _replace_together(book, store, jobs, planned, now)
+    else:  # the transaction of the caller is left alone
+        store.add_jobs(jobs, partial(keep_schedule, only=planned) if replace else None, connection)
+
+
+class _Unsettled(Exception):
+    """A job is about to replace a paused one of which it is not recorded yet what it has left out."""
+
+
+def _replace_together(
+    book: JobBook, store: BaseJobStore, jobs: Sequence[Job], planned: set[str], now: int
+) -> None:
+    """Store jobs, also over others of the same ids; what paused ones among these have left out is recorded before."""
+    #: with which version a paused job is settled
+    settled: dict[str, int] = {}
+
+    #: the jobs that go on in the schedules of others, as they were planned
+    kept: list[tuple[Any, ...]] = []
+
+    def keep(job: Job, existing: Job) -> None:
+        kept.append((job, job.trigger, job.state, job.next_nominal, job.next_due, job.paused))
+        keep_schedule(job, existing, planned)
+        if existing.paused is not None and settled.get(job.id) != existing.version:
+            from ..core.pauses import lets_go  # import time: most programs pause no jobs
+
+            if lets_go(existing, job, now):
+                raise _Unsettled
+
+    for _ in range(TRIES):
+        try:
+            store.add_jobs(jobs, keep)
+            return
+        except _Unsettled:
+            for job, job.trigger, state, job.next_nominal, job.next_due, job.paused in reversed(kept):
+                undo_job_state(job, state)
+            kept.clear()
+            _settle_all(book, store, jobs, planned, now, settled)
+    raise StoreConflictError("The jobs that are to be replaced are changed by others all the time; try again")
+
+
+def _settle_all(
+    book: JobBook,
+    store: BaseJobStore,
+    jobs: Sequence[Job],
+    planned: set[str],
+    now: int,
+    settled: dict[str, int],
+) -> None:
+    """Record what the paused ones have left out of the jobs that are to be replaced."""
+    from ..core.queries import JobQuery  # import time
+
+    by_id, cursor = {job.id: job for job in jobs}, None
+    query = JobQuery(states={PAUSED})
+    while True:
+        page = store.find_jobs(query, 500, cursor)
+        for existing in page.items:
+            if existing.id in by_id and existing.paused is not None:
+                draft = by_id[existing.id].copy()
+                keep_schedule(draft, existing, planned)
+                version = settle_edit(book.scheduler, store, existing, draft, now, book.log)
+                if version is not None:
+                    settled[existing.id] = version
+        cursor = page.cursor
+        if cursor is None:
+            return
 
 
 def _look_closely(

@@ -78,7 +78,7 @@ class Changes:
             if store is not None:
                 start_by_clock_of(store, draft)
             _plan_anew(book, draft)  # the new trigger may be the repair that a quarantined job waits for
-            if not _stays_on_hold(draft, has_other_trigger=True):
+            if not _stays_on_hold(draft):
                 draft.paused = None
             draft.revision += 1
 
@@ -118,14 +118,14 @@ def _modified(book: JobBook, changes: dict[str, Any], draft: Job) -> None:
             draft.paused = text_of(Pause(nominal, book.now_for(draft)))
 
 
-def _stays_on_hold(draft: Job, has_other_trigger: bool = False) -> bool:
+def _stays_on_hold(draft: Job) -> bool:
     """Leave a job on hold that was on hold before it was changed; return whether it was."""
     if draft.paused is None:
         return False
     pause = pause_of(draft)
     if pause.hold is None:
         return False
-    stay_on_hold(draft, pause, has_other_trigger)
+    stay_on_hold(draft, pause)
     return True
 
 

@@ -180,10 +180,12 @@ class Governs:
     ) -> Run:
         """Cancel a run, on whatever node it is, or a time to come.
 
-        A run that waits ends at once. One that is under way is asked to stop: a coroutine or greenlet is cancelled, a plain
-        function sees ``current_run().cancelled``; whatever it raises then, it is recorded as cancelled, and as succeeded if it
-        returns all the same. Another node sees the request when it is woken up or renews its lease. A time of the schedule that is
-        still to come is recorded as cancelled ("skipped ahead"), and does not run.
+        A run that waits ends at once, and so does one that was claimed and has not started, as others of its group or its executor
+        are executed before it; that of an executor which calls jobs by APScheduler's methods ends when its turn comes. One that is
+        under way is asked to stop: a coroutine or greenlet is cancelled, a plain function sees ``current_run().cancelled``;
+        whatever it raises then, it is recorded as cancelled, and as succeeded if it returns all the same. Another node sees the
+        request when it is woken up or renews its lease. A time of the schedule that is still to come is recorded as cancelled
+        ("skipped ahead"), and does not run.
 
         :param nominal: the time that the run is kept by: ``run.scheduled_run_time``, or ``run.nominal`` (microseconds since 1970)
         :param reason: why, in words

@@ -60,7 +60,7 @@ def cancel(book: JobBook, job_id: str, nominal: Any, reason: str, jobstore: str 
             if run is None:  # it was claimed, or changed, meanwhile
                 continue
         elif run.status == CLAIMED:
-            _tell(book, alias, store, run, reason)
+            run = _tell(book, alias, store, run, reason)
         elif run.status != CANCELLED:
             raise JobValueError(
                 f'The run of job "{job_id}" of {_shown(book, run.nominal)} has ended already: {run.status}'
@@ -72,14 +72,17 @@ def cancel(book: JobBook, job_id: str, nominal: Any, reason: str, jobstore: str 
     raise StoreConflictError(f'The run of job "{job_id}" is changed by others all the time; try again')
 
 
-def _tell(book: JobBook, alias: str, store: BaseJobStore, run: Run, reason: str) -> None:
-    """Have this node stop the run if it has it; else the node that has it sees it when it asks the store."""
+def _tell(book: JobBook, alias: str, store: BaseJobStore, run: Run, reason: str) -> Run:
+    """Have this node stop the run if it has it; else the node that has it sees it when it asks the store.
+
+    :return: the record: one that has not started has ended
+    """
     engine = book.engine
     state = None if engine is None else engine.stores.get(alias)
     if engine is None or state is None:
         note_request(store, run, book.log)
-    else:
-        stop_here(engine.outlet, state, run, reason)
+        return run
+    return stop_here(engine.outlet, state, run, reason) or run
 
 
 def _leave_out(book: JobBook, alias: str, store: BaseJobStore, job_id: str, nominal: int) -> Run | None:
@@ -144,17 +147,19 @@ def resume_paused(book: JobBook, job: Job, alias: str | None, is_over: bool) -> 
         raise JobValueError(
             f'Job "{job.id}" is on hold, and cannot be resumed by itself; release() what was put on hold with it'
         )
-    now = settle(book, job, alias, "paused")
-    return None if is_over else edit(book, job.id, alias, partial(_go_on, book, now), "resumed")
+    if is_over:
+        _settle(book, job, alias)
+        return None
+    return edit(book, job.id, alias, partial(_go_on, book), "resumed")
 
 
-def _go_on(book: JobBook, now: int, draft: Job, is_released: bool = False) -> None:
-    """Plan a job anew that was paused or on hold.
+def _go_on(book: JobBook, draft: Job, is_released: bool = False) -> None:
+    """Plan a job anew that was paused or on hold; the book records what it has left out.
 
     :param is_released: whether it was on hold: then its failures in a row go on counting, and it keeps a time to come; resuming it
         begins anew
     """
-    pause = pause_of(draft)
+    pause, now = pause_of(draft), book.now_for(draft)
     following = goes_on_with(pause, now) if is_released else None
     draft.paused = only_counted(pause) if is_released else None
     draft.error = None
@@ -165,25 +170,20 @@ def _go_on(book: JobBook, now: int, draft: Job, is_released: bool = False) -> No
         draft.set_next(following, due_time(draft, following))
 
 
-def settle(book: JobBook, job: Job, alias: str | None, reason: str) -> int:
-    """Record what a paused job owes: the times that it did not run, as skipped. It is still paused then.
-
-    :param reason: "paused" or "on hold"
-    :return: the instant from which on it is to be planned
-    """
+def _settle(book: JobBook, job: Job, alias: str | None) -> None:
+    """Record what a paused job has left out whose schedule has no time to come."""
     store = None if alias is None else book.scheduler._jobstores.get(alias)
     if store is None:
-        return book.now_for(job)
+        return
     for _ in range(TRIES):
-        now = store.now()
         with AskedBy(book.scheduler):
-            record = left_out(job, pause_of(job), reason, now)
+            record = left_out(job, pause_of(job), "paused", store.now())
         if record is None:
-            return now
+            return
         decision = beside(job)
         decision.records.append(record)
         if write(store, decision):
-            return now
+            return
         job, _ = book.scheduler._lookup_job(job.id, alias)
     raise StoreConflictError(f'Job "{job.id}" is changed by others all the time; try again')
 
@@ -229,8 +229,7 @@ def _put_on_hold(book: JobBook, text: str, draft: Job) -> None:
 
 def _release(book: JobBook, job: Job, alias: str, pause: Pause) -> None:
     if pause.active:
-        now = settle(book, job, alias, "on hold")
-        edit(book, job.id, alias, partial(_go_on, book, now, is_released=True), "released")
+        edit(book, job.id, alias, partial(_go_on, book, is_released=True), "released")
         return
 
     def keep_paused(draft: Job) -> None:

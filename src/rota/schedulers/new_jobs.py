@@ -362,7 +362,9 @@ def keep_hold(job: Job, existing: Job) -> None:
 
     pause = pause_of(existing)
     if pause.hold is not None:
-        stay_on_hold(job, pause, has_other_trigger=True)
+        if job.next_nominal is None:  # it is added as one that is paused, and owes nothing
+            pause.since = None
+        stay_on_hold(job, pause)
 
 
 def names_a_zone(expr: Any) -> bool:

@@ -55,6 +55,7 @@ LOADED_LATE = (
     "rota.jobstores.waiting_runs",
     "rota.schedulers.aio",
     "rota.schedulers.around",
+    "rota.schedulers.beside",
     "rota.schedulers.bulk",
     "rota.schedulers.changes",
     "rota.schedulers.ends",

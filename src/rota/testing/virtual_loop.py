@@ -168,6 +168,8 @@ class VirtualExecutor(NativeExecutor):
     :param loop: the loop; the executor does not drive it
     """
 
+    skips_cancelled = True
+
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
         #: with each run, its coroutine, the run's callback, and the rest of its group

@@ -299,7 +299,7 @@ class MemoryJobStore(BaseJobStore):
         self._follow(ends_among((decision,)), now)
         latest = max(record.last for record in decision.records)
         following = decision.next_nominal
-        if latest > now or (following is not None and latest >= following):
+        if latest > now or decision.state == PAUSED or (following is not None and latest >= following):
             self._runs.claimed_until = max(self._runs.claimed_until, latest)
             self._recorded.add(decision.job.id)
 

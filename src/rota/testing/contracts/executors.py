@@ -260,6 +260,27 @@ class ExecutorContract(
         self.carry_out(executor, run)
         assert (run.status, run.started_at, run.retval) == (CANCELLED, None, None)
 
+    @pytest.mark.parametrize("kind", ["plain", "async"])
+    def test_a_run_that_is_asked_to_stop_behind_others_of_its_group_is_never_called(
+        self, executor: BaseExecutor, tmp_path: Path, kind: str
+    ) -> None:
+        """Its end may be recorded before its turn comes (``skips_cancelled``); the others of its group go on."""
+        if self.inline or not executor.skips_cancelled:
+            pytest.skip("nothing waits, or it is asked in vain")
+        if kind == "plain":
+            group = self.group_of(partial(self.wait_for_file, str(tmp_path / "go")), partial(add, 1), stamp)
+        else:
+            group = self.group_of(self.nap_async, partial(add_async, 1), self.nap_async)
+        (first, asked, last), ended = chain(group), Ended()
+        asked.cancelled = True
+        executor.submit([group], ended)
+        executor.cancel_run(asked)
+        (tmp_path / "go").touch()
+        self.wait(ended, 3)
+        assert ended.runs == [first, asked, last]
+        assert [run.status for run in ended.runs] == [SUCCEEDED, CANCELLED, SUCCEEDED]
+        assert (asked.started_at, asked.retval) == (None, None)
+
     @pytest.mark.parametrize("func", [add, add_async])
     def test_a_run_that_has_waited_too_long_is_not_started(self, executor: BaseExecutor, func: Any) -> None:
         """``expires`` is looked at when the run would begin."""

@@ -28,6 +28,7 @@ from ...events import (
     EVENT_SCHEDULER_STARTED,
 )
 from ...schedulers.base import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
+from .cancelling import CancellingContract
 from .host_access import MOMENT, FailingStore, Host, SlowStore
 from .hostile_hosts import HostileHostContract
 from .listeners import ListenerContract
@@ -42,7 +43,13 @@ if TYPE_CHECKING:
 
 
 class HostContract(
-    ListenerContract, RenewalContract, ResultContract, StoppingContract, TimeoutContract, HostileHostContract
+    CancellingContract,
+    ListenerContract,
+    RenewalContract,
+    ResultContract,
+    StoppingContract,
+    TimeoutContract,
+    HostileHostContract,
 ):
     """The invariants of schedulers, as programs see them."""
 

@@ -9,7 +9,7 @@ import pytest
 
 from ...clock import HELD, SECOND
 from ...core.plan import Decision, forgotten, once_more, record_of
-from ...core.states import CLAIMED, MANUAL, MISSED, QUARANTINED, SKIPPED, SUCCEEDED
+from ...core.states import ACTIVE, CLAIMED, MANUAL, MISSED, PAUSED, QUARANTINED, SKIPPED, SUCCEEDED
 from .store_jobs import (
     LEASE,
     NODE,
@@ -27,6 +27,7 @@ from .store_jobs import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...core.run import Run
+    from ...job.handle import Job
     from ...jobstores.base import BaseJobStore
 
 
@@ -245,16 +246,48 @@ class RecordedTimesContract:
         ended = [run for run in store.get_runs("job") if run.origin != MANUAL]
         assert sorted((run.nominal, run.count) for run in ended) == [(START, 1), (later, 1), (much_later, 1)]
 
+    # -- what a paused job has left out --------------------------------------------------------------------------
+
+    def test_r4_what_a_paused_job_has_left_out_is_recorded_once_though_the_edit_after_it_came_to_nothing(
+        self, store: BaseJobStore
+    ) -> None:
+        store.add_job(make_job())
+        set_back(store, None)
+        minutes = [START + minute * 60 * SECOND for minute in range(5)]
+        self._skip(store, minutes[0], minutes[1], minutes[1] + 1)
+        found = store.lookup_job("job")
+        assert found is not None
+        assert (found.state, found.next_nominal) == (PAUSED, None)
+        self._skip(store, minutes[0], minutes[3], minutes[3] + 1)
+        spans = [(run.nominal, run.last, run.count) for run in store.get_runs("job")]
+        assert spans == [(minutes[2], minutes[3], 2), (minutes[0], minutes[1], 2)]
+        set_back(store, minutes[4])
+        assert [run.nominal for run in claim(store, minutes[4])] == [minutes[4]]
+
+    def test_r1_what_a_paused_job_has_left_out_is_not_recorded_after_somebody_has_edited_it(
+        self, store: BaseJobStore
+    ) -> None:
+        store.add_job(make_job())
+        set_back(store, None)
+        before = store.lookup_job("job")
+        assert before is not None
+        decision = _left_out(before, START, START, START + 1)
+        set_back(store, START + 60 * SECOND)
+        store.renew(NODE, START + 1, LEASE)
+        assert store.claim([decision], NODE, START + 1) == []
+        assert store.get_runs("job") == []
+        found = store.lookup_job("job")
+        assert found is not None
+        assert (found.state, found.next_nominal) == (ACTIVE, START + 60 * SECOND)
+
     def _skip(self, store: BaseJobStore, first: int, last: int, now: int) -> None:
         """Record times of the job as skipped, and leave its schedule alone."""
         job = store.lookup_job("job")
         assert job is not None
-        decision = Decision(job)
-        decision.next_nominal, decision.next_due, decision.state = job.next_nominal, job.next_due, job.state
-        count = (last - first) // (60 * SECOND) + 1
-        decision.records.append(record_of(job, first, last, count, SKIPPED, "paused", now))
+        version, decision = job.version, _left_out(job, first, last, now)
         store.renew(NODE, now, LEASE)
         assert store.claim([decision], NODE, now) == [decision]
+        assert job.version == version + 1  # by which the next change knows that nobody else has changed it
 
     def _ask(self, store: BaseJobStore, now: int) -> list[Run]:
         """Claim a run by hand without reading the records before; return the decisions that were carried out."""
@@ -266,8 +299,17 @@ class RecordedTimesContract:
         return asked.runs
 
 
-def set_back(store: BaseJobStore, nominal: int) -> None:
-    """Set a job's next time as a user does."""
+def _left_out(job: Job, first: int, last: int, now: int) -> Decision:
+    """Return the decision that records times of a job as skipped, and leaves its schedule alone."""
+    decision = Decision(job)
+    decision.next_nominal, decision.next_due, decision.state = job.next_nominal, job.next_due, job.state
+    count = (last - first) // (60 * SECOND) + 1
+    decision.records.append(record_of(job, first, last, count, SKIPPED, "paused", now))
+    return decision
+
+
+def set_back(store: BaseJobStore, nominal: int | None) -> None:
+    """Set a job's next time as a user does; None pauses it."""
     found = store.lookup_job("job")
     assert found is not None
     changed = found.copy()

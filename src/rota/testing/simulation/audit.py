@@ -8,8 +8,9 @@ from __future__ import annotations
 from ...core.run import LAST
 from ...core.states import ACTIVE, CANCELLED, END_STATES, ENDED, SKIPPED
 from .attempts import Attempts, Waits, name
-from .balance import Balance, Segment
+from .balance import Balance
 from .cuts import note_cut
+from .owed import Owed
 from .seen import Snapshot, is_beside_the_schedule, waits_wrongly
 from .stopped import Stopped
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...jobstores.base import BaseJobStore
     from .attempts import Key, Presented
+    from .balance import Segment
 
 
 class Violation(AssertionError):
@@ -56,6 +58,7 @@ class Audit:
         #: in which order nominal times got their records
         self.order: dict[Key, int] = {}
         self.segments: dict[str, list[Segment]] = {}
+        self.owed = Owed(self.segments, self.count)
         self.started: set[tuple[str, int, int]] = set()
         self.violation: Violation | None = None
         #: counts for the report
@@ -85,24 +88,23 @@ class Audit:
 
     # -- changes of jobs -----------------------------------------------------------------------------------------
 
-    def changed(self, job_id: str, before: Snapshot | None, after: Snapshot | None, by_whom: str) -> None:
-        """Take note that a job was added, changed or removed."""
+    def changed(
+        self,
+        job_id: str,
+        before: Snapshot | None,
+        after: Snapshot | None,
+        by_whom: str,
+        since: int | None = None,
+    ) -> None:
+        """Take note that a job was added, changed or removed.
+
+        :param since: when the change began, by the clock that counts
+        """
         if before is not None and after is not None:
             self.require(
                 after.version != before.version, f"{by_whom} of {job_id} left its version at {after.version}"
             )
-            same = (after.next_nominal, after.state, after.trigger) == (
-                before.next_nominal,
-                before.state,
-                before.trigger,
-            )
-            if same:
-                return
-        segments = self.segments.setdefault(job_id, [])
-        if before is not None and before.next_nominal is not None and segments:
-            segments[-1].end = before.next_nominal
-        if after is not None and after.next_nominal is not None:
-            segments.append(Segment(after.next_nominal, after.trigger))
+        self.owed.changed(job_id, before, after, since)
 
     def removed(self, before: Mapping[str, Snapshot | None]) -> None:
         """Take note that all jobs were removed, but for those that came while they were."""
@@ -194,10 +196,7 @@ class Audit:
             self.order.setdefault(key, len(self.order))
             self.ended[key] = (record.owner or "", record.attempt, record.status, record.finished_at)
             if record.status == SKIPPED:
-                left_out = Segment(record.nominal, decision.job.trigger)
-                left_out.end = record.last + 1
-                self.segments.setdefault(decision.job.id, []).append(left_out)
-                self.count("left out while it was paused", record.count)
+                self.owed.recorded(decision.job, record)
             else:
                 self.count("recorded late")
 
@@ -267,6 +266,8 @@ class Audit:
             if run.ended:
                 if run.status == SKIPPED:
                     self.attempts.left_out(run, waits, beside.get(run.job_id), self.waiting, now)
+                if waits.keeps_place and beside.get(run.job_id, 0) > 0:
+                    beside[run.job_id] -= 1  # for the next ones
                 self.ended[key] = (run.owner, run.attempt, run.status, run.finished_at)
                 self.count(run.status)
                 self.followed(run)

@@ -9,7 +9,7 @@ from ...clock import SECOND
 from ...core.run import is_expired, time_of
 from ...core.states import CANCELLED, MISSED, end, succeed
 from ...executors.base import NativeExecutor, chain
-from ...executors.steps import may_start, record_failure
+from ...executors.steps import NOT_STARTED, may_start, record_failure
 from ...logs import GuardedLogger
 from ...outcomes import Snooze
 from ...schedulers.base import STATE_STOPPED
@@ -66,6 +66,7 @@ class HeldExecutor(NativeExecutor):
     :param latest: returns what the fastest of the clocks shows by which leases last
     """
 
+    skips_cancelled = True
     _clock: NodeClock
     #: from which attempt on its runs succeed; None: each may fail
     succeeds_from: int | None = None
@@ -103,6 +104,9 @@ class HeldExecutor(NativeExecutor):
         if run.started_at is not None:
             is_last = self.succeeds_from is not None and run.attempt >= self.succeeds_from
             self._finish(run, 1.0 if is_last else rng.random(), rng, now)
+            self._drop(group)
+        elif run.cancelled:
+            end(run, CANCELLED, NOT_STARTED, now)
             self._drop(group)
         elif not may_start(run, self._clock):
             self._audit.count("withheld")
@@ -185,6 +189,8 @@ class Node:
         #: it makes no passes before that; its workers work, and its lease is renewed
         self.blocked_until = 0
         self.renews_aside = renews_aside
+        #: when a user began to do something through it, by the clock that counts, or the earliest that this has shown since
+        self.began = 0
         self.clock = NodeClock(world, skew)
         self.scheduler = ManualScheduler(
             clock=self.clock,

@@ -89,6 +89,7 @@ class Users:
     def act(self, node: Node) -> None:
         """Be a user who does something with a job, through a node."""
         rng = self._rng
+        node.began = node.now
         number = rng.randrange(JOBS)
         job_id = f"{self._seed}.{number}"
         kind = rng.choice(OFTEN_CANCELLING if self.governs else KINDS)
@@ -115,6 +116,8 @@ class Users:
                 scheduler.resume_job(job_id)
         elif kind == "reschedule":
             scheduler.reschedule_job(job_id, trigger=self._trigger(node.now + 10 * SECOND))
+        elif self._edits_paused(kind, node, job_id):
+            pass
         elif kind == "modify":
             scheduler.modify_job(job_id, name=f"renamed at {node.now}")
         elif kind == "run at":
@@ -125,6 +128,21 @@ class Users:
             self._set_back(node, job_id)
         else:
             self._do_more(kind, node, number, job_id)
+
+    def _edits_paused(self, kind: str, node: Node, job_id: str) -> bool:
+        """Give a paused job another trigger, and it stays so, or a time that it owes, with which it goes on; or do not."""
+        owed = self._audit.owed.of(job_id)
+        if owed is None or kind not in ("modify", "run at") or self._apart.random() < 0.5:
+            return False
+        if kind == "modify":
+            node.scheduler.modify_job(job_id, trigger=self._trigger(node.now + 10 * SECOND))
+            return True
+        if type(owed.trigger) is not IntervalTrigger:
+            return False
+        when = owed.first + self._apart.randint(0, 8) * owed.trigger.microseconds
+        with _seeing_records(node):
+            node.scheduler.modify_job(job_id, next_run_time=moment(when))
+        return True
 
     def _do_more(self, kind: str, node: Node, number: int, job_id: str) -> None:
         if "backfill" in kind:
@@ -165,6 +183,8 @@ class Users:
             return
         if kind == "add again":
             node.scheduler.remove_job(job_id)  # as programs do at each start
+        elif self._audit.owed.of(job_id) is not None and self._apart.random() < 0.5:
+            trigger = self._trigger(node.now + 10 * SECOND)
         node.scheduler.add_job(
             WORK, trigger, id=job_id, replace_existing=kind == "replace", **self._policies[number]
         )

@@ -35,6 +35,7 @@ class Witnesses:
 
     def watch(self, node: Node, method: str, original: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Call a method of the store, and let the audit see what it did."""
+        node.began = min(node.began, node.now)
         if self._fibers is None:
             note = self._look(node, method, args)
             result = original(*args)
@@ -77,7 +78,7 @@ class Witnesses:
             running = node.scheduler.state == STATE_RUNNING or not node.alive
             return lambda won: audit.claim(before, won, owner, now, running)
         if method in ("add_job", "save_job", "remove_job", "remove_all_jobs"):
-            return self._look_at_jobs(method, args)
+            return self._look_at_jobs(node, method, args)
         if method in ("open_runs", "take_waiting", "cancel_run"):
             return self._look_at_waiting(method, args)
         if method == "give_back":
@@ -95,7 +96,7 @@ class Witnesses:
             return lambda result: audit.leave(args[0], args[1])
         return _see_nothing
 
-    def _look_at_jobs(self, method: str, args: tuple[Any, ...]) -> Note:
+    def _look_at_jobs(self, node: Node, method: str, args: tuple[Any, ...]) -> Note:
         audit = self._audit
         if method == "remove_all_jobs":
             all_before = {job_id: audit.look(job_id) for job_id in audit.segments}
@@ -110,7 +111,7 @@ class Witnesses:
 
         def changed(result: Any) -> None:
             if result is not False:
-                audit.changed(job_id, seen, audit.look(job_id), method)
+                audit.changed(job_id, seen, audit.look(job_id), method, node.began)
             if method == "remove_job":
                 audit.cancelled(result or ())
 
