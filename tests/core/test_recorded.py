@@ -117,6 +117,14 @@ def test_a_job_that_counts_from_its_run_is_planned_at_once_if_that_has_a_record(
     assert (decision.runs, decision.next_nominal, decision.next_due) == ([], AFTER_RUN, AFTER_RUN)
 
 
+def test_a_job_that_waits_for_the_end_of_another_run_goes_on_waiting_whatever_has_a_record():
+    buffered = make_job(every(10), START, running=1, overlap="buffer_one")
+    counted = make_job(every(10, mode="delay"), START, running=1)
+    for job in (buffered, counted):
+        decision = decide(job, 5, at(0))
+        assert (decision.runs, decision.records, decision.next_due) == ([], [], HELD)
+
+
 def test_of_a_range_the_times_without_a_record_are_recorded_in_pieces():
     decision = decide(make_job(every(10), START), 95, at(0), at(30, 40, MISSED), at(60))
     assert ranges(decision) == [(10, 20, 2, SKIPPED), (50, 50, 1, SKIPPED), (70, 80, 2, SKIPPED)]

@@ -154,3 +154,7 @@ def test_r6_jobs_that_may_wait_for_one_place_of_several_are_known_by_their_runs(
 )  # fmt: skip
 def test_r6_a_job_that_waits_for_room_becomes_due_when_so_many_have_ended(due, running, spare, expected):
     assert released(at(10), due, running, spare) == expected
+
+
+def test_r6_a_job_waits_for_the_end_of_all_its_runs_unless_it_is_said_that_some_may_go_on():
+    assert [released(at(10), HELD, running) for running in (0, 1)] == [at(10), HELD]
