@@ -68,6 +68,20 @@ def test_a_claim_that_has_no_run_left_ends_no_retry(recorded):
     assert (decision.state, list(decision.superseded)) == (QUARANTINED, [])
 
 
+def test_a_claim_that_has_some_of_its_runs_left_ends_a_retry():
+    retry = Run("j", START - SECOND, START - SECOND)
+    owed = plan(make_job(every(10), START, running=1, coalesce=False), START + 45 * SECOND, free=1)
+    decision = superseding(owed, [retry])
+    leave_out_recorded(decision, [at(0)])
+    assert (len(decision.runs), decision.superseded) == (4, [retry])
+
+
+def test_a_claim_without_runs_ends_no_retry():
+    retry = Run("j", START - SECOND, START - SECOND)
+    waiting = plan(make_job(every(10), START, running=1, overlap="buffer_one"), START)
+    assert not superseding(waiting, [retry]).superseded
+
+
 def test_a_date_that_has_a_record_ends_its_job():
     decision = decide(make_job(DateTrigger(moment(START)), START), 5, at(0))
     assert (decision.runs, decision.state) == ([], ENDED)
@@ -115,6 +129,14 @@ def test_a_job_whose_whole_group_has_records_does_not_wait_for_its_end():
 def test_a_job_that_counts_from_its_run_is_planned_at_once_if_that_has_a_record():
     decision = decide(make_job(every(10, mode="delay"), START), 5, at(0))
     assert (decision.runs, decision.next_nominal, decision.next_due) == ([], AFTER_RUN, AFTER_RUN)
+
+
+def test_a_job_that_waits_for_the_end_of_another_run_goes_on_waiting_whatever_has_a_record():
+    buffered = make_job(every(10), START, running=1, overlap="buffer_one")
+    counted = make_job(every(10, mode="delay"), START, running=1)
+    for job in (buffered, counted):
+        decision = decide(job, 5, at(0))
+        assert (decision.runs, decision.records, decision.next_due) == ([], [], HELD)
 
 
 def test_of_a_range_the_times_without_a_record_are_recorded_in_pieces():
