@@ -21,6 +21,10 @@ from rota.schedulers.base import BaseScheduler  # noqa: E402
 
 #: The modules that raise what these commands show.
 SHOWN = ("backfills", "changes", "governed", "manual_runs", "reruns")
+NOT_CREATED = (
+    " and create_tables is False; create them by your migrations (they are in the metadata that you pass as metadata=…), or let "
+    "the store create them"
+)
 #: What the command line cannot do wrong.
 UNREACHABLE = re.compile(r"reschedule_job\(id, trigger=|must be given one of tag=")
 
@@ -34,6 +38,13 @@ UNREACHABLE = re.compile(r"reschedule_job\(id, trigger=|must be given one of tag
         ('get_runs("it\'s one") shows them', "rota runs --job 'it'\"'\"'s one' shows them"),
         ("again by only_missing=False", "again by --all"),
         ("wait until that is done, or cancel_backfill() first", "wait until that is done, or rota backfill --cancel first"),
+        (f"no job store of Rota at sqlite:///a: The tables b, c do not exist{NOT_CREATED}",
+         "…: The tables b, c do not exist; a scheduler that is started on it makes what is missing"),
+        ("There is nothing at etcd://a, and create is False", "…; a scheduler that is started on it makes what is missing"),
+        ("4 is needed, and create_tables is False; start once with create_tables=True to migrate them",
+         "4 is needed; a scheduler that is started on it migrates them"),
+        ("Give another tablename, or restore them", "Give another --table, or restore them"),
+        ("are not Rota's; give another jobs_key", "are not Rota's; give another --table"),
         ("hold() and release() must be given one", "rota hold and rota release must be given one"),
     ],
 )  # fmt: skip

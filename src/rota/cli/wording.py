@@ -32,6 +32,16 @@ COMMANDS = {
 }
 #: The options that do what keyword arguments of theirs do.
 OPTIONS = {"only_missing=False": "--all"}
+#: What errors say of parameters that commands give to stores.
+PARAMETERS = {
+    r",? and create(_tables)? is False(; create them by your migrations .*, or let the store create them)?$": (
+        "; a scheduler that is started on it makes what is missing"
+    ),
+    r", and create_tables is False; start once with create_tables=True to migrate them$": (
+        "; a scheduler that is started on it migrates them"
+    ),
+    r"\b(another) (tablename|jobs_key|collection)\b": r"\1 --table",
+}
 #: What `rota explain --job` has no command for.
 _LOG = "health() and the log of a node name that.", "The log of a node names that."
 
@@ -40,8 +50,10 @@ _option = re.compile(rf"(?<![\w.])({'|'.join(map(re.escape, OPTIONS))})(?!\w)")
 
 
 def in_commands(message: str) -> str:
-    """Return the message of an error with commands in the place of calls, and with options in that of keyword arguments."""
+    """Return the message of an error with commands in the place of calls, and with options in that of arguments."""
     message = _call.sub(_command, message)
+    for pattern, text in PARAMETERS.items():
+        message = re.sub(pattern, text, message)
     return _option.sub(lambda found: OPTIONS[found[1]], message)
 
 
