@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_an_explanation_names_no_method_and_what_a_job_has_said_stays_as_it_is()
 
 
 def test_each_call_is_a_method_and_each_command_and_option_is_there():
-    known = typer.main.get_command(app).commands
+    known: Any = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     for method, command in COMMANDS.items():
         assert callable(getattr(BaseScheduler, method))
         name, *options = command.removeprefix("rota ").split()
