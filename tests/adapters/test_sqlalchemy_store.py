@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import NullPool, StaticPool
 
-from rota.clock import SECOND
+from rota.clock import DAY, SECOND
 from rota.core.queries import JobQuery
 from rota.core.run import fail
 from rota.core.states import CLAIMED, FAILED, SUCCEEDED, succeed
@@ -28,7 +28,7 @@ from rota.errors import (
     SchemaError,
     StoreUnavailableError,
 )
-from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+from rota.jobstores.sqlalchemy import SQLAlchemyJobStore, pruning
 from rota.jobstores.sqlalchemy import layout as schema
 from rota.jobstores.sqlalchemy.databases import sqlite
 from rota.jobstores.sqlalchemy.job_statements import JobStatements
@@ -314,6 +314,33 @@ def test_due_jobs_are_found_by_an_index(open_store: Callable[..., SQLAlchemyJobS
     assert [str(step[3]) for step in steps] == [
         "SEARCH rota_jobs USING INDEX ix_rota_jobs_due (state=? AND executor=? AND next_due<?)"
     ]
+
+
+def test_deleted_records_are_written_into_the_file_by_steps_of_their_own(
+    open_store: Callable[..., SQLAlchemyJobStore], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "WRITTEN_BACK", 50)
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    for options in ({}, {"engine": engine}):
+        store = open_store(keep_runs=None, keep_days=1, **options)
+        ids = [f"{len(options)}-{number}" for number in range(250)]
+        store.add_jobs([make_job(id, every=7 * 86400) for id in ids])
+        assert finish(store, claim(store)) == []
+        heard: list[str] = []
+        event.listen(
+            store._server.engine, "before_cursor_execute", lambda *args, heard=heard: heard.append(args[2])
+        )
+        steps = []
+        for _ in store.prune_in_steps(START + 2 * DAY):
+            deletes = any(statement.startswith("DELETE FROM rota_runs") for statement in heard)
+            steps.append((deletes, "PRAGMA wal_checkpoint(PASSIVE)" in heard))
+            heard.clear()
+        assert store.get_runs() == []
+        assert (True, True) not in steps
+        # An application says itself when its engine does that.
+        written = steps.count((False, True))
+        assert written == 0 if options else 2 <= written <= steps.count((True, False))
+        store.remove_all_jobs()
 
 
 def test_jobs_are_found_by_name_and_by_the_beginning_of_their_callable_through_an_index(

@@ -67,6 +67,30 @@ def test_runs_are_searched(ask):
     assert "there is no status 'fail'" in ask("runs", "--status", "fail", code=2)
 
 
+def test_jobs_with_all_of_some_tags_are_listed_the_next_one_first(ask, scheduler, monkeypatch):
+    def listed(*options):
+        return [job["id"] for job in ask("jobs", *options)]
+
+    scheduler.add_job(work, "interval", seconds=1, id="soon", args=["soon"], tags={"feeds"})
+    scheduler.add_job(
+        work, "date", run_date=scheduler.clock.datetime(), id="once", args=["broken"], tags={"feeds"}
+    )
+    scheduler.advance(seconds=0)
+    assert listed("--tag", "feeds") == ["soon", "broken", "good"]
+    assert listed("--tag", "feeds", "--tag", "fragile") == ["broken"]
+    assert listed("--tag", "nothing") == []
+    assert listed("--tag", "feeds", "-n", "1", "--offset", "1") == ["broken"]
+    assert listed("--tag", "feeds", "--state", "ended") == ["once"]
+    both = ("--tag", "feeds", "--state", "active", "--state", "ended")
+    assert listed(*both) == ["soon", "broken", "good", "once"]
+    monkeypatch.setattr("rota.cli.stores._PAGE", 1)
+    assert listed(*both) == ["soon", "broken", "good", "once"]
+    assert listed(*both, "-n", "1", "--offset", "2") == ["good"]
+    scheduler.pause_job("soon")
+    assert listed("--tag", "feeds") == ["broken", "good", "soon"]
+    assert listed("--tag", "feeds", "--state", "paused") == ["soon"]
+
+
 def test_runs_of_more_jobs_with_a_tag_than_one_question_takes_are_found_in_their_order(ask, monkeypatch):
     everything = ask("runs", "--tag", "feeds")
     assert len(everything) == 6
@@ -249,3 +273,15 @@ def test_failures_say_since_when_a_job_fails(ask, scheduler):
     since = datetime.fromisoformat(good["failing_since"]) - datetime.fromisoformat(good["first"])
     assert (good["count"], since) == (4, timedelta(minutes=3))
     assert "fails since" in ask("failures", text=True)
+
+
+def test_errors_speak_of_commands_and_not_of_calls(ask, scheduler):
+    """See tests/cli/test_wording.py for all of them."""
+    begin = moment(scheduler.get_runs("good")[0].nominal)
+    waiting = ask("rerun", "good", begin.isoformat())["run"]["nominal"]
+    assert "rota cancel stops it" in ask("rerun", "good", str(waiting), code=1)
+    ask("hold", "--tag", "fragile")
+    assert "rota release what was put on hold" in ask("resume", "broken", code=1)
+    assert "; rota runs --job good shows them, and rota trigger runs it" in ask(
+        "rerun", "good", "2020-01-01T00:00:00", code=1
+    )

@@ -420,6 +420,7 @@ def test_a_wrong_store_is_an_error_and_is_not_made(capsys, tmp_path):
     code, _, err = rota(capsys, "-s", f"sqlite:///{tmp_path}/other.sqlite", "jobs")
     assert code == 1
     assert err.startswith("error: no job store of Rota at ")
+    assert err.endswith(" do not exist; a scheduler that is started on it makes what is missing\n")
     assert not (tmp_path / "missing.sqlite").exists()
     with sqlite3.connect(tmp_path / "other.sqlite") as db:
         assert db.execute("SELECT name FROM sqlite_master").fetchall() == []

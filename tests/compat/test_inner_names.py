@@ -83,6 +83,14 @@ def test_the_names_that_programs_import_from_a_module_are_there(module):
         assert getattr(found, name) is not None, name
 
 
+@pytest.mark.parametrize("module", [name for name in IMPORTED if name not in OPTIONAL])
+def test_only_packages_say_that_they_are_some(module):
+    found = import_module(f"rota.{module}")
+    spec = found.__spec__
+    assert spec is not None
+    assert hasattr(found, "__path__") is (spec.submodule_search_locations is not None)
+
+
 def test_such_names_are_those_of_the_modules_in_which_they_live():
     from rota.jobstores.memory import BaseJobStore, Job  # type: ignore[attr-defined]
 

@@ -8,8 +8,27 @@ from rota.clock import HELD
 from rota.core.plan import Decision, plan, quarantine
 from rota.core.policy import Policy
 from rota.core.run import Run
-from rota.core.states import CANCELLED, ENDED, FAILED, LOST, QUARANTINED, SUCCEEDED, TIMED_OUT
-from rota.core.transitions import is_allowed, marked, may_claim, moved, not_ended_well, released, rooms_of
+from rota.core.states import (
+    ACTIVE,
+    CANCELLED,
+    ENDED,
+    FAILED,
+    LOST,
+    PAUSED,
+    QUARANTINED,
+    SUCCEEDED,
+    TIMED_OUT,
+)
+from rota.core.transitions import (
+    ends_pause,
+    is_allowed,
+    marked,
+    may_claim,
+    moved,
+    not_ended_well,
+    released,
+    rooms_of,
+)
 from rota.triggers.date import DateTrigger
 from tests.core.test_plan import START, at, every, make_job
 
@@ -60,6 +79,28 @@ def test_r3_a_quarantine_moves_the_job_too():
     )
     moved(Decision(job))
     assert job.error is None
+
+
+@pytest.mark.parametrize(
+    ("state", "paused", "following", "ends"),
+    [
+        (PAUSED, "{}", ACTIVE, True),
+        (PAUSED, "{}", ENDED, True),
+        (PAUSED, None, ACTIVE, False),
+        (PAUSED, "{}", PAUSED, False),  # a run that was asked for
+        (PAUSED, "{}", QUARANTINED, False),  # it is paused still when it comes out
+        (ACTIVE, "{}", ACTIVE, False),  # failures in a row
+        (ACTIVE, "{}", ENDED, False),
+    ],
+)
+def test_r3_the_pause_of_a_job_that_goes_on_goes_with_the_claim(state, paused, following, ends):
+    job = make_job(every(10), START if state == ACTIVE else None)
+    job.state, job.paused = state, paused
+    decision = Decision(job)
+    decision.state = following
+    assert ends_pause(decision) is ends
+    moved(decision)
+    assert (job.state, job.paused) == (following, None if ends else paused)
 
 
 def test_records_of_a_job_whose_schedule_is_over_keep_its_name_and_its_runs_do_not():

@@ -32,6 +32,7 @@ from .options import (
     place,
 )
 from .output import CliError, fail, note, print_any_character, zone_of
+from .wording import in_commands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +78,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (CliError, RotaError, OSError) as exc:
-        _tell(exc, str(exc), arguments)
+        _tell(exc, in_commands(str(exc)), arguments)
         code = exc.code if isinstance(exc, CliError) else 1
     except Exception as exc:
         _tell(exc, f"{type(exc).__name__}: {exc} (rota --debug … shows where)", arguments)
@@ -206,6 +207,10 @@ def _jobs(
             help="Only jobs that are active, paused, quarantined or ended (repeatable; ended ones only so).",
         ),
     ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="TAG", help="Only jobs that have this tag (repeatable: all of them)."),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="At most this many (all).")
     ] = None,
@@ -217,7 +222,7 @@ def _jobs(
     """List the jobs in a store, the next to run first."""
     from .stores import show_jobs  # import time
 
-    show_jobs(*place(jobstore, table), state or [], limit, offset, zone_of(timezone), json)
+    show_jobs(*place(jobstore, table), state or [], tag or [], limit, offset, zone_of(timezone), json)
 
 
 @app.command("runs", cls=Command)
@@ -240,7 +245,9 @@ def _runs(
     ] = None,
     tag: Annotated[
         list[str] | None,
-        typer.Option("--tag", metavar="TAG", help="Only of jobs that have this tag (repeatable)."),
+        typer.Option(
+            "--tag", metavar="TAG", help="Only of jobs that have this tag (repeatable: all of them)."
+        ),
     ] = None,
     text: Annotated[
         str | None,

@@ -18,6 +18,7 @@ from ..core.states import CLAIMED, END_STATES, WAITING
 from .escaping import escaped
 from .output import CliError, duration, iso, local_time, note, one_line, print_columns, print_json, say, until
 from .stores import check_words, job_of, label, no_such_job, opened, outcome
+from .wording import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -402,7 +403,7 @@ def explain(
         if at is None and job is None and not guest.last_runs({job_id}):
             raise no_such_job(guest, job_id)
         guest.timezone = zone
-        sentence = guest.explain(job_id, None if at is None else exact_of(guest, job_id, at, zone))
+        sentence = explained(guest.explain(job_id, None if at is None else exact_of(guest, job_id, at, zone)))
         last = guest.last_runs({job_id}).get(job_id, [])
     if as_json:
         print_json(

@@ -16,6 +16,7 @@ from ..codec.files import encode_job
 from ..codec.jobs import JobFormat
 from ..core.chains import parent_of
 from ..core.plan import AFTER_RUN
+from ..core.queries import BY_DUE
 from ..core.states import ACTIVE, ENDED, PAUSED, QUARANTINED
 from ..errors import SchemaError
 from ..masking import masked
@@ -55,6 +56,8 @@ RANDOM_ID = re.compile("[0-9a-f]{32}")
 _ID_OF_LINE = re.compile(r".+-[0-9a-f]{8}(-\d+)?")
 #: what the jobs of crontab files call
 RUN_COMMAND = "rota.commands:run_command"
+#: How many jobs are looked for at once.
+_PAGE = 1000
 #: How many jobs are searched for a suggestion when there is no job of an id.
 _SUGGESTED = 1000
 
@@ -172,6 +175,7 @@ def show_jobs(
     url: str | None,
     tablename: str,
     state: list[str],
+    tags: list[str],
     limit: int | None,
     offset: int,
     zone: tzinfo,
@@ -180,7 +184,7 @@ def show_jobs(
     """Print the jobs of a store."""
     check_words("--state", state, (ACTIVE, PAUSED, QUARANTINED, ENDED))
     with opened(url, tablename) as (guest, _):
-        jobs = _jobs(guest, state, limit, offset)
+        jobs = _jobs(guest, state, tags, limit, offset)
     now = SYSTEM_CLOCK.now()
     if as_json:
         print_json([job_data(job, zone) for job in jobs])
@@ -204,19 +208,30 @@ def show_jobs(
             note(f"{escaped(job.id)} is quarantined: {escaped(job.error or '')}")
 
 
-def _jobs(guest: Guest, state: list[str], limit: int | None, offset: int) -> list[Job]:
-    """Return a page of the jobs of some states; those whose schedule is over come last."""
-    if ENDED not in state:
+def _jobs(guest: Guest, state: list[str], tags: list[str], limit: int | None, offset: int) -> list[Job]:
+    """Return a page of the jobs of some states that have all of some tags; those whose schedule is over come last."""
+    if ENDED not in state and not tags:
         return guest.get_jobs(state=state or None, limit=limit, offset=offset)
+    most = None if limit is None else offset + limit
     others = [one for one in state if one != ENDED]
-    jobs = guest.get_jobs(state=others) if others else []
+    jobs: list[Job] = []
+    if others or not state:
+        jobs = _found(guest, most, states=others or None, tags=tags or None, sort=BY_DUE)
+    if ENDED in state and (most is None or len(jobs) < most):
+        jobs += _found(guest, most, states={ENDED}, tags=tags or None)
+    return jobs[offset:most]
+
+
+def _found(guest: Guest, most: int | None, **fields: Any) -> list[Job]:
+    """Return jobs that are found, page by page: all, or so many at least if there are as many."""
+    found: list[Job] = []
     cursor = None
     while True:
-        page = guest.find_jobs(limit=1000, cursor=cursor, states={ENDED})
-        jobs += page.items
+        page = guest.find_jobs(limit=_PAGE, cursor=cursor, **fields)
+        found += page.items
         cursor = page.cursor
-        if cursor is None:
-            return jobs[offset : None if limit is None else offset + limit]
+        if cursor is None or (most is not None and len(found) >= most):
+            return found
 
 
 def job_of(guest: Guest, job_id: str) -> Job | None:

@@ -1,6 +1,7 @@
 """Attributes of APScheduler that Rota does not have, or that can only be read: they say what to use instead.
 
-Descriptors on the classes: a ``__getattr__()`` there would make every attribute of their objects a third slower to read.
+Whoever runs a scheduler has loaded it; the names themselves are in ``names``, which is loaded when one is missing. Attributes are
+descriptors on the classes: a ``__getattr__()`` there would make every attribute of their objects a third slower to read.
 """
 
 from __future__ import annotations
@@ -34,6 +35,18 @@ class Refused(Absent):
 
     def __set__(self, instance: object, value: object) -> None:
         self.__get__(instance)
+
+
+def inner_name(module: str, name: str) -> Any:
+    """Return what a name of APScheduler's module is that ours does not have by itself: what each of ours says for such names.
+
+    :raises AttributeError: if there is no such thing here; it says what to use instead, if that is known
+    """
+    if name == "__path__":  # what "from … import" asks of each module
+        raise AttributeError(name)
+    from .names import of_module  # rare
+
+    return of_module(module, name)
 
 
 def refuse(cls: type, *names: str) -> None:

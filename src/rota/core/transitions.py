@@ -19,7 +19,7 @@ from __future__ import annotations
 from ..clock import HELD
 from .policy import Policy
 from .run import label
-from .states import ENDED, FAILURES, set_job_state
+from .states import ACTIVE, ENDED, FAILURES, PAUSED, set_job_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +43,12 @@ def marked(decision: Decision, node: str, now: int) -> list[Run]:
     return runs
 
 
+def ends_pause(decision: Decision) -> bool:
+    """Whether a decision, of which nothing is carried out yet, lets a paused job go on: what is kept of its pause goes with it."""
+    job = decision.job
+    return job.state == PAUSED and decision.state in (ACTIVE, ENDED) and job.paused is not None
+
+
 def moved(decision: Decision, running: int | None = None) -> None:
     """Set a decision's job to what its claim has stored (R3).
 
@@ -51,7 +57,10 @@ def moved(decision: Decision, running: int | None = None) -> None:
     job = decision.job
     job.next_nominal, job.next_due = decision.next_nominal, decision.next_due
     job.error = decision.error
-    set_job_state(job, decision.state)
+    if job.state != decision.state:
+        if ends_pause(decision):
+            job.paused = None
+        set_job_state(job, decision.state)
     job.version = decision.version + 1
     gone = len(decision.superseded)
     job.running = job.running + len(decision.runs) - gone if running is None else running

@@ -5,6 +5,7 @@ Everything it does is in loop_executor.py; it only knows where the scheduler kee
 
 from __future__ import annotations
 
+from ..compat.absent import inner_name
 from .loop_executor import LoopExecutor
 
 TYPE_CHECKING = False
@@ -32,8 +33,4 @@ class AsyncIOExecutor(LoopExecutor):
 if not TYPE_CHECKING:  # for checkers, a name is there or not
 
     def __getattr__(name: str) -> Any:
-        if name == "__path__":  # what "from … import" asks of each module
-            raise AttributeError(name)
-        from ..compat.names import of_module  # rare
-
-        return of_module(__name__, name)
+        return inner_name(__name__, name)

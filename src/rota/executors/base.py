@@ -12,6 +12,7 @@ from threading import RLock
 from types import MethodType
 
 from ..clock import SYSTEM_CLOCK, Clock
+from ..compat.absent import inner_name
 from ..core.run import Run, fail, time_of
 from ..core.states import CANCELLED, CLAIMED, LOST, end
 from ..errors import MaxInstancesReachedError
@@ -72,11 +73,7 @@ def __getattr__(name: str) -> Any:
         from . import apscheduler  # rare
 
         return getattr(apscheduler, name)
-    if name == "__path__":  # what "from … import" asks of each module
-        raise AttributeError(name)
-    from ..compat.names import of_module  # rare
-
-    return of_module(__name__, name)
+    return inner_name(__name__, name)
 
 
 class BaseExecutor(ABC):

@@ -5,6 +5,7 @@ It starts no thread, except for coroutines that are submitted from a running eve
 
 from __future__ import annotations
 
+from ..compat.absent import inner_name
 from ..core.run import time_of
 from ..interrupts import is_interrupt
 from .base import NativeExecutor
@@ -73,8 +74,4 @@ class DebugExecutor(NativeExecutor):
 if not TYPE_CHECKING:  # for checkers, a name is there or not
 
     def __getattr__(name: str) -> Any:
-        if name == "__path__":  # what "from … import" asks of each module
-            raise AttributeError(name)
-        from ..compat.names import of_module  # rare
-
-        return of_module(__name__, name)
+        return inner_name(__name__, name)

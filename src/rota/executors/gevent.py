@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from ..compat.absent import inner_name
 from ..core.run import Run
 from ..errors import MissingExtraError
 from .base import NativeExecutor
@@ -205,8 +206,4 @@ class _NativeThread:
 if not TYPE_CHECKING:  # for checkers, a name is there or not
 
     def __getattr__(name: str) -> Any:
-        if name == "__path__":  # what "from … import" asks of each module
-            raise AttributeError(name)
-        from ..compat.names import of_module  # rare
-
-        return of_module(__name__, name)
+        return inner_name(__name__, name)

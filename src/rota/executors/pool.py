@@ -5,6 +5,7 @@ Imports no asyncio and no multiprocessing until a job needs them; the process po
 
 from __future__ import annotations
 
+from ..compat.absent import inner_name
 from ..errors import UnknownOptionError
 from .steps import cancel_group, close_quietly
 from .worker_pool import WorkerPool
@@ -40,11 +41,7 @@ def __getattr__(name: str) -> Any:
         from .base import run_job  # rare
 
         return run_job
-    if name == "__path__":  # what "from … import" asks of each module
-        raise AttributeError(name)
-    from ..compat.names import of_module  # rare
-
-    return of_module(__name__, name)
+    return inner_name(__name__, name)
 
 
 class ThreadPoolExecutor(WorkerPool):

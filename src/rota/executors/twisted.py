@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from functools import partial
 
+from ..compat.absent import inner_name
 from ..core.room import Room
 from ..core.run import time_of
 from ..core.states import CANCELLED, CLAIMED, end
@@ -302,8 +303,4 @@ class _Either:
 if not TYPE_CHECKING:  # for checkers, a name is there or not
 
     def __getattr__(name: str) -> Any:
-        if name == "__path__":  # what "from … import" asks of each module
-            raise AttributeError(name)
-        from ..compat.names import of_module  # rare
-
-        return of_module(__name__, name)
+        return inner_name(__name__, name)

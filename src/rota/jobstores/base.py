@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from threading import get_ident
 
 from ..clock import SYSTEM_CLOCK, moment
-from ..compat.absent import without
+from ..compat.absent import inner_name, without
 from ..errors import (
     ConfigurationError,
     ConflictingIdError,
@@ -50,11 +50,7 @@ def __getattr__(name: str) -> Any:
         import logging  # rare
 
         return logging
-    if name == "__path__":  # what "from … import" asks of each module
-        raise AttributeError(name)
-    from ..compat.names import of_module  # rare
-
-    return of_module(__name__, name)
+    return inner_name(__name__, name)
 
 
 class BaseJobStore(Searchable, TakesRequests, StartsChains, ABC):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from asyncio import _get_running_loop as running_loop
 
+from ..compat.absent import inner_name
 from ..errors import NoEventLoopError
 from ..util import maybe_ref
 from .loop import AwaitableScheduler, loop_of_programs
@@ -83,8 +84,4 @@ class AsyncIOScheduler(AwaitableScheduler):
 if not TYPE_CHECKING:  # for checkers, a name is there or not
 
     def __getattr__(name: str) -> Any:
-        if name == "__path__":  # what "from … import" asks of each module
-            raise AttributeError(name)
-        from ..compat.names import of_module  # rare
-
-        return of_module(__name__, name)
+        return inner_name(__name__, name)

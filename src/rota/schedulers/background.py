@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from threading import Thread, current_thread
 
+from ..compat.absent import inner_name
 from ..util import asbool
 from .base import BaseScheduler
 from .blocking import BlockingScheduler
@@ -67,8 +68,4 @@ class BackgroundScheduler(BlockingScheduler):
 if not TYPE_CHECKING:  # for checkers, a name is there or not
 
     def __getattr__(name: str) -> Any:
-        if name == "__path__":  # what "from … import" asks of each module
-            raise AttributeError(name)
-        from ..compat.names import of_module  # rare
-
-        return of_module(__name__, name)
+        return inner_name(__name__, name)

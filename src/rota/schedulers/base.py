@@ -13,7 +13,7 @@ from threading import RLock, Thread, get_ident
 from types import FunctionType, MethodType
 
 from ..clock import LEASE, SYSTEM_CLOCK
-from ..compat.absent import without
+from ..compat.absent import inner_name, without
 from ..core.states import ENDED
 from ..errors import (
     JobTypeError,
@@ -1133,8 +1133,4 @@ without(
 if not TYPE_CHECKING:  # for checkers, a name is there or not
 
     def __getattr__(name: str) -> Any:
-        if name == "__path__":  # what "from … import" asks of each module
-            raise AttributeError(name)
-        from ..compat.names import of_module  # rare
-
-        return of_module(__name__, name)
+        return inner_name(__name__, name)

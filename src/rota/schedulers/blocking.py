@@ -9,6 +9,7 @@ import sys
 from threading import Lock, Thread, current_thread, main_thread
 
 from ..clock import SLICE
+from ..compat.absent import inner_name
 from ..errors import ConfigurationError, SchedulerNotRunningError
 from ..interrupts import is_interrupt
 from .base import STATE_STOPPED, BaseScheduler
@@ -262,8 +263,4 @@ class _Interrupted(KeyboardInterrupt, SystemExit):
 if not TYPE_CHECKING:  # for checkers, a name is there or not
 
     def __getattr__(name: str) -> Any:
-        if name == "__path__":  # what "from … import" asks of each module
-            raise AttributeError(name)
-        from ..compat.names import of_module  # rare
-
-        return of_module(__name__, name)
+        return inner_name(__name__, name)

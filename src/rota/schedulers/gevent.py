@@ -8,6 +8,7 @@ from __future__ import annotations
 from threading import get_ident
 
 from ..clock import SLICE
+from ..compat.absent import inner_name
 from ..errors import MissingExtraError
 from ..interrupts import is_interrupt
 from .base import STATE_STOPPED, BaseScheduler
@@ -256,8 +257,4 @@ def _patched() -> bool:
 if not TYPE_CHECKING:  # for checkers, a name is there or not
 
     def __getattr__(name: str) -> Any:
-        if name == "__path__":  # what "from … import" asks of each module
-            raise AttributeError(name)
-        from ..compat.names import of_module  # rare
-
-        return of_module(__name__, name)
+        return inner_name(__name__, name)

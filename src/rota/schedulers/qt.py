@@ -9,6 +9,7 @@ import sys
 from collections import deque
 from math import ceil
 
+from ..compat.absent import inner_name
 from ..errors import MissingExtraError
 from .loop import LoopScheduler
 
@@ -114,8 +115,4 @@ def _bridge_class(core: Any) -> Any:
 if not TYPE_CHECKING:  # for checkers, a name is there or not
 
     def __getattr__(name: str) -> Any:
-        if name == "__path__":  # what "from … import" asks of each module
-            raise AttributeError(name)
-        from ..compat.names import of_module  # rare
-
-        return of_module(__name__, name)
+        return inner_name(__name__, name)

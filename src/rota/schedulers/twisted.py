@@ -5,6 +5,7 @@ A host only: everything but the reactor's own calls is in loop.py.
 
 from __future__ import annotations
 
+from ..compat.absent import inner_name
 from ..errors import MissingExtraError
 from ..util import maybe_ref
 from .loop import LoopScheduler, loop_of_programs
@@ -84,8 +85,4 @@ class TwistedScheduler(LoopScheduler):
 if not TYPE_CHECKING:  # for checkers, a name is there or not
 
     def __getattr__(name: str) -> Any:
-        if name == "__path__":  # what "from … import" asks of each module
-            raise AttributeError(name)
-        from ..compat.names import of_module  # rare
-
-        return of_module(__name__, name)
+        return inner_name(__name__, name)

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from datetime import time as dt_time
 
 from ..clock import LAST_INSTANT, SECOND, moment
+from ..compat.absent import inner_name
 from ..errors import TriggerError, TriggerTypeError
 from ..texts import repr_of
 from ..util import asdate, astimezone, timezone_repr
@@ -313,8 +314,4 @@ def _whole(name: str, value: Any, most: int) -> int:
 if not TYPE_CHECKING:  # for checkers, a name is there or not
 
     def __getattr__(name: str) -> Any:
-        if name == "__path__":  # what "from … import" asks of each module
-            raise AttributeError(name)
-        from ..compat.names import of_module  # rare
-
-        return of_module(__name__, name)
+        return inner_name(__name__, name)

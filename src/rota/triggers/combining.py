@@ -9,6 +9,7 @@ from math import gcd
 
 from ..clock import instant as to_instant
 from ..clock import trigger_zone
+from ..compat.absent import inner_name
 from ..errors import NeverFiresError, TriggerError, TriggerTypeError
 from ..work import are_few_left, check_size, spend
 from .algebra.derived import fires_at, following, member_of_state, member_state, refuse_delay
@@ -328,8 +329,4 @@ def _starts_are_given(trigger: BaseTrigger) -> bool:
 if not TYPE_CHECKING:  # for checkers, a name is there or not
 
     def __getattr__(name: str) -> Any:
-        if name == "__path__":  # what "from … import" asks of each module
-            raise AttributeError(name)
-        from ..compat.names import of_module  # rare
-
-        return of_module(__name__, name)
+        return inner_name(__name__, name)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from ..clock import instant as to_instant
 from ..clock import moment
+from ..compat.absent import inner_name
 from ..util import astimezone, convert_to_datetime, datetime_repr
 from ..zone_maps import zone_map
 from .arguments import carries_zone, checked_state, current_instant, optional_instant, zone_for
@@ -161,8 +162,4 @@ class DateTrigger(InstantTrigger):
 if not TYPE_CHECKING:  # for checkers, a name is there or not
 
     def __getattr__(name: str) -> Any:
-        if name == "__path__":  # what "from … import" asks of each module
-            raise AttributeError(name)
-        from ..compat.names import of_module  # rare
-
-        return of_module(__name__, name)
+        return inner_name(__name__, name)

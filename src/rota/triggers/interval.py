@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from ..clock import DAY, LAST_INSTANT, SECOND, SYSTEM_CLOCK, microseconds, moment
 from ..clock import instant as to_instant
+from ..compat.absent import inner_name
 from ..errors import TriggerError, TriggerTypeError
 from ..texts import repr_of
 from ..util import astimezone, convert_to_datetime
@@ -383,8 +384,4 @@ def _depth_of_user() -> int:
 if not TYPE_CHECKING:  # for checkers, a name is there or not
 
     def __getattr__(name: str) -> Any:
-        if name == "__path__":  # what "from … import" asks of each module
-            raise AttributeError(name)
-        from ..compat.names import of_module  # rare
-
-        return of_module(__name__, name)
+        return inner_name(__name__, name)

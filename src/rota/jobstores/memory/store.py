@@ -15,7 +15,7 @@ from ...core.chains import ends_among
 from ...core.plan import is_by_hand
 from ...core.policy import Policy
 from ...core.states import ACTIVE, ENDED, PAUSED, set_job_state
-from ...core.transitions import is_allowed, not_ended_well, released
+from ...core.transitions import ends_pause, is_allowed, not_ended_well, released
 from ...errors import ConflictingIdError, JobLookupError
 from ...triggers.base import BaseTrigger
 from ..base import ALIASES, COUNTED, BaseJobStore
@@ -532,8 +532,8 @@ class MemoryJobStore(BaseJobStore):
 
 
 def _change_state(job: Job, decision: Decision) -> None:
-    if job.state == PAUSED and job.paused is not None:
-        job.paused = None  # the pause is over
+    if ends_pause(decision):
+        job.paused = None
     job.error = decision.error
     set_job_state(job, decision.state)
 

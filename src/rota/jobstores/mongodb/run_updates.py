@@ -8,7 +8,7 @@ from __future__ import annotations
 from pymongo import UpdateOne
 
 from ...codec.damaged import is_time, text_instead
-from ...core.transitions import may_claim
+from ...core.transitions import ends_pause, may_claim
 from ...core.tries import ended_copies, hear, is_unasked
 from ...texts import storable
 from .forms import LISTS, earliest, entries_of, entry_of, is_waiting, size_of
@@ -42,6 +42,8 @@ def claim_of(decision: Decision, token: str) -> UpdateOne:
     if pushes:
         changes["busy"] = True
         update["$push"] = pushes
+    if ends_pause(decision):
+        update["$unset"] = {"paused": ""}
     return UpdateOne(condition, update)
 
 

@@ -73,6 +73,8 @@ class RunStatements:
             "b_most",
             alike=("state", "running", "error", "updated", "b_most"),
         )
+        #: forgets how jobs were paused that go on
+        self.end_pause = jobs.update().where(c.id == bindparam("b_id")).values(paused=None)
         waits = has_waiting(jobs, runs)
         self.drop = Prepared(lambda value: jobs.delete().where(c.id == value("b_id"), not_(waits)), "b_id")
         # R4: job and nominal time are the key of the table, so that a second record of a time is refused.

@@ -18,8 +18,9 @@ from ...core.pauses import count_ends, counting
 from ...core.policy import Policy
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, END_STATES, ENDED
-from ...core.transitions import is_allowed, marked, not_ended_well, rooms_of
+from ...core.transitions import ends_pause, is_allowed, marked, not_ended_well, rooms_of
 from ...core.tries import hear, is_unasked
+from ...job.rare import Rare
 from ...texts import storable
 from ...triggers.base import BaseTrigger
 from .databases.base import BATCH
@@ -100,7 +101,7 @@ class Runs:
             return []
         if not careful and not _supersede(decisions) and self._move_all(conn, decisions, now):
             self.insert(conn, [run for decision in decisions for run in marked(decision, node, now)])
-            self._follow_recorded(conn, decisions, now)
+            self._follow_moved(conn, decisions, now)
             return [(decision, decision.job.running + len(decision.runs)) for decision in decisions]
         won = []
         moves: list[tuple[Any, ...]] = []
@@ -124,11 +125,13 @@ class Runs:
         if drops and self.sql.drop.run(conn, drops) != len(drops):
             self.sql.move.run(conn, ended)  # those stay of which runs wait
         self.insert(conn, records)
-        self._follow_recorded(conn, [decision for decision, _ in won], now)
+        self._follow_moved(conn, [decision for decision, _ in won], now)
         return won
 
-    def _follow_recorded(self, conn: Connection, decisions: Sequence[Decision], now: int) -> None:
-        """Write what ends among the records of claims leave at other jobs."""
+    def _follow_moved(self, conn: Connection, decisions: Sequence[Decision], now: int) -> None:
+        """Forget the pauses that claims end, and write what ends among their records leave at other jobs."""
+        if Rare.some_paused and (over := [{"b_id": each.job.id} for each in decisions if ends_pause(each)]):
+            conn.execute(self.sql.end_pause, over)
         ended = ends_among(decisions)
         if ended:
             self.follow(conn, ended, now)

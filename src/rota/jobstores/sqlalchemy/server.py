@@ -90,6 +90,13 @@ class Server:
         if self._own:
             self._repeated(self.database.warm_up, self.connections.connected)
 
+    def write_back(self) -> bool:
+        """Bring what was committed into the file itself, where a commit would do so now and then: in a step of its own.
+
+        :return: whether that was tried; False: the database needs nothing of that kind, or the engine is the application's
+        """
+        return self._own and self._repeated(self.database.write_back, self.connections.connected)
+
     def read(self, work: Callable[[Connection], Result]) -> Result:
         """Return what ``work(connection)`` returns; it only reads, and may be called again if the connection was cut.
 

@@ -132,8 +132,8 @@ class Tree(ABC):
         """
 
     @abstractmethod
-    def has_more(self, folder: str, limit: int) -> bool:
-        """Whether :meth:`some_below` would not return all; no key is read for it where the server can count them."""
+    def sizes(self, folders: Sequence[str]) -> list[int]:
+        """Return as how many keys each of these folders counts for :meth:`some_below`; none is read where the server can count."""
 
     @abstractmethod
     def below(self, folder: str) -> dict[str, list[str]]:
@@ -178,6 +178,10 @@ class Tree(ABC):
         names = self.names(folder)
         start = bisect_right(names, name)
         return names[start : start + limit]
+
+    def some_values(self, folder: str, limit: int) -> dict[str, str | None]:
+        """Return the first names in a folder, at most so many, and with each its value where that costs little more, else None."""
+        return dict.fromkeys(self.after(folder, "", limit))
 
     def pages(self, folder: str) -> Iterator[list[tuple[str, str]]]:
         """Return the names in the folders of a folder, each with its folder's, in order; a page is read when it is asked for."""

@@ -14,7 +14,7 @@ from ...core.orphans import by_job
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.run import asked_to_stop
 from ...core.states import CLAIMED, ENDED, QUARANTINED
-from ...core.transitions import is_allowed, marked, moved, not_ended_well
+from ...core.transitions import ends_pause, is_allowed, marked, moved, not_ended_well
 from ...core.tries import end_superseded, hear, is_unasked, leave_to_next
 from ...errors import StoreConflictError
 from ...texts import storable
@@ -173,6 +173,8 @@ class Runs:
         new.nominal, new.due = decision.next_nominal, decision.next_due
         new.state, new.error = decision.state, storable(decision.error)
         new.version, new.updated = doc.version + 1, now
+        if ends_pause(decision):
+            new.rare = {name: value for name, value in doc.rare.items() if name != "paused"}
         new.recorded = max([record.last for record in records], default=doc.recorded or NEVER)
         new.recorded = max(new.recorded, doc.recorded or NEVER)
         stays = new.state != ENDED or new.running > 0 or new.waiting > 0

@@ -6,6 +6,8 @@ Names of keys are read first, and values only of those that the part looks at. I
 from __future__ import annotations
 
 from heapq import nsmallest
+from itertools import islice
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ...clock import HELD
@@ -13,7 +15,8 @@ from ...core.queries import BY_DUE, BY_ID, BY_NAME, Part, key_of_run
 from ...core.states import ACTIVE, CLAIMED, END_STATES, WAITING
 from ...errors import QueryError
 from .. import searching
-from .forms import REMOVED, run_in
+from ..documents import label_all
+from .forms import REMOVED, doc_of, recorded_in, run_in
 from .keys import (
     ACTIVE_RUNS,
     DUE,
@@ -32,10 +35,11 @@ from .keys import (
     waiting_key,
 )
 from .keys import due_of as due_of_name
+from .port import Entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from ...core.queries import JobQuery, RunQuery
     from ...core.run import Run
@@ -59,6 +63,9 @@ FEW = 10
 PORTION = 256
 #: Of how many jobs with runs under way the documents are read to see whether they wait for the end of these.
 BUSY = 100
+#: The folders of records that are kept, and which those are.
+_FOLDERS: dict[str, tuple[str, ...]] = {WAITING_RUNS: (WAITING,), ENDED_RUNS: tuple(END_STATES)}
+_NO_VALUES: Mapping[str, str] = MappingProxyType({})
 #: How many of a job's last records are looked at first for those with some status, and how many then.
 LAST, MORE = 20, 1000
 
@@ -81,7 +88,8 @@ class Searching:
         first, before = query.first, query.end
         if after is not None:
             before = min(1 - after[0], 2**62 if before is None else before)
-        asked = _Asked(query.job_ids, first, before, after, count + 1)
+        sizes = self._sizes(query) if query.job_ids is None else {}
+        asked = _Asked(query.job_ids, first, before, after, count + 1, sizes, {})
         # Read before the ended ones, so that a run that ends in between is met twice, and not missed.
         keys: dict[RunKey, KeyOf] = {}
         if _asks_for(query, WAITING):
@@ -101,14 +109,28 @@ class Searching:
         some = nsmallest(count + 1, fitting)
         runs = self.read({key: keys[key] for key in some[:count]})
         found = [run for run in runs if query.matches(run)]
+        self.label(found, asked.values)
         return Part(found, some[count - 1] if len(some) > count else None, len(some[:count]))
 
     def covers(self, query: RunQuery) -> bool:
         """Whether all records that a query wants are found, and not only those of some jobs."""
-        return query.job_ids is not None or not (
-            (_asks_for(query, WAITING) and self._tree.has_more(WAITING_RUNS, NAMES))
-            or (_asks_for(query, *END_STATES) and self._tree.has_more(ENDED_RUNS, NAMES))
-        )
+        return query.job_ids is not None or max(self._sizes(query).values(), default=0) <= NAMES
+
+    def _sizes(self, query: RunQuery) -> dict[str, int]:
+        """Return how many keys the folders have that may have records which are asked for."""
+        roots = [root for root, statuses in _FOLDERS.items() if _asks_for(query, *statuses)]
+        return dict(zip(roots, self._tree.sizes(roots), strict=True)) if roots else {}
+
+    def label(self, runs: Sequence[Run], values: Mapping[str, str] = _NO_VALUES) -> None:
+        """Give records the name and the callable that they lack, where their job is there.
+
+        :param values: documents of jobs that were read already, by ids
+        """
+        ids = {run.job_id for run in runs if run.name is None}
+        docs = {id: doc_of(id, Entry(values[id], 0)) for id in ids if id in values}
+        docs |= self._jobs.some(sorted(ids - docs.keys()))
+        readable = {id: doc for id, doc in docs.items() if doc is not None and doc.unreadable is None}
+        label_all(runs, {id: (doc.parts[1], doc.parts[2]) for id, doc in readable.items()})
 
     def read(self, keys: Mapping[RunKey, KeyOf]) -> list[Run]:
         """Return records in the order of their keys; what is damaged or was pruned is left out.
@@ -167,32 +189,58 @@ class Searching:
 
         :param others: ids of jobs that are known to be there
         """
-        ids = asked.ids
-        if ids is None:
-            if not self._tree.has_more(root, NAMES):
-                found, _ = self._tree.some_below(root, NAMES)
-                return [key for part, names in found.items() for key in _keys_of(unquoted(part), names)]
-            ids = self._some_jobs(root, others)
-        ids = sorted(ids)
+        if asked.ids is not None:
+            latest: dict[str, int | None] = dict.fromkeys(asked.ids)
+        elif asked.sizes[root] <= NAMES:
+            found, _ = self._tree.some_below(root, NAMES) if asked.sizes[root] else ({}, True)
+            return [key for part, names in found.items() for key in _keys_of(unquoted(part), names)]
+        else:
+            latest = self._some_jobs(root, others, asked.values)
         since = "" if asked.first is None else number(asked.first)
-        if len(ids) > FEW:
-            # Jobs whose newest record is older than so many of others have none in this part.
-            edge: list[RunKey] = []
-            for start in range(0, len(ids), PORTION):
-                heads = self._newest(root, ids[start : start + PORTION], 1, since, asked)
-                edge = nsmallest(asked.least, [*edge, *heads])
-                if len(edge) == asked.least:
-                    since = number(-edge[-1][0])
-            ids = sorted(key[1] for key in edge)
-        return self._newest(root, ids, asked.least, since, asked)
+        if len(latest) <= FEW:
+            return self._newest(root, sorted(latest), asked.least, since, asked)
+        # Jobs whose newest record is older than so many of others have none in this part. What is known of some is that they have
+        # none after some time.
+        known = {id: at for id, at in latest.items() if at is not None and number(at) < asked.before_of(id)}
+        heads = self._heads(root, sorted(latest.keys() - known.keys()), since, asked)
+        if len(heads) == asked.least:
+            since = number(-heads[-1][0])
+        in_question = sorted([*heads, *((-at, id) for id, at in known.items() if number(at) >= since)])
+        for wanted in wanted_of(asked.least, len(in_question)):
+            some = in_question[:wanted]
+            bound = since if wanted == len(in_question) else max(since, number(-some[-1][0]))
+            newest = self._newest(root, sorted(id for _, id in some), asked.least, bound, asked)
+            if len(newest) >= asked.least:
+                return newest
+        return newest
 
-    def _some_jobs(self, root: str, others: Collection[str]) -> list[str]:
-        """Return the ids of the jobs whose records are searched, where there are too many: those that are there come first."""
-        known = dict.fromkeys([*others, *map(unquoted, self._tree.after(JOBS, "", MOST_JOBS))])
-        left = NAMES - 2 * len(known)  # each of them is a name, and has one that is read
+    def _heads(self, root: str, ids: Sequence[str], since: str, asked: _Asked) -> list[RunKey]:
+        """Return the key of the newest record of each of some jobs, only the newest of these: as many as are wanted."""
+        edge: list[RunKey] = []
+        for start in range(0, len(ids), PORTION):
+            heads = self._newest(root, ids[start : start + PORTION], 1, since, asked)
+            edge = nsmallest(asked.least, [*edge, *heads])
+            if len(edge) == asked.least:
+                since = number(-edge[-1][0])
+        return edge
+
+    def _some_jobs(self, root: str, others: Collection[str], values: dict[str, str]) -> dict[str, int | None]:
+        """Return the ids of the jobs whose records are searched, where there are too many: those that are there come first.
+
+        :param values: where documents of jobs are put that were read with their names
+        :return: with each the time after which it has no record, as its document says; None: that is not known
+        """
+        latest: dict[str, int | None] = dict.fromkeys(others)
+        for name, value in self._tree.some_values(JOBS, MOST_JOBS).items():
+            id = unquoted(name)
+            latest[id] = None if value is None else recorded_in(value)
+            if value is not None:
+                values[id] = value
+        left = NAMES - 2 * len(latest)  # each of them is a name, and has one that is read
         if left > 0:
-            known |= dict.fromkeys(map(unquoted, self._tree.some_below(root, left)[0]))
-        return list(known)[:MOST_JOBS]
+            for part in self._tree.some_below(root, left)[0]:
+                latest.setdefault(unquoted(part), None)
+        return dict(islice(latest.items(), MOST_JOBS))
 
     def _newest(
         self, root: str, ids: Sequence[str], limit: int, since: str = "", asked: _Asked | None = None
@@ -307,6 +355,8 @@ class _Asked(NamedTuple):
     :ivar end: the first one that is not wanted
     :ivar after: the key after which the part begins
     :ivar least: how many at least, where there are so many
+    :ivar sizes: how many keys the folders have in which they are
+    :ivar values: documents of jobs that were read meanwhile, by ids
     """
 
     ids: Collection[str] | None
@@ -314,6 +364,8 @@ class _Asked(NamedTuple):
     end: int | None
     after: tuple[Any, ...] | None
     least: int
+    sizes: Mapping[str, int]
+    values: dict[str, str]
 
     def before_of(self, job_id: str) -> str:
         """Return the name that comes after those of a job's records which are wanted."""
@@ -323,6 +375,18 @@ class _Asked(NamedTuple):
         if self.after is not None:
             end = min(end, -self.after[0] + (job_id > self.after[1]))
         return number(end)
+
+
+def wanted_of(least: int, count: int) -> Iterator[int]:
+    """Return of how many jobs, of so many in question, the records are read: few, and more as long as these have too few records.
+
+    :param least: how many records are wanted
+    """
+    wanted = min(least, count)
+    while wanted < count:
+        yield wanted
+        wanted = min(4 * wanted, count)
+    yield count
 
 
 def _asks_for(query: RunQuery, *statuses: str) -> bool:

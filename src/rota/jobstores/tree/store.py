@@ -13,7 +13,6 @@ from ...core.hours import HourCounts, hour_of
 from ...core.orphans import Search
 from ...core.queries import Count
 from ..asked_nodes import AsksNodes
-from ..documents import label_all
 from ..durable import DurableJobStore
 from .beside import Beside
 from .chains import Chains
@@ -397,9 +396,7 @@ class TreeJobStore(AsksNodes, DurableJobStore):
 
     def _runs_from(self, query: RunQuery, after: tuple[Any, ...] | None, count: int) -> Part[Run]:
         self._check_started()
-        part = self._search.runs(query, after, count)
-        self._labelled(part.found)
-        return part
+        return self._search.runs(query, after, count)
 
     def count_runs(self, query: RunQuery) -> Count:
         """Return how many records a query wants; of more jobs than are searched that is the least number."""
@@ -546,9 +543,7 @@ class TreeJobStore(AsksNodes, DurableJobStore):
 
     def _labelled(self, found: list[Run]) -> list[Run]:
         """Give records the name and the callable that they lack, where their job is there; return them."""
-        docs = self._jobs.some(run.job_id for run in found if run.name is None)
-        readable = {id: doc for id, doc in docs.items() if doc is not None and doc.unreadable is None}
-        label_all(found, {id: (doc.parts[1], doc.parts[2]) for id, doc in readable.items()})
+        self._search.label(found)
         return found
 
     def __repr__(self) -> str:

@@ -271,8 +271,8 @@ class Server(Tree):
         found = self._children([self._path_of(f"{folder}/{part}") for part in parts])
         return {part: names for part, names in zip(parts, found, strict=True) if names}, True
 
-    def has_more(self, folder: str, limit: int) -> bool:
-        return 2 * len(self.names(folder)) > limit
+    def sizes(self, folders: Sequence[str]) -> list[int]:
+        return [2 * len(names) for names in self._children(list(map(self._path_of, folders)))]
 
     def existing(self, keys: Sequence[str]) -> Sequence[str]:
         stats = self._ask("exists", list(map(self._path_of, keys)))

@@ -24,6 +24,7 @@ from .ended_jobs import EndedJobsContract
 from .failures import FailuresContract
 from .overlaps import OverlapsContract
 from .pairs import PairsContract
+from .pauses import PausesContract
 from .retries import RetriesContract
 from .store_jobs import LEASE, NODE, OTHER, START, claim, finish, make_job, other_task
 from .waiting import WaitingContract
@@ -48,6 +49,7 @@ class SearchContract(
     FailuresContract,
     OverlapsContract,
     PairsContract,
+    PausesContract,
     RetriesContract,
     WaitingContract,
 ):

@@ -76,8 +76,11 @@ class MemoryTree(Tree):
         found = self.below(folder)
         return found, sum(map(len, found.values())) <= limit
 
-    def has_more(self, folder: str, limit: int) -> bool:
-        return not self.some_below(folder, limit)[1]
+    def sizes(self, folders: Sequence[str]) -> list[int]:
+        return [sum(map(len, self.below(folder).values())) for folder in folders]
+
+    def some_values(self, folder: str, limit: int) -> dict[str, str | None]:
+        return {name: self._data[f"{folder}/{name}"][0] for name in self.after(folder, "", limit)}
 
     def below(self, folder: str) -> dict[str, list[str]]:
         return {part: self.names(f"{folder}/{part}") for part in self.folders(folder)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from ...compat.absent import inner_name
 from ...errors import TriggerError
 
 TYPE_CHECKING = False
@@ -392,8 +393,4 @@ class LastWeekdayExpression(Expression):
 if not TYPE_CHECKING:  # for checkers, a name is there or not
 
     def __getattr__(name: str) -> object:
-        if name == "__path__":  # what "from … import" asks of each module
-            raise AttributeError(name)
-        from ...compat.names import of_module  # rare
-
-        return of_module(__name__, name)
+        return inner_name(__name__, name)

@@ -55,6 +55,7 @@ local states, won = get(STATES, ids), {}
 local keys, places, claimed = {}, {}, {}
 local ended, documents, of_status = {}, {}, {}
 local changed, gone, broken, due, done = {}, {}, {}, {}, {}
+local specs = {}
 local superseded = {}
 local records = 0
 
@@ -71,12 +72,19 @@ local function superseded_by(id, first, count)
   return found
 end
 
+-- Return what a job is without the text of its pause, which is the last of its texts and begins with a brace, behind the number of
+-- its revision; nothing if it has none.
+local function without_pause(spec)
+  local others = spec and match(spec, '^(.*, "%d+", "){.*"%]$')
+  return others and others .. '"]'
+end
+
 for d, i in ipairs(at) do
   local id, expected, runs, limit, rest, executor, time = unpack(f, i, i + 6)
   local state, count, ending = states[d], tonumber(f[i + 7]), tonumber(f[i + 8])
   won[d] = '0'
   if state then
-    local version, running = parse(state)
+    local version, running, before = parse(state)
     runs = tonumber(runs)
     running = running - ending
     local retries = ending > 0 and superseded_by(id, i + 9 + 3 * count, ending)
@@ -94,6 +102,10 @@ for d, i in ipairs(at) do
       else
         changed[#changed + 1] = id
         changed[#changed + 1] = make(raised(version), running, rest)
+        if starts(before, '"paused"') and (starts(rest, '"active"') or is_ended(rest)) then
+          local spec = without_pause(call('HGET', JOBS, id))
+          if spec then specs[#specs + 1] = id; specs[#specs + 1] = spec end
+        end
       end
       if time == '' then add(done, executor, id) else add(due, executor, time); add(due, executor, id) end
       if starts(rest, '"quarantined"') then
@@ -143,6 +155,7 @@ each('SADD', QUARANTINED, broken)
 for executor, values in pairs(due) do each('ZADD', TIMES .. executor, values) end
 for executor, values in pairs(done) do each('ZREM', TIMES .. executor, values) end
 each('HDEL', JOBS, gone)
+each('HSET', JOBS, specs)
 each('HSET', CLAIMED, claimed)
 each('HSET', STATES, changed)
 each('HDEL', STATES, gone)

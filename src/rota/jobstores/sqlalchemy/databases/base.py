@@ -139,6 +139,13 @@ class Database:
     def commit_lazily(self, conn: Connection) -> None:
         """Have a transaction that is under way not wait for the disk at its commit: what it does is done again if that is lost."""
 
+    def write_back(self, conn: Connection) -> bool:
+        """Bring what was committed into the file itself, if a commit would do so now and then; return whether it was tried.
+
+        Called on a connection without a transaction.
+        """
+        return False
+
     def commits_by_itself(self, kept: bool) -> bool:
         """Whether a single statement is worth a connection on which each statement is committed by itself.
 

@@ -113,6 +113,12 @@ class SQLite(Database):
                 conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         conn.exec_driver_sql(f"PRAGMA cache_size = {cache}")
 
+    def write_back(self, conn: Connection) -> bool:
+        """Write the pages of the write-ahead log into the file, as far as nobody reads them from the log."""
+        with suppress(DBAPIError):  # somebody else does so at the moment, or the journal is of another kind
+            conn.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+        return True
+
     # -- transactions --------------------------------------------------------------------------------------------
 
     @contextmanager
