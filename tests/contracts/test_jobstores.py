@@ -54,6 +54,7 @@ class MemoryBackup(Backup):
         self.engine.raw_connection().driver_connection.executescript(saved)
 
 
+@pytest.mark.thorough  # the same statements as of a file, which other Pythons try
 class TestSQLiteInMemory(ReplacedJobStoreContract, SharedJobStoreContract):
     """Two store objects share one engine, which they may not close."""
 
