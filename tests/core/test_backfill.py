@@ -52,6 +52,7 @@ from rota.triggers.base import BaseTrigger
 from rota.triggers.cron import CronTrigger
 from rota.triggers.date import DateTrigger
 from rota.triggers.interval import IntervalTrigger
+from tests.core.test_plan import ListTrigger
 
 MINUTE = 60 * SECOND
 NOW = START + 100_000 * MINUTE
@@ -310,6 +311,13 @@ def test_a_record_of_fewer_times_than_its_trigger_has_there_keeps_its_count():
     found.count = 2
     cut = cut_of(job_of(), found, [at(5)])
     assert [piece.count for piece in cut.left] == [1, 1]
+
+
+def test_a_piece_reaches_up_to_the_microsecond_before_what_is_taken_out():
+    job = job_of(trigger=ListTrigger([START, START + 1, START + 2]))
+    found = record_of(job, START, START + 2, 3, SKIPPED, "paused", NOW)
+    (piece,) = cut_of(job, found, [START + 2]).left
+    assert (piece.nominal, piece.last, piece.count) == (START, START + 1, 2)
 
 
 def test_the_due_times_of_pieces_are_those_of_their_times():

@@ -32,6 +32,7 @@ from rota.core.states import (
 )
 from rota.core.why import why
 from rota.testing.contracts.store_jobs import START, BrokenTrigger, make_job
+from tests.core.test_plan import ListTrigger
 
 MINUTE = 60 * SECOND
 NOW = START + 10 * MINUTE
@@ -203,6 +204,13 @@ def test_a_job_that_is_started_by_another() -> None:
     starts = "No time starts it: it runs after import, when a run of that ends (after import)."
     assert said(job) == starts
     assert said(job, waiting=waiting_for(RETRY)) == f"{RETRIES} {starts}"
+    given = job_of(NOW + MINUTE, trigger=After("import"))  # a time by hand
+    assert said(given) == "Its time has not come: it is due 2026-01-01 00:11:00 +0000."
+
+
+def test_a_time_that_comes_a_microsecond_after_another_is_one_of_its_schedule() -> None:
+    job = job_of(NOW + 1, trigger=ListTrigger([NOW + 1, NOW + 2]))
+    assert said(job, at=NOW + 2) == "Its time has not come: it is due 2026-01-01 00:10:00 +0000."
 
 
 # --------------------------------------------------------------------------------------------------- jobs that are busy
