@@ -164,4 +164,5 @@ def test_two_are_equal_if_they_have_the_same() -> None:
     other.waiting_for = RERUN
     assert one != other
     assert one != 5
+    assert (one == 5) is False
     assert repr(Extra(MANUAL)) == "<Extra manual>"

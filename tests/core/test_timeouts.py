@@ -132,6 +132,9 @@ def test_the_note_has_what_a_run_returned_after_its_time():
     assert note_of(run) == "returned after its time was over: {'pages': 7}"
     run.retval = "x" * 5000
     assert len(present(note_of(run))) < 600
+    for length, is_whole in ((498, True), (499, False)):  # five hundred characters with the quotes
+        run.retval = "x" * length
+        assert ("…" not in present(note_of(run))) == is_whole
     run.retval = None
     assert note_of(run) is None
     run.status, run.retval = "failed", 7

@@ -429,6 +429,7 @@ def test_what_its_store_does_not_take_back_ends_and_says_why():
         (FAILED, 2, 0, 2),
         (SUCCEEDED, 3, 0, 2),
         (WAITING, 0, 0, 0),
+        (SKIPPED, 0, 0, 0),
     ],
 )
 def test_tries_are_what_the_number_of_the_attempt_says(status, attempt, free, tries):
