@@ -68,6 +68,12 @@ def test_a_claim_that_has_no_run_left_ends_no_retry(recorded):
     assert (decision.state, list(decision.superseded)) == (QUARANTINED, [])
 
 
+def test_a_claim_without_runs_ends_no_retry():
+    retry = Run("j", START - SECOND, START - SECOND)
+    waiting = plan(make_job(every(10), START, running=1, overlap="buffer_one"), START)
+    assert not superseding(waiting, [retry]).superseded
+
+
 def test_a_date_that_has_a_record_ends_its_job():
     decision = decide(make_job(DateTrigger(moment(START)), START), 5, at(0))
     assert (decision.runs, decision.state) == ([], ENDED)

@@ -96,17 +96,17 @@ def decided(runs=0, waits=False, limit=2):
 
 
 @pytest.mark.parametrize(
-    ("decision", "allowed"),
+    ("runs", "waits", "allowed"),
     [
-        (decided(runs=1), [True, True, False, False]),
-        (decided(runs=3), [True, True, False, False]),
-        (decided(waits=True), [False, False, True, True]),
-        (decided(runs=1, waits=True), [True, True, False, False]),
-        (decided(), [True, True, True, True]),
+        (1, False, [True, True, False, False]),
+        (3, False, [True, True, False, False]),
+        (0, True, [False, False, True, True]),
+        (1, True, [True, True, False, False]),
+        (0, False, [True, True, True, True]),
     ],
 )
-def test_r2_runs_need_a_place_and_waiting_for_one_needs_that_there_is_none(decision, allowed):
-    assert [is_allowed(decision, running) for running in range(4)] == allowed
+def test_r2_runs_need_a_place_and_waiting_for_one_needs_that_there_is_none(runs, waits, allowed):
+    assert [is_allowed(decided(runs, waits), running) for running in range(4)] == allowed
 
 
 def ended(job_id, status, finished):
