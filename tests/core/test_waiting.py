@@ -10,7 +10,7 @@ from rota.clock import SECOND
 from rota.core import waiting
 from rota.core.extras import AFTER, BACKFILL, RERUN, RETRY, extra_of
 from rota.core.retry import Retry
-from rota.core.run import Run
+from rota.core.run import LAST, Run
 from rota.core.states import (
     CANCELLED,
     CLAIMED,
@@ -18,13 +18,24 @@ from rota.core.states import (
     MANUAL,
     PAUSED,
     QUARANTINED,
+    SKIPPED,
     SNOOZED,
     WAITING,
     set_job_state,
     wait,
 )
 from rota.core.tries import DEADLINE
-from rota.core.waiting import KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
+from rota.core.waiting import (
+    KEY_HOLDS,
+    Taking,
+    cancelled,
+    given_back,
+    has_no_job,
+    is_asked,
+    looked_at,
+    next_look,
+    opened,
+)
 from rota.testing.contracts.store_jobs import START, make_job
 
 MINUTE = 60 * SECOND
@@ -83,6 +94,7 @@ def test_the_run_of_a_job_that_is_gone_is_cancelled() -> None:
     run = run_of()
     assert take(any_room(), run, None)
     assert (run.status, run.reason, run.finished_at) == (CANCELLED, "job removed", NOW)
+    assert run.extra.not_before is None
     assert waiting.JOB_REMOVED == "job removed"
 
 
@@ -262,6 +274,109 @@ def test_a_run_that_cannot_start_ends_such_a_group_only_if_it_is_of_another_job(
     assert not taking.full
 
 
+# ---------------------------------------------------------------------------------------------------- runs of chains
+
+
+def test_a_run_of_a_chain_that_finds_no_place_is_left_out_and_keeps_the_name_of_its_job() -> None:
+    run, job = run_of(AFTER), job_of()
+    assert take(any_room(), run, job, 1)
+    assert (run.status, run.reason, run.finished_at) == (SKIPPED, "max_instances", NOW)
+    assert (run.name, run.func, run.extra.not_before) == (job.name, job.func_ref, None)
+
+
+@pytest.mark.parametrize("state", [PAUSED, QUARANTINED])
+def test_a_run_of_a_chain_waits_while_its_job_cannot_start(state: str) -> None:
+    run = run_of(AFTER)
+    assert not take(any_room(), run, job_of(state=state), 1)
+    assert run.status == WAITING
+
+
+def test_a_run_of_a_chain_waits_while_its_job_lacks_a_resource(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "lacking", lambda job: ["bot"])
+    assert not take(any_room(), run_of(AFTER), job_of(), 1)
+
+
+@pytest.mark.parametrize(("room", "ends"), [({"default": 1}, True), ({"default": 0}, False), ({}, False)])
+def test_a_run_of_a_chain_is_left_out_by_a_node_that_has_room_for_it(
+    room: dict[str, int], ends: bool
+) -> None:
+    assert take(Taking("me", NOW, room), run_of(AFTER), job_of(), 1) == ends
+
+
+@pytest.mark.parametrize("places", [(0, 1, 2), (2, 1, 0)])
+def test_of_runs_of_a_chain_that_wait_for_a_place_the_newest_goes_on_waiting(places: tuple[int, ...]) -> None:
+    taking, job = any_room(), job_of(overlap="buffer_one")
+    runs = [run_of(AFTER, nominal=START + number) for number in range(3)]
+    taking.look_at(
+        [*(runs[place] for place in places), run_of(nominal=NOW), run_of(AFTER, "other", nominal=NOW)]
+    )
+    assert [take(taking, run, job, 1) for run in runs] == [True, True, False]
+    assert [(run.status, run.reason) for run in runs] == [(SKIPPED, "coalesced")] * 2 + [(WAITING, None)]
+
+
+def test_a_run_of_a_chain_that_was_not_looked_at_before_is_the_newest() -> None:
+    assert not take(any_room(), run_of(AFTER), job_of(overlap="buffer_one"), 1)
+
+
+# ------------------------------------------------------------------------------------------- when somebody looks at them
+
+
+def waits_until(not_before: int | None, what: str = RERUN) -> Any:
+    run = run_of(what)
+    run.extra.not_before = not_before
+    return run
+
+
+@pytest.mark.parametrize(
+    ("what", "state", "retry", "at"),
+    [
+        (RERUN, None, None, NOW),
+        (RETRY, None, Retry(timeout=300), NOW),
+        (RERUN, PAUSED, None, NOW),
+        (RERUN, QUARANTINED, None, None),
+        (RETRY, PAUSED, None, None),
+        (RETRY, PAUSED, Retry(), None),
+        (RETRY, PAUSED, Retry(timeout=300), START + 300 * SECOND + 1),
+        (RETRY, QUARANTINED, Retry(timeout=300), START + 300 * SECOND + 1),
+        (RETRY, PAUSED, Retry(timeout=1), NOW),
+        (SNOOZED, PAUSED, Retry(timeout=300), None),
+    ],
+)
+def test_a_waiting_run_is_looked_at_when_it_may_start_or_its_deadline_is_over(
+    what: str, state: str | None, retry: Any, at: int | None
+) -> None:
+    assert looked_at(run_of(what), job_of(state=state, retry=retry)) == at
+
+
+def test_a_waiting_run_without_a_job_or_a_time_is_looked_at_in_its_time_or_at_once() -> None:
+    assert looked_at(run_of(), None) == NOW
+    assert looked_at(waits_until(None), job_of()) == 0
+
+
+def read_so_far(*runs: Any) -> Any:
+    """Yield runs with their jobs; raise if more are asked for."""
+    yield from runs
+    raise AssertionError("read on")
+
+
+def test_the_next_look_is_the_earliest_and_nothing_later_is_read() -> None:
+    paused = job_of(state=PAUSED, retry=Retry(timeout=300))
+    over = START + 300 * SECOND + 1
+    late, later = run_of(RETRY), run_of(RETRY)
+    later.due += 1
+    one, other = waits_until(NOW + 5), waits_until(NOW + 5)
+    assert next_look(read_so_far((one, job_of()), (other, job_of()))) == NOW + 5
+    assert next_look(read_so_far((waits_until(None), None), (waits_until(None), None))) == 0
+    assert next_look([(late, paused), (later, paused)]) == over
+    assert next_look(read_so_far((late, paused), (one, job_of()), (other, job_of()))) == NOW + 5
+
+
+def test_runs_of_jobs_that_are_paused_without_a_deadline_need_no_look() -> None:
+    assert next_look([]) is None
+    assert next_look([(run_of(SNOOZED), job_of(state=PAUSED))]) is None
+    assert next_look([(run_of(SNOOZED), job_of(state=PAUSED)), (run_of(), job_of())]) == NOW
+
+
 # ---------------------------------------------------------------------------------------------- runs on their way to wait
 
 
@@ -332,6 +447,25 @@ def test_a_run_that_is_given_back_hears_that_somebody_has_asked_it_to_stop(
     run = claimed_by("me", 2, None)
     assert is_asked(run, record) is is_stopped
     assert run.extra.cancel == ("enough" if is_stopped else None)
+
+
+@pytest.mark.parametrize(
+    ("record", "is_last"),
+    [
+        (None, True),
+        (claimed_by("me", 2, None), True),
+        (claimed_by("me", 2, "enough"), False),
+        (claimed_by("other", 2, None), False),
+        (claimed_by("me", 3, None), False),
+        (claimed_by("me", 2, None, WAITING), False),
+    ],
+)
+def test_the_attempt_of_a_run_whose_job_is_gone_is_the_last_unless_its_record_says_otherwise(
+    record: Any, is_last: bool
+) -> None:
+    run = claimed_by("me", 2, None)
+    assert has_no_job(run, record) is run
+    assert getattr(run, "wish", None) == (LAST if is_last else None)
 
 
 def test_how_long_a_key_holds() -> None:
