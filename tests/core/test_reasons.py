@@ -104,6 +104,8 @@ SNOOZES = (
         (record_of(SKIPPED), "It was left out: None."),
         (record_of(MISSED, "too late"), "It was missed: too late (it was due 2026-01-01 00:00:01 +0000)."),
         (record_of(CANCELLED, "enough"), "It was cancelled: enough."),
+        (record_of(CANCELLED, "replaced"), "It was cancelled: a later time of its job was to run in its place (overlap)."),
+        (record_of(CANCELLED, "skipped ahead"), "It was cancelled: somebody left it out before it had come."),
         (record_of(LOST, "node node is gone"), "It was lost: node node is gone."),
         (record_of(TIMED_OUT, "timeout"), "It ended as timed_out: timeout."),
         (record_of(TIMED_OUT), "It ended as timed_out."),
@@ -122,6 +124,23 @@ def test_a_run_that_has_begun_is_under_way_though_nobody_owns_it() -> None:
     run = record_of(CLAIMED, owner=None)
     run.started_at = START
     assert said(record=run) == "It is under way (attempt 2)."
+
+
+@pytest.mark.parametrize(
+    ("ahead", "what", "until"),
+    [(1, "a run", "that has"), (2, "2 runs", "these have")],
+)
+def test_a_run_that_was_claimed_with_earlier_ones_waits_for_these(ahead: int, what: str, until: str) -> None:
+    assert why(job_of(), record_of(CLAIMED), START, NOW, None, UTC, ahead=ahead) == (
+        f"It was claimed together with {what} of earlier times by node node, and waits until {until} ended: they are executed one "
+        f"after another (attempt 2)."
+    )
+
+
+def test_what_was_claimed_before_matters_to_a_run_under_way_only() -> None:
+    succeeded = "It ran 2026-01-01 00:00:00 +0000 on node node, and succeeded."
+    assert why(None, record_of(SUCCEEDED), START, NOW, None, UTC, ahead=1) == succeeded
+    assert why(None, None, START, NOW, None, UTC, ahead=1) == GONE
 
 
 def test_of_a_run_that_waits_what_is_not_known_is_not_told() -> None:
@@ -160,6 +179,7 @@ def stopped(state: str, **pause: Any) -> Any:
          "The job is paused since 2026-01-01 00:00:00 +0000 until 2026-01-01 00:10:00 +0000: holidays."),
         (stopped(PAUSED, at=START, until=NOW, note="holidays", hold="migration"),
          "The job is on hold since 2026-01-01 00:00:00 +0000: migration."),
+        (stopped(PAUSED, at=START, hold="migration", held=NOW), "The job is on hold since 2026-01-01 00:10:00 +0000: migration."),
         (stopped(PAUSED, hold=""), "The job is on hold."),
     ],
 )  # fmt: skip
@@ -228,6 +248,14 @@ def test_a_due_job_with_no_place_waits_for_room(due: int, running: int, waits: b
     assert (said(job, at=due) == room) == waits
 
 
+def test_a_job_whose_runs_were_claimed_together_waits_for_the_last_of_them() -> None:
+    job = job_of(NOW)
+    job.running = 3
+    assert said(job) == (
+        "It waits for room: 3 of its runs were claimed together, and are executed one after another (max_instances=1)."
+    )
+
+
 def test_a_held_job_waits_for_room_and_says_how() -> None:
     job = job_of(overlap="buffer_one", max_instances=2, retry=Retry())
     job.next_due = HELD
@@ -268,6 +296,13 @@ def test_a_time_to_come() -> None:
     assert said(job, at=NOW + 3 * MINUTE) == "Its time has not come: it is due 2026-01-01 00:13:00 +0000."
 
 
+def test_a_time_that_has_passed_without_a_record() -> None:
+    assert said(job_of(), at=NOW - MINUTE) == (
+        "It has no record: the job was added, or given another schedule, after that time, or the record was forgotten. Its next "
+        "time is 2026-01-01 00:11:00 +0000."
+    )
+
+
 DRAINING = "Every node that has its executor is draining, and claims nothing more."
 DUE = "It is due since 2026-01-01 00:10:00 +0000, and a node will take it in its next pass."
 
@@ -299,10 +334,10 @@ def test_a_job_that_is_due_and_not_taken(nodes: Any, sentence: str) -> None:
     assert said(job_of(NOW), at=NOW, nodes=nodes) == sentence
 
 
-@pytest.mark.parametrize(("minutes", "is_long"), [(1, False), (2, True)])
+@pytest.mark.parametrize(("since", "is_long"), [(MINUTE, False), (MINUTE + 1, True)])
 def test_a_job_that_has_been_due_for_longer_than_a_minute_lacks_something_on_each_node(
-    minutes: int, is_long: bool
+    since: int, is_long: bool
 ) -> None:
-    sentence = said(job_of(NOW - minutes * MINUTE), nodes=[node(default=1)])
+    sentence = said(job_of(NOW - since), nodes=[node(default=1)])
     assert ("no living node takes it: they are busy, or lack what it needs" in sentence) == is_long
-    assert "will take it in its next pass" in said(job_of(NOW - minutes * MINUTE), nodes=None)
+    assert "will take it in its next pass" in said(job_of(NOW - since), nodes=None)

@@ -37,6 +37,8 @@ from rota.core.tries import (
     end_superseded,
     ended_copies,
     follow,
+    hear,
+    is_unasked,
     leave_to_next,
     next_try,
     not_given_back,
@@ -406,6 +408,26 @@ def test_what_may_be_superseded_waits_until_its_store_says_so():
     (ended,) = ended_copies([run], NOW)
     assert (ended.status, ended.reason, ended.extra.not_before) == (FAILED, "superseded", None)
     assert (run.status, run.reason, run.extra.not_before) == (WAITING, None, NOW)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_in_doubt"),
+    [(FAILED, True), (LOST, True), (TIMED_OUT, False), (SUCCEEDED, False), (CANCELLED, False)],
+)
+def test_of_what_has_failed_or_was_lost_its_store_may_know_that_it_was_asked_to_stop(status, is_in_doubt):
+    run = run_of()
+    run.status = status
+    assert is_unasked(run) is is_in_doubt
+    run.extra = Extra()
+    run.extra.cancel = "enough"
+    assert not is_unasked(run)
+
+
+def test_a_run_that_has_failed_is_cancelled_if_its_store_knows_that_it_was_asked_to_stop():
+    run = failed()
+    hear(run, "enough", NOW + 1)
+    assert (run.status, run.reason, run.finished_at) == (CANCELLED, "enough", NOW + 1)
+    assert run.extra.cancel == "enough"
 
 
 def test_what_its_store_does_not_take_back_ends_and_says_why():
