@@ -68,6 +68,14 @@ def test_a_claim_that_has_no_run_left_ends_no_retry(recorded):
     assert (decision.state, list(decision.superseded)) == (QUARANTINED, [])
 
 
+def test_a_claim_that_has_some_of_its_runs_left_ends_a_retry():
+    retry = Run("j", START - SECOND, START - SECOND)
+    owed = plan(make_job(every(10), START, running=1, coalesce=False), START + 45 * SECOND, free=1)
+    decision = superseding(owed, [retry])
+    leave_out_recorded(decision, [at(0)])
+    assert (len(decision.runs), decision.superseded) == (4, [retry])
+
+
 def test_a_claim_without_runs_ends_no_retry():
     retry = Run("j", START - SECOND, START - SECOND)
     waiting = plan(make_job(every(10), START, running=1, overlap="buffer_one"), START)
