@@ -97,6 +97,14 @@ def test_a_record_matches_if_all_that_is_asked_is_so(query: dict[str, Any], matc
         assert RunQuery(**query).fits(run_of()) is matches
 
 
+def test_the_counts_tell_only_where_nothing_but_the_status_is_asked_for() -> None:
+    assert RunQuery().asks_only_statuses
+    assert RunQuery(statuses="failed").asks_only_statuses
+    texts = ("job_ids", "reasons", "origins", "nodes", "executors", "error_types", "text")
+    others: list[dict[str, Any]] = [{name: "manual"} for name in texts] + [{"since": TIME}, {"until": TIME}]
+    assert not any(RunQuery(**other).asks_only_statuses for other in others)
+
+
 def test_a_record_without_texts_has_none_that_is_asked_for() -> None:
     run = run_of(error=None, reason=None)
     assert not RunQuery(text="x").matches(run)
