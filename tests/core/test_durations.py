@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from rota.clock import DAY, HOUR, SECOND
+from rota.clock import DAY, HOUR, SECOND, moment
 from rota.core.durations import BOUNDS, BUCKETS, Durations, durations_of, fold, text_of
-from rota.core.hours import KEPT, countable_until, hour_of
+from rota.core.hours import KEPT, HourCounts, countable_until, hour_of
 from rota.core.states import CLAIMED, FAILED, SKIPPED, SUCCEEDED, WAITING
 
 NOON = 1_767_268_800 * SECOND
@@ -148,3 +148,11 @@ def test_an_hour_with_a_run_that_has_not_ended_may_be_counted_a_day_later() -> N
 
 def test_counts_are_kept_for_four_hundred_days() -> None:
     assert KEPT == 400 * DAY
+
+
+def test_the_counts_of_some_statuses_leave_out_hours_that_have_none_of_them() -> None:
+    counts = HourCounts({0: {"failed": 2, "lost": 1}, HOUR: {"lost": 3}})
+    counts.searched_back_to = moment(HOUR)
+    assert counts.of_statuses(None) is counts
+    found = counts.of_statuses({"failed", "missed"})
+    assert (found, found.searched_back_to) == ({0: {"failed": 2}}, moment(HOUR))
