@@ -172,6 +172,15 @@ def test_a_store_that_forgets_what_is_left_of_a_record_is_found_out(monkeypatch)
     assert "is in no record" in first_failure(monkeypatch, TreeJobStore, "open_runs", open_runs)
 
 
+def test_an_edit_that_forgets_what_a_paused_job_has_left_out_is_found_out(monkeypatch):
+    def settle(scheduler, store, before, after, now, log):
+        return before.version
+
+    monkeypatch.setattr("rota.schedulers.book.settle_edit", settle)
+    failures, _ = simulate_seeds("memory", [63, 70, 207])
+    assert [str(failure) for failure in failures if "is in no record" in str(failure)]
+
+
 def test_a_store_that_does_not_look_at_versions_is_found_out(monkeypatch):
     original = ledger._is_open
 
