@@ -207,3 +207,39 @@ def test_times_before_the_process_began_are_backfilled_only_if_they_may_run_twic
     times = [run.scheduled_run_time for run in scheduler.get_runs("job", status="succeeded")]
     assert len(times) == len(set(times)) == 10
     scheduler.shutdown()
+
+
+class KeepsObjects(EightMethods):
+    """Keeps the jobs themselves, and what was noted of their pauses with them."""
+
+    def __init__(self):
+        super().__init__()
+        self.jobs = {}
+
+    def lookup_job(self, job_id):
+        return self.jobs.get(job_id)
+
+    def get_all_jobs(self):
+        return sorted(self.jobs.values(), key=lambda job: (job.next_run_time is None, job.next_run_time or 0))
+
+    def add_job(self, job):
+        self.jobs[job.id] = job
+
+    def update_job(self, job):
+        self.jobs[job.id] = job
+
+    def remove_job(self, job_id):
+        del self.jobs[job_id]
+
+
+@pytest.mark.parametrize(("store", "records"), [(EightMethods, 0), (KeepsObjects, 1)])
+def test_an_edit_that_lets_a_paused_job_go_on_leaves_a_record_where_the_store_keeps_its_pause(store, records):
+    scheduler, _ = started(jobstores={"default": store()})
+    scheduler.add_job(work, "interval", minutes=1, id="j")
+    scheduler.pause_job("j")
+    scheduler.advance(minutes=3, seconds=30)
+    scheduler.modify_job("j", next_run_time=moment(scheduler.clock.now()) + timedelta(minutes=1))
+    scheduler.advance(minutes=2)
+    left_out = [run for run in scheduler.get_runs("j") if run.reason == "paused"]
+    assert [(run.status, run.count) for run in left_out] == [("skipped", 3)] * records
+    assert [run.status for run in scheduler.get_runs("j", status="succeeded")] == ["succeeded"] * 2

@@ -88,7 +88,7 @@ def test_a_database_file_serves_as_well_as_memory(tmp_path):
 
 def test_the_seeds_reach_everything_that_can_happen_to_a_run():
     # The node of a run that is tried again dies rarely, so those seeds are there in which it does.
-    counts = check("tree", [*range(11_000, 11_300), *range(3_020, 3_040), 11_770])
+    counts = check("tree", [*range(11_000, 11_300), *range(3_020, 3_040), 3_126, 3_313])
     for what in (
         "succeeded",
         "failed",
@@ -170,6 +170,15 @@ def test_a_store_that_forgets_what_is_left_of_a_record_is_found_out(monkeypatch)
         return original(self, runs, now, cuts, version)
 
     assert "is in no record" in first_failure(monkeypatch, TreeJobStore, "open_runs", open_runs)
+
+
+def test_an_edit_that_forgets_what_a_paused_job_has_left_out_is_found_out(monkeypatch):
+    def settle(scheduler, store, before, after, now, log):
+        return before.version
+
+    monkeypatch.setattr("rota.schedulers.book.settle_edit", settle)
+    failures, _ = simulate_seeds("memory", [63, 70, 207])
+    assert [str(failure) for failure in failures if "is in no record" in str(failure)]
 
 
 def test_a_store_that_does_not_look_at_versions_is_found_out(monkeypatch):

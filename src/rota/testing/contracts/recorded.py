@@ -280,6 +280,25 @@ class RecordedTimesContract:
         assert found is not None
         assert (found.state, found.next_nominal) == (ACTIVE, START + 60 * SECOND)
 
+    def test_jobs_are_not_replaced_together_if_one_of_them_is_refused_meanwhile(
+        self, store: BaseJobStore
+    ) -> None:
+        """As what it replaces has left out times of which there is no record yet."""
+        store.add_job(make_job("a"))
+        store.add_job(make_job("b"))
+
+        class Refused(Exception):
+            """Nothing is to be stored."""
+
+        def replace(job: Job, existing: Job) -> None:
+            if existing.id == "b":
+                raise Refused
+
+        jobs = [make_job(id, START + 60 * SECOND) for id in "abc"]
+        with pytest.raises(Refused):
+            store.add_jobs(jobs, replace)
+        assert {job.id: job.next_nominal for job in store.get_all_jobs()} == {"a": START, "b": START}
+
     def _skip(self, store: BaseJobStore, first: int, last: int, now: int) -> None:
         """Record times of the job as skipped, and leave its schedule alone."""
         job = store.lookup_job("job")

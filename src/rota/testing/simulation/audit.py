@@ -255,7 +255,8 @@ class Audit:
 
     def taken(self, before: dict[str, Snapshot | None], runs: Iterable[Run], node: str, now: int) -> None:
         """Check the waiting runs that a node has taken, and those that have ended instead."""
-        beside = {job_id: 0 if seen is None else seen.running for job_id, seen in before.items()}
+        # Some may have ended in the middle of the call.
+        beside = {id: 0 if job is None else min(job.running, self._places(id)) for id, job in before.items()}
         for run in runs:
             key = (run.job_id, run.nominal)
             self.require(key in self.waiting, f"{name(key)} was taken though it did not wait")
@@ -466,10 +467,13 @@ class Audit:
         job = self.look(job_id)
         if job is None or job.state != ACTIVE:
             return
-        under_way = sum(1 for id, _ in self.claimed if id == job_id)
-        under_way += sum(waits.keeps_place for (id, _), waits in self.waiting.items() if id == job_id)
-        wrong = waits_wrongly(job, under_way, now)
+        wrong = waits_wrongly(job, self._places(job_id), now)
         self.require(wrong is None, f"{job_id} {wrong}")
+
+    def _places(self, job_id: str) -> int:
+        """Return how many runs of a job are under way, or keep their places while they wait."""
+        waiting = sum(waits.keeps_place for (id, _), waits in self.waiting.items() if id == job_id)
+        return waiting + sum(1 for id, _ in self.claimed if id == job_id)
 
     def balance(self) -> None:
         """Check that the ledger adds up, after all runs have ended and all jobs have been paused."""
