@@ -28,7 +28,7 @@ from kazoo.exceptions import (
 from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.protocol.states import KazooState
 
-from ...clock import HOUR
+from ...clock import HOUR, SECOND, SYSTEM_CLOCK
 from ...errors import ConfigurationError, StoreConflictError, StoreError, StoreUnavailableError
 from ..tree.keys import CANCELS, CHILDREN, DUE, ENDED_RUNS, JOBS, PARTS, STARTS, WAITING_RUNS, WAKE
 from ..tree.port import Entry, Tree
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 #: How long an answer may take, and how long a call waits for a connection that was lost, in seconds.
 ANSWER_TIMEOUT = 10
 PATIENCE = 3
+#: How long a session outlives its connection, in seconds, unless the options say something else: kazoo's own value.
+SESSION_TIMEOUT = 10.0
 #: How many questions are asked at once.
 PAGE = 1000
 #: How much of a due time names the node it is in: those of 100 seconds are together.
@@ -96,6 +98,8 @@ class Server(Tree):
         #: names this object among those that use the same path
         self._origin = urandom(8).hex()
         self._connected: Any = None
+        #: since when there is no connection (monotonic microseconds)
+        self._lost_at: int | None = None
         self._listener: Listener | None = None
         #: whether the server at the other end reads many nodes at once; None: it was not asked yet
         self._reads_many: bool | None = None
@@ -131,8 +135,11 @@ class Server(Tree):
 
     def _state_changed(self, state: str) -> None:
         if state == KazooState.CONNECTED:
+            self._lost_at = None
             self._connected.set()
         else:
+            if self._lost_at is None:
+                self._lost_at = SYSTEM_CLOCK.monotonic()
             self._connected.clear()
             self._reads_many = None  # the next one may be of another version
 
@@ -178,8 +185,18 @@ class Server(Tree):
                 "The connection to ZooKeeper was left to the parent process; start the store again"
             )
         if not connected.is_set() and not connected.wait(PATIENCE):
+            self._start_over()
             raise StoreUnavailableError(f"ZooKeeper at {self.address} is not available: no connection")
         return client
+
+    def _start_over(self) -> None:
+        """Let a client that has lost its session forget how much it had seen.
+
+        An ensemble whose data were removed, or put back from a backup, refuses for ever whoever has seen more than it knows.
+        """
+        lost_at, lasts = self._lost_at, self._options.get("timeout", SESSION_TIMEOUT) * SECOND
+        if self._own and lost_at is not None and SYSTEM_CLOCK.monotonic() - lost_at > lasts:
+            self.client.last_zxid = 0
 
     def _ask(self, call: str, paths: Sequence[str]) -> list[Any]:
         """Ask something of each path, all at once; return the answers, None where there is no node.
