@@ -16,6 +16,7 @@ from ..core.run import asked_to_stop
 from ..core.states import CLAIMED, ENDED, WAITING
 from ..core.waiting import KEY_HOLDS, Taking, cancelled, given_back, has_no_job, next_look, opened
 from ..util import new_node_id
+from .memory_ledger import as_recorded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def cancel_run(
     ledger = store._ledger
     with ledger.lock:
         run = _find(ledger, job_id, nominal)
-        if run is None or run.ended:
+        if run is None or (run.ended and run not in ledger.under_way):
             return run
         extra = extra_of(run)
         if run.status == WAITING:
@@ -237,7 +238,7 @@ def cancel_run(
                 store._waits_no_more(job, run)
         elif extra.cancel is None and not only_waiting:
             extra.cancel = reason
-        return run
+        return as_recorded(run) if run in ledger.under_way else run
 
 
 def backfills(store: Any) -> dict[str, str]:
