@@ -139,7 +139,9 @@ def test_a_run_waits_for_the_last_one_of_its_group_until_that_is_reported() -> N
     scheduler.shutdown(wait=False)
 
 
-def test_a_run_that_waits_for_the_end_of_its_group_is_under_way_and_is_cancelled_when_it_is_asked_to() -> None:
+def test_a_run_that_waits_for_the_end_of_its_group_is_under_way_and_is_cancelled_when_it_is_asked_to() -> (
+    None
+):
     queue = Queue()
     scheduler = scheduler_with(queue)
     owe_three_times(scheduler)
