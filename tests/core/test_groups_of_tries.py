@@ -152,8 +152,8 @@ def test_a_run_that_waits_for_the_end_of_its_group_is_under_way_and_is_cancelled
         None,
         "It is under way ",
     )
-    every = {"start": first.scheduled_run_time, "end": first.scheduled_run_time, "only_missing": False}
-    assert scheduler.backfill("job", **every) == 0
+    time = first.scheduled_run_time
+    assert scheduler.backfill("job", time, time, only_missing=False) == 0
     with pytest.raises(JobValueError, match="has not ended"):
         scheduler.rerun("job", first.nominal)
     assert scheduler.cancel_run("job", first.nominal, reason="no more").status == CLAIMED

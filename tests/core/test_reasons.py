@@ -330,7 +330,7 @@ NO_ROOM = 'a node starts it: the executor "default" has no room on any node.'
 def test_a_run_whose_time_has_come_says_what_it_waits_for_besides(what: str) -> None:
     """In the order in which a node asks; what keeps its place needs no other, and no scheduled time goes before it."""
     free, keeps = job_of(), what in (RETRY, SNOOZED)
-    one = {"under_way": [record_of(CLAIMED)]}
+    one: Any = {"under_way": [record_of(CLAIMED)]}
     assert why_waits(free, what, NOW + 1) == ""
     assert why_waits(free, what) == NEXT_PASS
     assert why_waits(busy_job(1), what, **one) == (NEXT_PASS if keeps else ONE_PLACE)
