@@ -24,7 +24,16 @@ from rota.core.states import (
     wait,
 )
 from rota.core.tries import DEADLINE
-from rota.core.waiting import KEY_HOLDS, Taking, cancelled, given_back, is_asked, opened
+from rota.core.waiting import (
+    JOB_REMOVED,
+    KEY_HOLDS,
+    Taking,
+    answers_for_key,
+    cancelled,
+    given_back,
+    is_asked,
+    opened,
+)
 from rota.testing.contracts.store_jobs import START, make_job
 
 MINUTE = 60 * SECOND
@@ -336,3 +345,14 @@ def test_a_run_that_is_given_back_hears_that_somebody_has_asked_it_to_stop(
 
 def test_how_long_a_key_holds() -> None:
     assert KEY_HOLDS == 24 * 3600 * SECOND
+
+
+def test_a_key_stands_for_a_run_that_is_there_and_did_not_go_with_its_job() -> None:
+    run = run_of()
+    assert answers_for_key(run)
+    assert not answers_for_key(None)
+    cancelled(run, "not needed", NOW)
+    assert answers_for_key(run)
+    gone = run_of()
+    cancelled(gone, JOB_REMOVED, NOW)
+    assert not answers_for_key(gone)
