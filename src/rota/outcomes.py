@@ -34,6 +34,8 @@ class Snooze(RunOutcome):
 class RetryAfter(RunOutcome):
     """The try has failed, and the next one is to start after some time, up to ``max_attempts``; the job needs no ``retry=``.
 
+    Without ``retry=`` a run that waits keeps its place, and due times follow ``overlap``: by default they are skipped.
+
     :param seconds: after what time: a positive number of seconds, or a timedelta
     :raises JobTypeError, JobValueError: if it is something else
     """

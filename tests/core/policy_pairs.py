@@ -61,9 +61,10 @@ CELLS: list[tuple[str, str, str, str]] = [
         (
             'The claim of the next due time ends a retry that still waits (`failed` "superseded"), so that no time is '
             "skipped for it; with "
-            "`until=None` the retry keeps its place, and due times are skipped for it."
+            "`until=None`, and in a job without `retry` (`RetryAfter`), it keeps its place, and due times are skipped for it."
         ),
         (
+            "test_without_retry_what_waits_for_another_try_keeps_its_place_and_later_times_are_skipped "
             "test_a_later_time_ends_a_retry_that_waits_and_is_not_skipped_for_it "
             "test_without_until_a_retry_keeps_its_place_and_later_times_are_skipped "
             "test_the_claim_of_a_later_time_ends_a_retry_that_waits"
@@ -201,10 +202,16 @@ CELLS: list[tuple[str, str, str, str]] = [
     (
         "retry",
         "edit",
-        "The next try is that of the job as it was edited.",
+        (
+            "The next try is that of the job as it was edited. Without `retry` from then on, the retry that waits keeps "
+            "its place, and due times follow `overlap`; so does the new time of a job that is added again after its schedule "
+            "was over."
+        ),
         (
             "test_whatever_waits_is_called_as_its_job_was_edited_meanwhile "
-            "test_what_waits_by_itself_starts_when_its_job_goes_on_and_as_that_was_edited"
+            "test_what_waits_by_itself_starts_when_its_job_goes_on_and_as_that_was_edited "
+            "test_without_retry_what_waits_for_another_try_keeps_its_place_and_later_times_are_skipped "
+            "test_a_job_that_is_added_again_while_a_retry_of_it_waits_is_what_that_calls"
         ),
     ),
     (
@@ -872,8 +879,12 @@ CELLS: list[tuple[str, str, str, str]] = [
     (
         "backfill",
         "chain",
-        "Each of its runs starts the jobs after it, unless it was asked for with `chain=False`.",
         (
+            "The end of each of its runs starts the jobs after it, unless it was asked for with `chain=False`; one that is "
+            "cancelled before it was taken starts none."
+        ),
+        (
+            "test_a_record_that_was_opened_again_and_is_cancelled_before_it_was_taken_starts_nothing "
             "test_each_run_of_a_backfill_starts_the_job_after_it "
             "test_a_backfill_starts_the_jobs_after_it_unless_that_is_not_wanted"
         ),
@@ -930,8 +941,14 @@ CELLS: list[tuple[str, str, str, str]] = [
     (
         "rerun",
         "chain",
-        "Its end starts the jobs after it again, unless it was asked for with `chain=False`.",
-        "test_a_rerun_starts_it_again_unless_it_is_not_to test_a_rerun_may_start_nothing",
+        (
+            "Its end starts the jobs after it again, unless it was asked for with `chain=False`; one that is cancelled before "
+            "it was taken starts none."
+        ),
+        (
+            "test_a_rerun_starts_it_again_unless_it_is_not_to test_a_rerun_may_start_nothing "
+            "test_a_record_that_was_opened_again_and_is_cancelled_before_it_was_taken_starts_nothing"
+        ),
     ),
     (
         "rerun",
@@ -980,10 +997,10 @@ CELLS: list[tuple[str, str, str, str]] = [
         "chain",
         (
             'A run that was cancelled starts the jobs after it that are there for any end (`on="any"`); a time that was '
-            "cancelled ahead "
-            "starts none."
+            "cancelled ahead, and a rerun or a run of a backfill that was cancelled before a node had taken it, start none."
         ),
         (
+            "test_a_record_that_was_opened_again_and_is_cancelled_before_it_was_taken_starts_nothing "
             "test_a_cancelled_run_of_the_parent_starts_what_follows_any_end "
             "test_a_waiting_run_that_is_cancelled_starts_what_follows_any_end "
             "test_a_time_that_is_cancelled_ahead_and_records_of_what_did_not_run_start_nothing"
@@ -1057,11 +1074,12 @@ CELLS: list[tuple[str, str, str, str]] = [
         (
             "A child that was removed is not started, and its waiting runs are cancelled; a parent that is removed leaves "
             "its children, and its "
-            'waiting runs that are cancelled with it start what is there `on="any"`.'
+            'waiting runs that are cancelled with it start what is there `on="any"`, but for reruns and runs of backfills.'
         ),
         (
             "test_a_job_that_was_removed_or_is_started_otherwise_gets_nothing "
             "test_a_job_that_is_removed_cancels_its_waiting_runs_and_these_start_what_follows_any_end "
+            "test_a_record_that_was_opened_again_and_is_cancelled_before_it_was_taken_starts_nothing "
             "test_whatever_waits_is_cancelled_with_its_job"
         ),
     ),

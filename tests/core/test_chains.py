@@ -22,7 +22,7 @@ from rota.core.chains import (
     starts_others,
     trouble,
 )
-from rota.core.extras import BACKFILL, RERUN, SCHEDULE, Extra, extra_of
+from rota.core.extras import BACKFILL, RERUN, RETRY, SCHEDULE, Extra, extra_of
 from rota.core.pauses import Pause, text_of
 from rota.core.plan import plan
 from rota.core.run import Run
@@ -34,10 +34,12 @@ from rota.core.states import (
     ENDED,
     FAILED,
     LOST,
+    MANUAL,
     MISSED,
     PAUSED,
     QUARANTINED,
     SKIPPED,
+    SNOOZED,
     SUCCEEDED,
     TIMED_OUT,
     WAITING,
@@ -138,6 +140,24 @@ def test_a_range_a_time_that_was_cancelled_ahead_and_a_rerun_without_its_chain_s
     extra_of(alone).unchained = True
     assert not starts_others(alone)
     assert not starts_others(Run("job", START, START))
+
+
+@pytest.mark.parametrize(
+    ("kind", "owner", "starts"),
+    [
+        (RERUN, None, False),
+        (BACKFILL, None, False),
+        (RERUN, "node", True),
+        (BACKFILL, "node", True),
+        (MANUAL, None, True),
+        (RETRY, None, True),
+        (SNOOZED, None, True),
+    ],
+)
+def test_what_was_opened_again_and_is_cancelled_before_it_was_taken_starts_nothing(kind, owner, starts):
+    run = ended(CANCELLED, "not needed")
+    extra_of(run).waiting_for, run.owner = kind, owner
+    assert starts_others(run) is starts
 
 
 def test_parents_say_so_themselves_or_are_known():

@@ -13,9 +13,10 @@ from rota import Retry, RetryAfter, current_run
 from rota.core.extras import Extra
 from rota.core.policy import Policy
 from rota.core.run import Run
-from rota.core.states import CLAIMED, SUCCEEDED, WAITING
+from rota.core.states import CANCELLED, CLAIMED, SUCCEEDED, WAITING
 from rota.engine.deaths import after_deaths
 from rota.engine.next_tries import NextTries
+from rota.errors import JobValueError
 from rota.executors.base import NativeExecutor, chain
 from rota.executors.steps import perform
 from rota.jobstores.memory import MemoryJobStore
@@ -135,6 +136,31 @@ def test_a_run_waits_for_the_last_one_of_its_group_until_that_is_reported() -> N
     queue.work()
     assert [run.status for run in (first, second, last)] == [WAITING] * 3
     assert len({run.not_before for run in scheduler.get_runs()}) == 1
+    scheduler.shutdown(wait=False)
+
+
+def test_a_run_that_waits_for_the_end_of_its_group_is_under_way_and_is_cancelled_when_it_is_asked_to() -> (
+    None
+):
+    queue = Queue()
+    scheduler = scheduler_with(queue)
+    owe_three_times(scheduler)
+    queue.work()
+    first = scheduler.get_runs()[-1]
+    assert (first.status, first.error, scheduler.explain("job", first.nominal)[:16]) == (
+        CLAIMED,
+        None,
+        "It is under way ",
+    )
+    time = first.scheduled_run_time
+    assert scheduler.backfill("job", time, time, only_missing=False) == 0
+    with pytest.raises(JobValueError, match="has not ended"):
+        scheduler.rerun("job", first.nominal)
+    assert scheduler.cancel_run("job", first.nominal, reason="no more").status == CLAIMED
+    queue.work()
+    queue.work()
+    first = scheduler.get_runs()[-1]
+    assert (first.status, first.reason, first.error) == (CANCELLED, "no more", "first")
     scheduler.shutdown(wait=False)
 
 

@@ -71,6 +71,7 @@ STATE_SETTERS = {
     "schedulers/beside.py": "the state that a decision wants",
     "schedulers/governed.py": "the state that a decision wants",
     "jobstores/documents.py": "makes a run of what is stored",
+    "jobstores/memory_ledger.py": "shows a run as its record says, which is no object of its own",
     "jobstores/sqlalchemy/forms.py": "makes a run of what is stored",
     "jobstores/tree/forms.py": "a field of a document",
     "jobstores/tree/jobs.py": "a field of a document",

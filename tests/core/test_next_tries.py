@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from datetime import timedelta
 
 import pytest
 
@@ -86,6 +87,39 @@ def test_a_later_time_ends_a_retry_that_waits_and_is_not_skipped_for_it(schedule
         (SUCCEEDED, None, 1),
     ]
     assert runs[0].error == "failure 1"
+
+
+@pytest.mark.parametrize("how", ["RetryAfter", "changed", "added again"])
+def test_without_retry_what_waits_for_another_try_keeps_its_place_and_later_times_are_skipped(scheduler, how):
+    """There is no ``until`` then; see overlap."""
+    work = Flaky(1, lambda text: RetryAfter(90)) if how == "RetryAfter" else Flaky(1)
+    retry = None if how == "RetryAfter" else Retry(wait_initial=90, wait_jitter=0)
+    scheduler.add_job(work, "interval", minutes=1, id="job", retry=retry)
+    scheduler.advance(seconds=70)
+    if how == "changed":
+        scheduler.modify_job("job", retry=None)
+    elif how == "added again":
+        scheduler.add_job(work, "interval", minutes=1, id="job", replace_existing=True)
+    scheduler.advance(seconds=115)
+    runs = list(reversed(scheduler.get_runs()))
+    assert [(run.status, run.reason, run.attempt) for run in runs][:2] == [
+        (SUCCEEDED, None, 2),
+        (SKIPPED, "max_instances", 1),
+    ]
+
+
+def test_a_job_that_is_added_again_while_a_retry_of_it_waits_is_what_that_calls(scheduler):
+    """It keeps its place, so that the new time meets it."""
+    first, second = Flaky(9), Flaky(0)
+    begin = scheduler.clock.datetime()
+    retry = Retry(wait_initial=60, wait_jitter=0)
+    scheduler.add_job(first, "date", run_date=begin + timedelta(seconds=10), id="job", retry=retry)
+    scheduler.advance(seconds=20)
+    scheduler.add_job(second, "date", run_date=begin + timedelta(seconds=30), id="job")
+    scheduler.advance(minutes=3)
+    runs = list(reversed(scheduler.get_runs()))
+    assert [(run.status, run.reason) for run in runs] == [(SUCCEEDED, None), (SKIPPED, "max_instances")]
+    assert (first.calls, second.calls) == (1, 1)
 
 
 def test_without_until_a_retry_keeps_its_place_and_later_times_are_skipped(scheduler):

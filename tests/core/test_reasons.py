@@ -10,7 +10,7 @@ import pytest
 from rota import After, Retry
 from rota.clock import HELD, NO_TIME, SECOND
 from rota.core.details import Attempt, part_of_attempt
-from rota.core.extras import BACKFILL, RETRY, extra_of
+from rota.core.extras import AFTER, BACKFILL, RETRY, extra_of
 from rota.core.nodes import Node
 from rota.core.pauses import Pause, text_of
 from rota.core.run import Run
@@ -20,6 +20,7 @@ from rota.core.states import (
     ENDED,
     FAILED,
     LOST,
+    MANUAL,
     MISSED,
     PAUSED,
     QUARANTINED,
@@ -341,3 +342,93 @@ def test_a_job_that_has_been_due_for_longer_than_a_minute_lacks_something_on_eac
     sentence = said(job_of(NOW - since), nodes=[node(default=1)])
     assert ("no living node takes it: they are busy, or lack what it needs" in sentence) == is_long
     assert "will take it in its next pass" in said(job_of(NOW - since), nodes=None)
+
+
+# ----------------------------------------------------------------------------------------------- runs that wait too long
+
+
+def why_waits(job: Any, what: str = MANUAL, not_before: int = NOW, nodes: Any = None, **seen: Any) -> str:
+    """Return what is said of a waiting run beside its time."""
+    run = waiting_for(what, not_before)
+    told = why(job, run, START, NOW, nodes, UTC, **seen)
+    return told.partition(", and then until ")[2]
+
+
+def busy_job(running: int, due: int = NOW + MINUTE, **options: Any) -> Any:
+    job = job_of(due, **options)
+    job.running = running
+    return job
+
+
+ONE_PLACE = (
+    "a place is free: 1 of its runs is under way, that of 2026-01-01 00:00:00 +0000 (max_instances=1)."
+)
+NEXT_PASS = "the next pass of a node."
+GOES_FIRST = "no scheduled time of its job is due: these go first."
+IS_DRAINING = f"a node starts it: every{DRAINING.removeprefix('Every')}"
+NO_ROOM = 'a node starts it: the executor "default" has no room on any node.'
+
+
+@pytest.mark.parametrize("what", [MANUAL, BACKFILL, AFTER, RETRY, SNOOZED])
+def test_a_run_whose_time_has_come_says_what_it_waits_for_besides(what: str) -> None:
+    """In the order in which a node asks; what keeps its place needs no other, and no scheduled time goes before it."""
+    free, keeps = job_of(), what in (RETRY, SNOOZED)
+    one: Any = {"under_way": [record_of(CLAIMED)]}
+    assert why_waits(free, what, NOW + 1) == ""
+    assert why_waits(free, what) == NEXT_PASS
+    assert why_waits(busy_job(1), what, **one) == (NEXT_PASS if keeps else ONE_PLACE)
+    assert why_waits(job_of(NOW), what) == (NEXT_PASS if keeps else GOES_FIRST)
+    assert why_waits(job_of(NOW + 1), what) == NEXT_PASS
+    assert why_waits(busy_job(1, NOW), what, nodes=[node(draining=True)], **one) == IS_DRAINING
+    assert why_waits(busy_job(1), what, nodes=[node(default=0)], **one) == (NO_ROOM if keeps else ONE_PLACE)
+    assert why_waits(free, what, nodes=[node(default=0)]) == NO_ROOM
+    here = "This scheduler is paused."
+    assert why_waits(busy_job(1), what, here=here, **one) == "a node starts it: this scheduler is paused."
+    assert why_waits(free, what, nodes=[]) == (
+        "a node starts it: no node is alive that runs the jobs of this store."
+    )
+
+
+@pytest.mark.parametrize(("minutes", "is_long"), [(1, False), (2, True)])
+def test_a_run_that_nobody_starts_for_more_than_a_minute_lacks_something_on_each_node(
+    minutes: int, is_long: bool
+) -> None:
+    told = why_waits(job_of(), not_before=NOW - minutes * MINUTE, nodes=[node(default=1)])
+    busy = "a node starts it: those that are alive are busy, or lack what it needs, such as a resource or its code."
+    assert told.startswith(busy if is_long else NEXT_PASS)
+    assert why_waits(job_of(), not_before=NOW - minutes * MINUTE) == NEXT_PASS
+
+
+def test_the_runs_that_have_the_places_are_named_as_far_as_they_are_few() -> None:
+    time = "2026-01-01 00:00:00 +0000"
+    job = busy_job(5, max_instances=5)
+    assert why_waits(job, under_way=[record_of(CLAIMED)] * 5) == (
+        f"a place is free: 5 of its runs are under way, those of {time}, {time}, {time}, others (max_instances=5)."
+    )
+    assert why_waits(job, under_way=[record_of(CLAIMED)] * 3) == (
+        f"a place is free: 5 of its runs are under way, those of {time}, {time}, {time}, or keep their places while they wait "
+        "(max_instances=5)."
+    )
+    assert why_waits(busy_job(1)) == (
+        "a place is free: 1 of its runs is under way, or keep their places while they wait (max_instances=1)."
+    )
+
+
+def test_a_job_says_what_its_run_waits_for_whose_time_has_come() -> None:
+    run = waiting_for(MANUAL, NOW)
+    waits = "Its run of 2026-01-01 00:00:00 +0000 waits until 2026-01-01 00:10:00 +0000 (manual)"
+    following = "Its next time is 2026-01-01 00:11:00 +0000."
+    assert said(job_of(), waiting=run) == f"{waits}, and then until {NEXT_PASS} {following}"
+    assert said(job_of(NOW), waiting=run) == DUE
+    assert said(stopped(QUARANTINED), waiting=run) == (
+        f"The job is quarantined: it could not be restored. {waits}."
+    )
+    assert said(stopped(PAUSED), waiting=run) == f"The job is paused. {waits}, and then until {NEXT_PASS}"
+    job = busy_job(1, NOW)
+    assert said(job, waiting=run) == "It waits for room: 1 of its runs are under way (max_instances=1)."
+
+
+def test_what_keeps_the_only_scheduler_from_starting_anything_goes_for_due_times_too() -> None:
+    here = "This node is draining, and claims nothing more."
+    assert why(job_of(NOW), None, None, NOW, None, UTC, here=here) == here
+    assert why(job_of(), None, None, NOW, None, UTC, here=here).startswith("Its time has not come")

@@ -26,8 +26,10 @@ from rota.core.states import (
 )
 from rota.core.tries import DEADLINE
 from rota.core.waiting import (
+    JOB_REMOVED,
     KEY_HOLDS,
     Taking,
+    answers_for_key,
     cancelled,
     given_back,
     has_no_job,
@@ -470,3 +472,14 @@ def test_the_attempt_of_a_run_whose_job_is_gone_is_the_last_unless_its_record_sa
 
 def test_how_long_a_key_holds() -> None:
     assert KEY_HOLDS == 24 * 3600 * SECOND
+
+
+def test_a_key_stands_for_a_run_that_is_there_and_did_not_go_with_its_job() -> None:
+    run = run_of()
+    assert answers_for_key(run)
+    assert not answers_for_key(None)
+    cancelled(run, "not needed", NOW)
+    assert answers_for_key(run)
+    gone = run_of()
+    cancelled(gone, JOB_REMOVED, NOW)
+    assert not answers_for_key(gone)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
+from typing import Annotated
 
 import pytest
 
-from rota import Retry, Snooze
+from rota import After, Inject, Retry, Snooze
 from rota.testing import ManualScheduler
 
 
@@ -75,7 +77,8 @@ def test_a_retry_of_a_paused_job_says_that_it_waits_for_that_since_when_and_why(
     )
     scheduler.release(all=True)
     scheduler.resume_job("job")
-    assert scheduler.explain("job", run.scheduled_run_time) == f"{waits}."
+    until = "and then until the next pass of a node."
+    assert scheduler.explain("job", run.scheduled_run_time) == f"{waits}, {until}"
 
 
 def test_a_run_that_was_asked_for_does_not_wait_for_its_paused_job(scheduler):
@@ -99,3 +102,73 @@ def test_a_job_that_failures_have_paused_names_the_run(scheduler):
 def test_where_nothing_waits_the_next_time_is_told(scheduler):
     scheduler.add_job(print, "interval", minutes=1, id="job")
     assert scheduler.explain("job") == "Its time has not come: it is due 2029-01-01 00:01:00 +0000."
+
+
+def why_waits(scheduler, run):
+    """Return what is said of a waiting run beside its time."""
+    return scheduler.explain("job", run.nominal).partition(", and then until ")[2]
+
+
+def greet(bot: Annotated[str, Inject]) -> None: ...
+
+
+async def takes_an_hour():
+    await asyncio.sleep(3600)
+
+
+def test_a_run_by_hand_that_finds_no_place_names_the_run_that_has_it(scheduler):
+    scheduler.add_job(takes_an_hour, "interval", minutes=10, id="job")
+    scheduler.advance(minutes=11)
+    run = scheduler.run_job("job")
+    scheduler.advance(minutes=1)
+    place = (
+        "a place is free: 1 of its runs is under way, that of 2029-01-01 00:10:00 +0000 (max_instances=1)."
+    )
+    assert why_waits(scheduler, run) == place
+    assert place in scheduler.explain("job")
+
+
+def test_a_run_that_the_only_scheduler_does_not_start_says_whether_that_is_paused_drains_or_lacks_a_resource(
+    scheduler,
+):
+    scheduler.add_job(print, "interval", hours=10, id="job")
+    scheduler.pause()
+    run = scheduler.run_job("job", not_before=scheduler.clock.datetime())
+    scheduler.advance(minutes=2)
+    assert why_waits(scheduler, run).startswith(
+        "a node starts it: this scheduler is paused, and starts nothing"
+    )
+    scheduler.resume()
+    scheduler.advance(minutes=1)
+    assert "and succeeded" in scheduler.explain("job", run.nominal)
+    scheduler.drain()
+    scheduler.advance(minutes=1)
+    run = scheduler.run_job("job", not_before=scheduler.clock.datetime())
+    scheduler.advance(minutes=2)
+    assert why_waits(scheduler, run) == "a node starts it: this node is draining, and claims nothing more."
+    scheduler.undrain()
+    scheduler.advance(minutes=1)
+    assert "and succeeded" in scheduler.explain("job", run.nominal)
+
+
+def test_a_run_that_needs_a_resource_that_is_gone_names_it(scheduler):
+    scheduler.resources["bot"] = "Ada"
+    scheduler.add_job(greet, "interval", hours=10, id="job")
+    run = scheduler.run_job("job", not_before=scheduler.clock.datetime() + timedelta(seconds=30))
+    del scheduler.resources["bot"]
+    scheduler.advance(minutes=1)
+    lacks = "it needs the resource 'bot', which scheduler.resources does not have."
+    assert why_waits(scheduler, run) == f"a node starts it: {lacks}"
+
+
+def test_a_run_after_another_job_that_waits_for_its_paused_job_is_told_of_by_the_job_too(scheduler):
+    scheduler.add_job(print, "interval", minutes=1, id="first")
+    scheduler.add_job(print, After("first", delay=5), id="job")
+    scheduler.advance(seconds=62)
+    scheduler.pause_job("job", note="holidays")
+    scheduler.advance(seconds=10)
+    waits = "waits until 2029-01-01 00:01:05 +0000 (after)"
+    paused = "he job is paused since 2029-01-01 00:01:02 +0000: holidays."
+    assert scheduler.explain("job") == f"T{paused} Its run of 2029-01-01 00:01:00 +0000 {waits}."
+    (run,) = scheduler.get_runs("job")
+    assert scheduler.explain("job", run.nominal) == f"It {waits}, and then until its job goes on: t{paused}"

@@ -40,6 +40,7 @@ class TestTheModel(SharedJobStoreContract):
     for _name in (
         "test_it_goes_with_its_last_record",
         "test_waiting_runs_are_found_by_their_status_and_origin",
+        "test_a_run_whose_attempt_is_over_is_under_way_until_that_is_recorded",
         "test_a_run_whose_time_was_over_when_its_node_died_has_timed_out",
         "test_records_that_are_forgotten_before_their_hour_is_counted_are_in_the_counts_all_the_same",
         # It keeps objects, which need no restoring, so nothing is ever quarantined by what it reads, or healed.

@@ -214,6 +214,14 @@ def is_chained(run: Run) -> bool:
     return extra is not None and extra.waiting_for == AFTER
 
 
+def answers_for_key(record: Run | None) -> bool:
+    """Whether a run is what is returned when its key is used again: not if it went with its job, as another has that id now.
+
+    :param record: the record of the time that the key stands for, None: it was forgotten
+    """
+    return record is not None and record.reason != JOB_REMOVED
+
+
 def could_start(job: Job) -> bool:
     """Whether waiting runs of a job start by themselves on this node when a place is free."""
     return job.state == ACTIVE and not lacking(job)

@@ -5,6 +5,8 @@ Pure: the job, its record and the nodes are handed in.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..clock import HELD, NO_TIME, SECOND, moment
 from ..interrupts import is_interrupt
 from .chains import SKIPPED_AHEAD
@@ -25,6 +27,7 @@ from .states import (
     SUCCEEDED,
     WAITING,
 )
+from .transitions import may_claim
 from .waiting import is_held_up
 
 TYPE_CHECKING = False
@@ -57,6 +60,8 @@ def why(
     zone: tzinfo,
     waiting: Run | None = None,
     ahead: int = 0,
+    here: str | None = None,
+    under_way: Sequence[Run] = (),
 ) -> str:
     """Return in one sentence what became of a time of a job, or why the job does not run.
 
@@ -67,8 +72,11 @@ def why(
     :param now: instant
     :param nodes: the nodes of its store; None: this process alone
     :param zone: the zone in which times are shown
-    :param waiting: the run of the job that waits for another try, or was snoozed, with its attempts; None: none does
+    :param waiting: the run of the job that waits for another try, or was snoozed, with its attempts; else one that waits and whose
+        time has come; None: none does
     :param ahead: how many runs that were claimed together with that of the record are executed before it
+    :param here: why the scheduler that is asked starts nothing of the job, if no other could; None: it does, or another may
+    :param under_way: the runs of the job that are under way, oldest first
     """
     if record is not None and ahead and record.status == CLAIMED:
         before, has = ("a run", "that has") if ahead == 1 else (f"{ahead} runs", "these have")
@@ -76,9 +84,10 @@ def why(
             f"It was claimed together with {before} of earlier times by node {record.owner}, and waits until {has} ended: they are "
             f"executed one after another (attempt {record.attempt})."
         )
+    seen = Seen(now, nodes, zone, here, under_way)
     if record is not None:
-        return _of_record(record, zone) if job is None else _held_up(job, record, zone)
-    tried = "" if waiting is None else _waits_for_try(waiting, zone)
+        return _of_record(record, zone) if job is None else _held_up(job, record, seen)
+    tried = "" if waiting is None else _of_waiting(job, waiting, seen)
     if job is None:
         return (
             f"Its schedule is over. {tried}"
@@ -87,16 +96,28 @@ def why(
         )
     return (
         _stopped(job, tried, zone)
-        or _kept_up(job, at, now, tried, zone)
-        or _of_next(job, at, now, nodes, zone)
+        or _kept_up(job, at, tried, waiting is None or waiting.waiting_for in KEEPS_PLACE, seen)
+        or _of_next(job, at, seen)
     )
 
 
-def _kept_up(job: Job, at: int | None, now: int, tried: str, zone: tzinfo) -> str | None:
+class Seen(NamedTuple):
+    """What is known beside a job and its record; see :func:`why`."""
+
+    now: int
+    nodes: Sequence[Node] | None
+    zone: tzinfo
+    here: str | None
+    under_way: Sequence[Run]
+
+
+def _kept_up(job: Job, at: int | None, tried: str, keeps: bool, seen: Seen) -> str | None:
     """Return what a job waits for that is not its next time, None if it waits for nothing else.
 
-    :param tried: what is said of a run that waits for its next try; an empty text if none does
+    :param tried: what is said of a run that waits; an empty text if none does
+    :param keeps: whether that keeps its place
     """
+    now, zone = seen.now, seen.zone
     pending = job.next_nominal if at is None else at
     if pending is not None and not _is_time(job, pending):
         return f"{_shown(pending, zone)} is no time of its schedule ({job.trigger})."
@@ -105,22 +126,31 @@ def _kept_up(job: Job, at: int | None, now: int, tried: str, zone: tzinfo) -> st
         return f"{tried} {starts}" if tried else starts
     has_come = pending is not None and pending <= now
     if (job.next_due == HELD and (at is None or has_come)) or (has_come and job.running >= job.policy.limit):
-        waits = f', overlap="{job.policy.overlap}"' if job.policy.waits_for_room else ""
-        kept = f", or keep their places while they wait. {tried}" if tried else "."
-        many = f"{job.running} of its runs are under way"
-        if job.running > job.policy.limit:
-            many = f"{job.running} of its runs were claimed together, and are executed one after another"
-        return f"It waits for room: {many} (max_instances={job.max_instances}{waits}){kept}"
-    if tried and at is None:
-        return tried if pending is None else f"{tried} Its next time is {_shown(pending, zone)}."
-    return None
+        return _for_room(job, tried if keeps else "")
+    if not tried or at is not None or (has_come and not keeps):
+        return None
+    return tried if pending is None else f"{tried} Its next time is {_shown(pending, zone)}."
 
 
+def _for_room(job: Job, tried: str) -> str:
+    waits = f', overlap="{job.policy.overlap}"' if job.policy.waits_for_room else ""
+    kept = f", or keep their places while they wait. {tried}" if tried else "."
+    many = f"{job.running} of its runs are under way"
+    if job.running > job.policy.limit:
+        many = f"{job.running} of its runs were claimed together, and are executed one after another"
+    return f"It waits for room: {many} (max_instances={job.max_instances}{waits}){kept}"
+
+
+#: How many runs are named that have the places of a job.
+SHOWN = 3
+#: What is said of nodes that leave what is due.
+_BUSY = "are busy, or lack what it needs, such as a resource or its code. health() and the log of a node name that."
 #: A job that has been due for so long is not just about to be taken (microseconds).
 LONG_DUE = 60 * SECOND
 
 
-def _of_next(job: Job, at: int | None, now: int, nodes: Sequence[Node] | None, zone: tzinfo) -> str:
+def _of_next(job: Job, at: int | None, seen: Seen) -> str:
+    now, nodes, zone = seen.now, seen.nodes, seen.zone
     pending = job.next_nominal if at is None else at
     if pending is None:
         return "It has no time to come."
@@ -132,15 +162,12 @@ def _of_next(job: Job, at: int | None, now: int, nodes: Sequence[Node] | None, z
     if pending > now:
         due = max(pending, job.next_due or pending) if at is None else pending
         return f"Its time has not come: it is due {_shown(due, zone)}."
-    without = _without_node(job, nodes)
+    without = seen.here or _without_node(job, nodes) or _without_room(job, nodes)
     if without:
         return without
     since = f"It is due since {_shown(pending, zone)}"
     if nodes is not None and now - pending > LONG_DUE:
-        return (
-            f"{since}, and no living node takes it: they are busy, or lack what it needs, such as a resource or its code. "
-            "health() and the log of a node name that."
-        )
+        return f"{since}, and no living node takes it: they {_BUSY}"
     return f"{since}, and a node will take it in its next pass."
 
 
@@ -175,13 +202,72 @@ def _of_record(run: Run, zone: tzinfo) -> str:
     return f"It ended as {run.status}{f': {reason}' if reason else ''}."
 
 
-def _held_up(job: Job, run: Run, zone: tzinfo) -> str:
-    """Return what became of a run; of one that waits also that its job's state keeps it from starting, since when and why."""
-    said = _of_record(run, zone)
-    state = _state(job, zone) if run.status == WAITING and is_held_up(job.state, run.waiting_for) else None
-    if state is None:
+def _held_up(job: Job, run: Run, seen: Seen) -> str:
+    """Return what became of a run; of one that waits also what it waits for beside its time: a pause, a place, a node."""
+    said = _of_record(run, seen.zone)
+    if run.status != WAITING:
         return said
-    return f"{said.removesuffix('.')}, and then until its job goes on: {state[0].lower()}{state[1:]}"
+    if is_held_up(job.state, run.waiting_for):
+        state = _state(job, seen.zone) or ""
+        return f"{said.removesuffix('.')}, and then until its job goes on: {_lower(state)}"
+    return _and_then(said, job, run, seen)
+
+
+def _of_waiting(job: Job | None, run: Run, seen: Seen) -> str:
+    """Return what is said of a run that waits beside what is said of its job, which also tells of a pause."""
+    if run.waiting_for in KEEPS_PLACE:
+        said = _waits_for_try(run, seen.zone)
+    else:
+        said = (
+            f"Its run of {_shown(run.nominal, seen.zone)} waits{_until(run, seen.zone)} ({run.waiting_for})."
+        )
+    is_told = job is None or is_held_up(job.state, run.waiting_for)
+    return said if job is None or is_told else _and_then(said, job, run, seen)
+
+
+def _and_then(said: str, job: Job, run: Run, seen: Seen) -> str:
+    waits = _waits_besides(job, run, seen)
+    return said if waits is None else f"{said.removesuffix('.')}, and then until {waits}"
+
+
+def _waits_besides(job: Job, run: Run, seen: Seen) -> str | None:
+    """Return until what a run waits whose time has come; None: that has not come.
+
+    It is asked in the order in which a node that takes waiting runs asks.
+    """
+    extra = getattr(run, "extra", None)
+    if extra is None or extra.not_before is None or extra.not_before > seen.now:
+        return None
+    starts = "a node starts it:"
+    without = seen.here or _without_node(job, seen.nodes)
+    if without:
+        return f"{starts} {_lower(without)}"
+    if run.waiting_for not in KEEPS_PLACE:
+        if not may_claim(job.running, job.policy.limit):
+            return f"a place is free: {_taken_places(job, seen)}"
+        if job.state == ACTIVE and job.next_due is not None and job.next_due <= seen.now:
+            return "no scheduled time of its job is due: these go first."
+    without = _without_room(job, seen.nodes)
+    if without:
+        return f"{starts} {_lower(without)}"
+    if seen.nodes is not None and seen.now - extra.not_before > LONG_DUE:
+        return f"{starts} those that are alive {_BUSY}"
+    return "the next pass of a node."
+
+
+def _taken_places(job: Job, seen: Seen) -> str:
+    """Return which runs have the places of a job."""
+    times = [_shown(run.nominal, seen.zone) for run in seen.under_way[:SHOWN]]
+    if len(seen.under_way) > SHOWN:
+        times.append("others")
+    one = job.running == 1
+    which = f", {'that' if one else 'those'} of {', '.join(times)}" if times else ""
+    kept = "" if len(seen.under_way) >= job.running else ", or keep their places while they wait"
+    return f"{job.running} of its runs {'is' if one else 'are'} under way{which}{kept} (max_instances={job.max_instances})."
+
+
+def _lower(sentence: str) -> str:
+    return f"{sentence[:1].lower()}{sentence[1:]}"
 
 
 def _waits_for_try(run: Run, zone: tzinfo) -> str:
@@ -241,7 +327,15 @@ def _without_node(job: Job, nodes: Sequence[Node] | None) -> str | None:
         return f'No living node has its executor "{job.executor}".'
     if all(node.draining for node in able):
         return "Every node that has its executor is draining, and claims nothing more."
-    if all(node.executors.get(job.executor, None) == 0 for node in able):
+    return None
+
+
+def _without_room(job: Job, nodes: Sequence[Node] | None) -> str | None:
+    """Return that no node has room for the job, None if one has."""
+    able = [
+        node for node in nodes or () if node.alive and (not node.executors or job.executor in node.executors)
+    ]
+    if able and all(node.executors.get(job.executor, None) == 0 for node in able):
         return f'The executor "{job.executor}" has no room on any node.'
     return None
 

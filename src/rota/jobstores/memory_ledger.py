@@ -6,13 +6,14 @@ It keeps what it is told, and knows no store.
 from __future__ import annotations
 
 from collections import deque
+from copy import copy
 from heapq import nlargest
 from itertools import islice
 from operator import attrgetter
 from threading import RLock
 
 from ..core.run import label
-from ..core.states import PAUSED
+from ..core.states import CLAIMED, PAUSED
 from ..core.transitions import may_claim
 
 TYPE_CHECKING = False
@@ -109,7 +110,7 @@ class MemoryLedger:
     def everything(self) -> list[Run]:
         """Return all records, runs under way among them, in no order."""
         with self.lock:  # a copy, as other threads go on writing
-            runs = [*self.under_way, *self._ended]
+            runs = [*map(as_recorded, self.under_way), *self._ended]
             if "_beside" in self.__dict__:
                 runs += self.beside.waiting
         for run in runs:
@@ -117,7 +118,7 @@ class MemoryLedger:
         return runs
 
     def of_jobs(self, job_ids: Collection[str]) -> list[Run]:
-        """Return the records of some jobs, runs under way among them, in no order; under the lock."""
+        """Return the live objects of some jobs' records, runs under way among them, in no order; under the lock."""
         runs = [run for run in self.under_way if run.job_id in job_ids]
         for run in runs:
             label(run)
@@ -288,7 +289,7 @@ class MemoryLedger:
         """
         wanted = {status} if isinstance(status, str) else None if status is None else set(status)
         with self.lock:  # a copy, as other threads go on writing
-            runs = [*reversed(self.under_way), *reversed(self._ended)]
+            runs = [*map(as_recorded, reversed(self.under_way)), *reversed(self._ended)]
             if "_beside" in self.__dict__:
                 runs += self.beside.waiting
         found = (
@@ -300,6 +301,23 @@ class MemoryLedger:
         for run in newest:
             label(run)  # those under way still have their jobs
         return newest
+
+
+def as_recorded(run: Run) -> Run:
+    """Return a run under way as its record says: what a worker has made of it counts from when it is recorded on."""
+    if run.status == CLAIMED:
+        return run
+    record = copy(run)
+    label(record)
+    record.status = CLAIMED
+    record.reason = record.finished_at = record.job = record.then = None
+    record.retval = record.kept = record.exception = record.error_type = record.error = record.traceback = (
+        None
+    )
+    if hasattr(record, "extra"):  # what it is to wait for is decided already, and it does not wait yet
+        record.extra = copy(record.extra)
+        record.extra.waiting_for = record.extra.not_before = None
+    return record
 
 
 def _standing(run: Run) -> Recorded:

@@ -28,7 +28,8 @@ class TakesRequests:
         has any record, and one with a cut of which the record is not as it was looked at: of such runs none is opened that has been
         executed meanwhile. What a cut leaves of a record is written in the same step as its runs. With a key
         (``run.extra.key``) that was used for the same job within :data:`~rota.core.waiting.KEY_HOLDS`, the run of that time is
-        returned as the store has it, and nothing is opened.
+        returned as the store has it, and nothing is opened, unless it went with its job
+        (:func:`~rota.core.waiting.answers_for_key`).
 
         :param runs: runs of different keys, with status "waiting" and their ``extra`` (origin, ``not_before``, what it waits for,
             arguments); a new one has attempt 0, one that is opened again goes on with the attempt of its record

@@ -14,8 +14,18 @@ from ..core.orders import LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request
 from ..core.policy import Policy
 from ..core.run import asked_to_stop
 from ..core.states import CLAIMED, ENDED, WAITING
-from ..core.waiting import KEY_HOLDS, Taking, cancelled, given_back, has_no_job, next_look, opened
+from ..core.waiting import (
+    KEY_HOLDS,
+    Taking,
+    answers_for_key,
+    cancelled,
+    given_back,
+    has_no_job,
+    next_look,
+    opened,
+)
 from ..util import new_node_id
+from .memory_ledger import as_recorded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,7 +93,10 @@ class _Opening:
         """Return the run that was asked for with the key of another one."""
         extra = extra_of(run)
         key = None if extra.key is None else beside.keys.get((run.job_id, extra.key))
-        return None if key is None or now - key[1] >= KEY_HOLDS else self._known.get((run.job_id, key[0]))
+        if key is None or now - key[1] >= KEY_HOLDS:
+            return None
+        known = self._known.get((run.job_id, key[0]))
+        return known if answers_for_key(known) else None
 
     def open(self, run: Run, now: int) -> Run | None:
         """Return a run that waits from now on; None if it is refused (R4)."""
@@ -220,7 +233,7 @@ def cancel_run(
     ledger = store._ledger
     with ledger.lock:
         run = _find(ledger, job_id, nominal)
-        if run is None or run.ended:
+        if run is None or (run.ended and run not in ledger.under_way):
             return run
         extra = extra_of(run)
         if run.status == WAITING:
@@ -237,7 +250,7 @@ def cancel_run(
                 store._waits_no_more(job, run)
         elif extra.cancel is None and not only_waiting:
             extra.cancel = reason
-        return run
+        return as_recorded(run) if run in ledger.under_way else run
 
 
 def backfills(store: Any) -> dict[str, str]:

@@ -755,7 +755,8 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
 
         :param args: positional arguments of this run, instead of the job's
         :param kwargs: keyword arguments of this run, instead of the job's
-        :param key: the same key within 24 hours returns the same run of the job, and starts nothing
+        :param key: the same key within 24 hours returns the same run of the job, and starts nothing; a run that waited and went
+            with its job ("job removed") does not count for a job that is added under its id
         :param not_before: when the run may start (aware datetime); None: now
         :return: the run: its ``wait()`` and ``result()`` wait for its end (in coroutines, those of :attr:`aio`), and its
             ``cancel()`` cancels it. It shows what this process knows of it: in a durable store it may have been started by

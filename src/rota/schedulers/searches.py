@@ -5,6 +5,7 @@ It looks only; it changes nothing.
 
 from __future__ import annotations
 
+from ..callables import lacking
 from ..clock import moment
 from ..core.extras import KEEPS_PLACE
 from ..core.queries import JobQuery, RunQuery
@@ -15,10 +16,11 @@ from ..texts import repr_of
 from ..triggers.base import AskedBy
 from ..util import suggestion
 from .arguments import in_zone, instant_of, key_of, store_of
+from .book import STATE_PAUSED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
     from ..core.changes import Change
@@ -149,35 +151,67 @@ def explanation(book: JobBook, jobstore: str | None, job_id: str, at: Any) -> st
     from ..core.states import ENDED  # import time
     from ..core.why import why
 
-    _, store = store_of(book, jobstore)
+    alias, store = store_of(book, jobstore)
     nominal = None if at is None else key_of("at", at)
     now, job, record = store.now(), store.lookup_job(job_id), None
     if nominal is not None:
         record = store.get_run(job_id, nominal) or among_several(store, job_id, nominal)
-    waiting = None if record is not None else _waits_for_try(store, job_id)
+    waiting = (
+        None if record is not None else _waiting_run(store, job_id, None if nominal is not None else now)
+    )
     if nominal is None and waiting is None and (job is None or job.state == ENDED):
         # Its schedule is over, and its last run may not be.
         record = next(iter(store.last_runs([job_id], 1).get(job_id, ())), None)
     # Who asks a store of this process only is the node.
     nodes = store.nodes(now) if store.durable else None
     ahead = 0 if record is None else _ahead_of(store, record)
-    return why(job, record, nominal, now, nodes, book.scheduler.timezone, waiting, ahead)
+    here = None if job is None else _stays_here(book, alias, job, nodes)
+    is_waiting = waiting is not None or (record is not None and record.status == WAITING)
+    under_way = _under_way(store, job_id)[::-1] if is_waiting else ()
+    return why(job, record, nominal, now, nodes, book.scheduler.timezone, waiting, ahead, here, under_way)
+
+
+def _stays_here(book: JobBook, alias: str, job: Job, nodes: Sequence[Node] | None) -> str | None:
+    """Return why this scheduler starts nothing of a job, if it is the only node of its store; None: it does, or another may."""
+    engine = book.engine
+    state = None if engine is None else engine.stores.get(alias)
+    if engine is None or state is None or not book.runs_jobs:
+        return None
+    own = engine.node if state.lease is None else state.lease.node
+    if [node for node in nodes or () if node.alive and node.id != own]:
+        return None
+    if book.scheduler.state == STATE_PAUSED:
+        return "This scheduler is paused, and starts nothing before its resume()."
+    if state.asked.draining:
+        return "This node is draining, and claims nothing more."
+    names = ", ".join(map(repr, lacking(job)))
+    return f"It needs the resource {names}, which scheduler.resources does not have." if names else None
+
+
+def _under_way(store: BaseJobStore, job_id: str) -> list[Run]:
+    return store.find_runs(RunQuery(job_ids=job_id, statuses=CLAIMED), 1000).items
 
 
 def _ahead_of(store: BaseJobStore, run: Run) -> int:
     """Return how many runs that were claimed together with one are executed before it, and have not ended."""
     if run.status != CLAIMED or run.owner is None or run.started_at is not None:
         return 0
-    claimed = store.find_runs(RunQuery(job_ids=run.job_id, statuses=CLAIMED), 1000).items
+    claimed = _under_way(store, run.job_id)
     together = [each for each in claimed if (each.owner, each.claimed_at) == (run.owner, run.claimed_at)]
     return sum(each.nominal < run.nominal for each in together)
 
 
-def _waits_for_try(store: BaseJobStore, job_id: str) -> Run | None:
-    """Return the run of a job that waits and keeps its place, with its attempts; the newest one, if there are several."""
+def _waiting_run(store: BaseJobStore, job_id: str, now: int | None) -> Run | None:
+    """Return the newest run of a job that waits and keeps its place, with its attempts; else the earliest whose time has come.
+
+    :param now: instant; None: only one that keeps its place is wanted
+    """
     waiting = store.find_runs(RunQuery(job_ids=job_id, statuses=WAITING), 20).items
     kept = next((run for run in waiting if run.waiting_for in KEEPS_PLACE), None)
-    return None if kept is None else store.get_run(job_id, kept.nominal)
+    if kept is not None:
+        return store.get_run(job_id, kept.nominal)
+    due = [run for run in waiting if now is not None and (run.extra.not_before or 0) <= now]
+    return min(due, key=lambda run: run.extra.not_before or 0, default=None)
 
 
 def standing_for(book: JobBook, store: BaseJobStore, job_id: str, nominal: int) -> Run | None:

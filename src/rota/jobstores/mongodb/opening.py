@@ -11,7 +11,7 @@ from ...codec.damaged import is_time
 from ...core.extras import extra_of
 from ...core.openings import by_run
 from ...core.states import CLAIMED, ENDED, WAITING
-from ...core.waiting import KEY_HOLDS, opened
+from ...core.waiting import KEY_HOLDS, answers_for_key, opened
 from ..documents import KEPT
 from .forms import LISTS, REMOVED, entries_of, entry_of, key_of
 
@@ -65,19 +65,14 @@ class Opening:
     def _open_by_key(self, run: Run, key: str, now: int) -> Run | None:
         """Open a run unless its key was taken, else return the run of that key; None: it is refused."""
         place = {"job_id": run.job_id, "key": key}
-        free = {"_id": place, "at": {"$lte": now - KEY_HOLDS}}
-        mine = {"$set": {"nominal": run.nominal, "at": now}}
-        with self._server.translated():
-            try:
-                self._server.keys.update_one(free, mine, upsert=True)
-            except DuplicateKeyError:
-                pass  # it is taken
-            held = self._server.keys.find_one({"_id": place}) or {}
-        nominal: Any = held.get("nominal")
+        nominal = self._take_key({"_id": place, "at": {"$lte": now - KEY_HOLDS}}, run, now)
+        known = self._known_as(nominal, run)
+        if known is not None and not answers_for_key(known):
+            nominal = self._take_key({"_id": place, "nominal": nominal}, run, now)
+            known = self._known_as(nominal, run)
+        if known is not None:
+            return known
         if is_time(nominal) and nominal != run.nominal:
-            known = self._searching.get_run(run.job_id, int(nominal))
-            if known is not None:
-                return known
             # Whoever has taken the key has not opened the run yet.
             run.nominal = run.last = int(nominal)
         if self._open(run.job_id, [run], now):
@@ -88,6 +83,26 @@ class Opening:
         with self._server.translated():  # nothing was opened by this key
             self._server.keys.delete_one({"_id": place, "nominal": run.nominal})
         return None
+
+    def _take_key(self, free: Mapping[str, Any], run: Run, now: int) -> Any:
+        """Have a key stand for a run, if it is free; return the nominal time that it stands for then.
+
+        :param free: which document of the key says so; none does, too
+        """
+        mine = {"$set": {"nominal": run.nominal, "at": now}}
+        with self._server.translated():
+            try:
+                self._server.keys.update_one(free, mine, upsert=True)
+            except DuplicateKeyError:
+                pass  # it is taken
+            held = self._server.keys.find_one({"_id": free["_id"]}) or {}
+        return held.get("nominal")
+
+    def _known_as(self, nominal: Any, run: Run) -> Run | None:
+        """Return the record of the time that a key stands for, if that is another one than that of a run."""
+        if not is_time(nominal) or nominal == run.nominal:
+            return None
+        return self._searching.get_run(run.job_id, int(nominal))
 
     def _open(
         self,

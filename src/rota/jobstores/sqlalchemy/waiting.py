@@ -21,6 +21,7 @@ from ...core.waiting import (
     JOB_REMOVED,
     KEY_HOLDS,
     Taking,
+    answers_for_key,
     cancelled,
     given_back,
     has_no_job,
@@ -189,7 +190,8 @@ class Waiting:
         ).first()
         if row is None or type(row.at) is not int or now - row.at >= KEY_HOLDS:
             return None
-        return self._record(conn, job_id, row.nominal)
+        known = self._record(conn, job_id, row.nominal)
+        return known if answers_for_key(known) else None
 
     # -- taking --------------------------------------------------------------------------------------------------
 

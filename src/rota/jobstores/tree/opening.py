@@ -11,7 +11,7 @@ from copy import copy
 from ...core.extras import extra_of, keeps_place
 from ...core.openings import by_run
 from ...core.orphans import by_job
-from ...core.waiting import opened
+from ...core.waiting import answers_for_key, opened
 from ...errors import StoreConflictError
 from .forms import REMOVED, asked_in, changes_of, record_of, run_in, waits
 from .keys import active_key, asked_key, ended_key, waiting_key
@@ -99,7 +99,7 @@ class Opening:
         repeated = [run for run in runs if id(run) in known]
         records = self.records([(run.job_id, known[id(run)][1]) for run in repeated])
         for run, (_, record) in zip(repeated, records, strict=True):
-            if record is not None:
+            if record is not None and answers_for_key(record):
                 found[id(run)] = record
         new = [run for run in runs if id(run) not in found]
         places = dict(

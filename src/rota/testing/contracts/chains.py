@@ -10,7 +10,8 @@ from copy import copy
 import pytest
 
 from ...clock import NO_TIME, SECOND
-from ...core.extras import extra_of
+from ...core.extras import BACKFILL, RERUN, extra_of
+from ...core.openings import Cut, opened_again
 from ...core.pauses import Pause, text_of
 from ...core.plan import Decision
 from ...core.retry import Retry
@@ -295,6 +296,23 @@ class ChainsContract:
         (opened,) = store.open_runs([asked_for()], START)
         store.remove_job("job")
         assert started(store, "any") == [(WAITING, f"job@{opened.nominal}#0")]
+
+    @pytest.mark.parametrize("kind", [RERUN, BACKFILL])
+    def test_a_record_that_was_opened_again_and_is_cancelled_before_it_was_taken_starts_nothing(
+        self, store: BaseJobStore, kind: str
+    ) -> None:
+        """The end of its time has started what it was to start, or the time was left out; no attempt of it has ended since."""
+        add_chain(store, child("any", "any"))
+        ended(store, SUCCEEDED)
+        assert len(started(store, "any")) == 1
+        job, (record,) = store.lookup_job("job"), store.get_runs("job")
+        assert job is not None
+        again = opened_again(job, record, START, START + 60 * SECOND, kind)
+        assert len(store.open_runs([again], START + 60 * SECOND, [Cut(record)])) == 1
+        cancelled = store.cancel_run("job", START, "not needed", START + 60 * SECOND)
+        assert cancelled is not None
+        assert cancelled.status == CANCELLED
+        assert len(started(store, "any")) == 1
 
     def test_a_time_that_is_cancelled_ahead_and_records_of_what_did_not_run_start_nothing(
         self, store: BaseJobStore

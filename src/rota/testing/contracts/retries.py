@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ...clock import SECOND
 from ...core.plan import plan, superseding
+from ...core.queries import RunQuery
 from ...core.retry import Retry
 from ...core.run import LAST, fail
 from ...core.states import (
@@ -15,9 +16,11 @@ from ...core.states import (
     CLAIMED,
     FAILED,
     SKIPPED,
+    SNOOZED,
     SUCCEEDED,
     TIMED_OUT,
     WAITING,
+    snooze,
     time_out,
 )
 from ...core.tries import SUPERSEDED, next_try, not_given_back, stop_instead
@@ -73,12 +76,41 @@ class RetriesContract:
         (record,) = store.get_runs()
         assert (record.status, record.attempt, record.owner) == (CLAIMED, 2, OTHER)
 
+    def test_a_run_whose_attempt_is_over_is_under_way_until_that_is_recorded(
+        self, store: BaseJobStore
+    ) -> None:
+        """It may have to wait for the end of its group. Who looks at it meanwhile finds no end, and nothing to open again."""
+        store.add_jobs([make_job(retry=Retry(wait_initial=90, wait_jitter=0)), make_job("later")])
+        tried, snoozed = claim(store)
+        tried.started_at, tried.wish = START, ("retry", None, None)
+        fail(tried, ValueError("wrong"), "frames", START)
+        snooze(snoozed, START)
+        assert next_try(tried, START) is not None
+        assert next_try(snoozed, START) is not None
+        for records in (
+            store.get_runs(),
+            store.get_runs(status=CLAIMED),
+            store.find_runs(RunQuery(statuses=CLAIMED)).items,
+            [run for id in ("job", "later") if (run := store.get_run(id, START))],
+            [run for runs in store.last_runs(["job", "later"], 1).values() for run in runs],
+        ):
+            assert [(run.status, run.ended, run.error, run.not_before, run.reason) for run in records] == [
+                (CLAIMED, False, None, None, None)
+            ] * 2
+        assert (
+            store.find_runs(RunQuery(statuses=(FAILED, SKIPPED))).items == store.get_runs(status=FAILED) == []
+        )
+        assert (tried.status, snoozed.status) == (FAILED, SNOOZED)
+        assert until_done(lambda: store.give_back([tried, snoozed], START)) == []
+        assert {run.job_id: (run.status, run.waiting_for) for run in store.get_runs()} == {
+            "job": (WAITING, "retry"),
+            "later": (WAITING, "snoozed"),
+        }
+
     def test_a_run_that_somebody_has_asked_to_stop_is_not_given_back_for_another_try(
         self, store: BaseJobStore
     ) -> None:
         """Its node, which did not know it yet, is told, and ends it."""
-        if not store.durable:  # its record is the very run, which nobody can ask to stop any more
-            return
         store.add_job(make_job(retry=Retry(wait_initial=1, wait_jitter=0)))
         (run,) = claim(store)
         run.started_at, run.wish = START, ("retry", None, None)

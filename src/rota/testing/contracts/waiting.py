@@ -203,6 +203,20 @@ class WaitingContract(OrdersContract):
         (fourth,) = store.open_runs([asked_for(nominal=KEY + 3, key="once")], EARLY + KEY_HOLDS)
         assert (fourth.nominal, fourth.status) == (KEY + 3, WAITING)
 
+    def test_the_key_of_a_run_that_went_with_its_job_is_free_for_the_next_one(
+        self, store: BaseJobStore
+    ) -> None:
+        """A run that was executed stands for its key all the same."""
+        store.add_job(make_job())
+        store.open_runs([asked_for(key="done")], EARLY)
+        finish(store, take(store), EARLY)
+        store.open_runs([asked_for(nominal=KEY + 1, key="gone")], EARLY + SECOND)
+        store.remove_job("job")
+        store.add_job(make_job())
+        for nominal, key, found in ((2, "gone", 2), (3, "gone", 2), (4, "done", 0)):
+            (run,) = store.open_runs([asked_for(nominal=KEY + nominal, key=key)], EARLY + 2 * SECOND)
+            assert run.nominal == KEY + found
+
     def test_a_run_has_arguments_of_its_own(self, store: BaseJobStore) -> None:
         store.add_job(make_job(args=(1,), kwargs={"x": 1}))
         store.open_runs([asked_for(args=(2, "ü"), kwargs={"y": [1.5, None]})], EARLY)

@@ -16,6 +16,7 @@ from ...core.waiting import (
     JOB_REMOVED,
     KEY_HOLDS,
     Taking,
+    answers_for_key,
     cancelled,
     given_back,
     has_no_job,
@@ -103,7 +104,8 @@ def _of_key(job_id: str, key: str | None, now: int) -> Part:
     if row is None or now - row[1] >= KEY_HOLDS:
         return None
     record = yield Read(lambda view: view.runs.get((job_id, row[0])))
-    return None if record is None else run_of(record)
+    known = None if record is None else run_of(record)
+    return known if answers_for_key(known) else None
 
 
 def _opened(run: Run, now: int) -> Part:

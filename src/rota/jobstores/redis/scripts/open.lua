@@ -68,6 +68,7 @@ for i = 4, n, 6 do
   local key = id .. '\0' .. nominal
   local known = known_as(id, name)
   local document = known and (call('HGET', CLAIMED, known) or call('HGET', RUNS, known))
+  if document and find(document, ',"reason":"job removed"', 1, true) then document = nil end  -- another job has its id now
   if document then
     found[#found + 1] = match(known, '%z(.*)$')
     found[#found + 1] = shown(document)
