@@ -38,9 +38,13 @@ KEY_STEPS = 1000
 class Decision:
     """What is to become of one due job; ``version`` is the version of the job that was looked at."""
 
+    #: whether runs were taken out of it, as their times had records already (R4); others have no such attribute
+    left_out: bool
+
     __slots__ = (
         "error",
         "job",
+        "left_out",
         "next_due",
         "next_nominal",
         "records",

@@ -8,8 +8,9 @@ from __future__ import annotations
 from ..clock import HELD
 from ..interrupts import is_interrupt
 from ..texts import error_text, shortened
+from .chains import SKIPPED_AHEAD
 from .plan import latest, quarantined_instead, record_of
-from .states import MANUAL
+from .states import CANCELLED, MANUAL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +39,17 @@ def is_recorded(trigger: BaseTrigger, record: Recorded, nominal: int) -> bool:
     return first <= nominal <= last and (
         nominal in (first, last) or trigger.after(nominal - 1, first) == nominal
     )
+
+
+def is_made_ahead(record: Run) -> bool:
+    """Whether a record was made before its time had come: somebody has left the time out ahead, or had it run again then.
+
+    Any other record of a time to come was made before a clock was set back.
+    """
+    if record.status == CANCELLED and record.reason == SKIPPED_AHEAD:
+        return True
+    asked_at = None if getattr(record, "extra", None) is None else record.extra.asked_at
+    return asked_at is not None and asked_at < record.nominal
 
 
 def next_unrecorded(trigger: BaseTrigger, recorded: Iterable[Recorded], nominal: int) -> int | None:
@@ -82,7 +94,7 @@ def _leave_out(decision: Decision, recorded: Sequence[Recorded]) -> None:
 
     runs = [run for run in decision.runs if not has_record(run)]
     if len(runs) < len(decision.runs):
-        decision.runs = runs
+        decision.runs, decision.left_out = runs, True
         followers: list[Run | None] = [*runs[1:], None]
         for run, then in zip(runs, followers, strict=False):
             run.then = then

@@ -155,10 +155,7 @@ def _of_next(job: Job, at: int | None, seen: Seen) -> str:
     if pending is None:
         return "It has no time to come."
     if at is not None and job.next_nominal is not None and at < job.next_nominal != NO_TIME:
-        return (
-            "It has no record: the job was added, or given another schedule, after that time, or the record was forgotten. "
-            f"Its next time is {_shown(job.next_nominal, zone)}."
-        )
+        return _passed_over(job, at, now, zone)
     if pending > now:
         due = max(pending, job.next_due or pending) if at is None else pending
         return f"Its time has not come: it is due {_shown(due, zone)}."
@@ -169,6 +166,19 @@ def _of_next(job: Job, at: int | None, seen: Seen) -> str:
     if nodes is not None and now - pending > LONG_DUE:
         return f"{since}, and no living node takes it: they {_BUSY}"
     return f"{since}, and a node will take it in its next pass."
+
+
+def _passed_over(job: Job, at: int, now: int, zone: tzinfo) -> str:
+    """Return why a time before the job's next one has no record."""
+    following = _shown(job.next_nominal or 0, zone)
+    # An interval goes on beside the records that it has then.
+    clock = ", or the clock was set back" if getattr(job.trigger, "elapsed", False) else ""
+    if at > now:
+        return f"It will not run: the next time that the job has, or was given, is {following}{clock}."
+    return (
+        "It has no record: the job was added later, or given another schedule or next time, or the record was forgotten"
+        f"{clock}. Its next time is {following}."
+    )
 
 
 def _of_record(run: Run, zone: tzinfo) -> str:

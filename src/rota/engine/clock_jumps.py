@@ -6,6 +6,7 @@ It is told what the clocks show, or asks a store; it reads none itself.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 
 from ..clock import HELD, SECOND
 from ..core.plan import due_time
@@ -14,7 +15,7 @@ from ..errors import JobLookupError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from ..core.recorded import Recorded
@@ -75,7 +76,8 @@ def bring_forward(store: BaseJobStore) -> Iterator[None]:
         times = {job.id: nearest(job, now) for job in jobs}
         recorded = store.recorded(times)
         for job in jobs:
-            nominal = in_rhythm(job, times[job.id], recorded.get(job.id, ()))
+            found = recorded.get(job.id, ())
+            nominal = in_rhythm(job, times[job.id], found, partial(_is_made_ahead, store, job.id))
             if nominal is not None:
                 _save(store, job, nominal)
             yield
@@ -105,32 +107,70 @@ def nearest(job: Job, now: int) -> int:
     return nominal - turns_until(trigger, nominal, now) * interval
 
 
-def in_rhythm(job: Job, nominal: int, recorded: Sequence[Recorded]) -> int | None:
+def in_rhythm(
+    job: Job, nominal: int, recorded: Sequence[Recorded], is_ahead: Callable[[int], bool] = lambda _: False
+) -> int | None:
     """Return when an elapsed-time job goes on after the clock was set back; None if it has to wait for the time that it has.
 
-    That is for a start that was given, which has no run before it.
+    That is for a start that was given, which has no run before it, or as all times before were left out ahead.
 
     :param nominal: its first time from now on, by its interval
     :param recorded: the job's records that stand for times from then on
-    :return: that time, or one beside it if it has a record: a record never moves
+    :param is_ahead: whether the record that a nominal time is the key of was made ahead, and is no sign of another clock
+    :return: that time, or one beside it if it has a record: a record never moves. One that was left out ahead stays so
     """
     from ..core.recorded import is_recorded  # import time
 
     trigger, pending = job.trigger, job.next_nominal or 0
     interval: int = trigger.microseconds  # type: ignore[attr-defined]
+    ahead = _Ahead(recorded, is_ahead)
+    while pending > nominal and pending - interval in ahead:
+        pending -= interval
+    if pending <= nominal:
+        return None
     if trigger.follows_end:
-        has_run = bool(recorded)  # in a time that has not come yet
+        has_run = any(record[0] not in ahead for record in recorded)  # in a time that has not come yet
     else:
         has_run = any(is_recorded(trigger, record, pending - interval) for record in recorded)
     if not has_run and (trigger.start_given or trigger.origin() != pending):
         return None
-    return unrecorded(trigger, nominal, interval, recorded)
+    return unrecorded(trigger, ahead.first_other(nominal, interval), interval, recorded)
+
+
+class _Ahead:
+    """The keys of records that were made ahead, each looked for when it is asked about.
+
+    :param recorded: records of one job
+    :param is_ahead: whether the record that a nominal time is the key of was made ahead
+    """
+
+    __slots__ = ("_is_ahead", "_keys")
+
+    def __init__(self, recorded: Sequence[Recorded], is_ahead: Callable[[int], bool]) -> None:
+        self._keys = {first for first, last, _ in recorded if first == last}
+        self._is_ahead = is_ahead
+
+    def __contains__(self, nominal: int) -> bool:
+        return nominal in self._keys and self._is_ahead(nominal)
+
+    def first_other(self, nominal: int, interval: int) -> int:
+        """Return the first of a time and those that follow it whose record was not made ahead, or that has none."""
+        while nominal in self:
+            nominal += interval
+        return nominal
+
+
+def _is_made_ahead(store: BaseJobStore, job_id: str, nominal: int) -> bool:
+    from ..core.recorded import is_made_ahead  # import time
+
+    record = store.get_run(job_id, nominal)
+    return record is not None and is_made_ahead(record)
 
 
 def go_on(store: BaseJobStore, job: Job) -> None:
     """Let an elapsed-time job whose time had a record go on beside its records, if they are of a time before a clock was set back.
 
-    The next time, which has not come yet, has one then as well.
+    The next time, which has not come yet, has one then as well, if that was not made ahead.
     """
     following, interval = job.next_nominal, _interval_of(job.trigger)
     if following is None or interval <= 0 or following <= store.now():
@@ -139,8 +179,10 @@ def go_on(store: BaseJobStore, job: Job) -> None:
 
     nominal = following - interval
     recorded = store.recorded({job.id: nominal}).get(job.id, ())
+    ahead = _Ahead(recorded, partial(_is_made_ahead, store, job.id))
+    following = ahead.first_other(following, interval)
     if any(is_recorded(job.trigger, record, following) for record in recorded):
-        _save(store, job, unrecorded(job.trigger, nominal, interval, recorded))
+        _save(store, job, unrecorded(job.trigger, ahead.first_other(nominal, interval), interval, recorded))
 
 
 def unrecorded(trigger: BaseTrigger, nominal: int, interval: int, recorded: Sequence[Recorded]) -> int:

@@ -362,7 +362,7 @@ class StorePass:
                     heads[alias] = [head]
                 if submitted:
                     announce_submission(self._outlet, state.alias, decision.job, EVENT_JOB_SUBMITTED, runs)
-            elif not decision.records and decision.error is None and not decision.waits_for_room:
+            elif not decision.records and hasattr(decision, "left_out"):
                 left_out.append(decision.job)
             if Policy.some_retry and decision.superseded:
                 from .busy import tell_superseded  # rare

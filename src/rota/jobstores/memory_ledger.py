@@ -12,6 +12,7 @@ from itertools import islice
 from operator import attrgetter
 from threading import RLock
 
+from ..core.plan import AFTER_RUN
 from ..core.run import label
 from ..core.states import CLAIMED, PAUSED
 from ..core.transitions import may_claim
@@ -269,6 +270,21 @@ class MemoryLedger:
         if following is None:  # what a paused job owes is planned when it is resumed
             return decision.state == PAUSED
         return any(last >= following for _, last, _ in recorded)
+
+    def comes_back(self, decision: Decision) -> bool:
+        """Whether a decision without runs lets its job come back to times with records; what has one is taken out of it (R4).
+
+        The job's pause is over, or its next time is counted from now, after the clock was set back. What a paused job has left out
+        may have records as well.
+        """
+        following = decision.next_nominal
+        if decision.job.state != PAUSED and (
+            following is None
+            or not AFTER_RUN < following <= self.claimed_until
+            or decision.waits_for_room  # its time is owed already
+        ):
+            return False
+        return self.leave_out(decision)
 
     def _update_index(self) -> None:
         new = min(self._count - self._indexed, len(self._ended))

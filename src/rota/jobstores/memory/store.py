@@ -299,12 +299,14 @@ class MemoryJobStore(BaseJobStore):
         self._follow(ends_among((decision,)), now)
         latest = max(record.last for record in decision.records)
         following = decision.next_nominal
-        if latest > now or decision.state == PAUSED or (following is not None and latest >= following):
+        if latest > now or (following is not None and latest >= following):
             self._runs.claimed_until = max(self._runs.claimed_until, latest)
             self._recorded.add(decision.job.id)
 
     def _is_allowed(self, decision: Decision, now: int) -> bool:
         """End the waiting retries of a decision; False: it cannot be carried out."""
+        if not decision.runs and self._runs.comes_back(decision):
+            self._recorded.add(decision.job.id)
         if not decision.superseded:
             return bool(decision.runs) or is_allowed(decision, decision.job.running)
         ended = self._runs.supersede(decision, decision.job.running, now)

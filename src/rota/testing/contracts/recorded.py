@@ -210,6 +210,27 @@ class RecordedTimesContract:
         assert (record.nominal, record.due, record.status) == (START, START, MISSED)
         assert store.get_all_jobs() == []
 
+    @pytest.mark.parametrize("paused", [True, False])
+    def test_r4_a_claim_that_lets_a_job_come_back_to_recorded_times_has_none_of_them_run_again(
+        self, store: BaseJobStore, paused: bool
+    ) -> None:
+        minutes = [START + minute * 60 * SECOND for minute in range(4)]
+        store.add_job(make_job())
+        for now in minutes[:3]:
+            finish(store, claim(store, now), now)
+        if paused:
+            set_back(store, None)
+        found = store.lookup_job("job")
+        assert found is not None
+        decision = Decision(
+            found
+        )  # as of one whose pause is over, or that counts from now, after the clock was set back
+        decision.next_nominal = decision.next_due = START
+        store.renew(NODE, START, LEASE)
+        assert store.claim([decision], NODE, START) == [decision]
+        assert [run.nominal for now in minutes for run in claim(store, now)] == [minutes[3]]
+        assert sorted(run.nominal for run in store.get_runs("job")) == minutes
+
     # -- runs by hand --------------------------------------------------------------------------------------------
 
     def test_r4_a_run_by_hand_whose_key_was_taken_is_told_so_and_claims_nothing(
