@@ -14,6 +14,7 @@ from rota.core.pauses import (
     count_ends,
     counting,
     counts,
+    goes_on_with,
     is_on_hold,
     left_out,
     lets_go,
@@ -132,6 +133,14 @@ def test_a_date_that_has_passed_is_left_out_by_no_pause():
 def test_of_a_job_that_counts_from_the_end_of_its_run_one_time_is_left_out():
     delay = IntervalTrigger(minutes=1, start_date=moment(START), timezone="UTC", mode="delay")
     assert out(0, 10 * MINUTE + 1, delay) == (0, 0, 1)
+
+
+def test_a_job_goes_on_with_the_time_to_come_that_it_had_or_was_given_on_hold():
+    assert goes_on_with(Pause(since=START + 5), START) == START + 5
+    assert goes_on_with(Pause(since=START + 5, given=START + 7, hold=""), START) == START + 7
+    assert goes_on_with(Pause(since=START), START) is None
+    assert goes_on_with(Pause(since=AFTER_RUN), START) is None
+    assert goes_on_with(Pause(), START) is None
 
 
 # ---------------------------------------------------------------------------------------------- what an edit settles

@@ -80,6 +80,73 @@ def test_resuming_a_job_that_is_not_paused_keeps_what_it_owes_though_failures_ar
     assert [nominal for nominal, _, _ in recorded(scheduler, begin)][:4] == [10, 20, 30, 40]
 
 
+def test_resuming_a_job_that_is_not_paused_keeps_a_time_that_is_kept_apart_from_others(
+    scheduler: Any,
+) -> None:
+    begin = add(scheduler, spread=9)
+    due = scheduler.get_job("j").next_run_time
+    assert due > begin + timedelta(seconds=10)
+    scheduler.advance(10)
+    scheduler.resume_job("j")
+    assert scheduler.get_job("j").next_run_time == due
+    scheduler.advance(9)
+    assert recorded(scheduler, begin) == [(10, "succeeded", 1)]
+
+
+def by_hand(scheduler: Any) -> None:
+    scheduler.pause_job("j")
+    scheduler.advance(1)
+    scheduler.resume_job("j")
+
+
+def by_itself(scheduler: Any) -> None:
+    scheduler.pause_job("j", until=at(scheduler, 1))
+    scheduler.advance(1)
+
+
+def released(scheduler: Any) -> None:
+    scheduler.hold(all=True)
+    scheduler.advance(1)
+    scheduler.release(all=True)
+
+
+GOES_ON = pytest.mark.parametrize(
+    "way", [by_hand, by_itself, released, lambda scheduler: scheduler.resume_job("j")]
+)
+
+
+@GOES_ON
+def test_a_time_to_come_that_a_job_was_given_is_kept_when_it_goes_on(scheduler: Any, way: Any) -> None:
+    begin = add(scheduler)
+    scheduler.modify_job("j", next_run_time=begin + timedelta(seconds=5))
+    way(scheduler)
+    scheduler.advance(10)
+    assert recorded(scheduler, begin) == [(5, "succeeded", 1)]
+
+
+@GOES_ON
+def test_a_time_to_come_is_kept_by_a_job_whose_schedule_has_no_more(scheduler: Any, way: Any) -> None:
+    begin = at(scheduler)
+    scheduler.add_job(
+        note, "interval", seconds=10, start_date=begin, end_date=begin + timedelta(seconds=5), id="j"
+    )
+    scheduler.modify_job("j", next_run_time=begin + timedelta(seconds=30))
+    scheduler.advance(20)
+    way(scheduler)
+    scheduler.advance(15)
+    assert recorded(scheduler, begin) == [(30, "succeeded", 1)]
+
+
+@GOES_ON
+def test_a_time_that_was_cancelled_ahead_stays_so_when_the_job_goes_on(scheduler: Any, way: Any) -> None:
+    begin = add(scheduler)
+    scheduler.advance(12)
+    scheduler.cancel_run("j", begin + timedelta(seconds=20))
+    way(scheduler)
+    scheduler.advance(20)
+    assert recorded(scheduler, begin) == [(10, "succeeded", 1), (20, "cancelled", 1), (30, "succeeded", 1)]
+
+
 def test_a_pause_that_is_over_by_itself_leaves_one_record_whoever_resumes_the_job_then(
     scheduler: Any,
 ) -> None:

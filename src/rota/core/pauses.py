@@ -153,7 +153,10 @@ def stay_on_hold(job: Job, pause: Pause) -> None:
 
 
 def goes_on_with(pause: Pause, now: int) -> int | None:
-    """Return the time to come that a job on hold had, or was given, with which it goes on; None: it is planned from now on."""
+    """Return the time to come that a job had when it was paused or put on hold, or was given on hold, with which it goes on.
+
+    None: it is planned from now on.
+    """
     following = pause.since if pause.given is None else pause.given
     return following if following is not None and now < following < NO_TIME else None
 

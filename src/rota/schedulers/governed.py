@@ -140,27 +140,29 @@ def pause(book: JobBook, job_id: str, jobstore: str | None, note: str | None, un
 def resume_paused(book: JobBook, job: Job, alias: str | None, is_over: bool) -> Job | None:
     """Go on with the schedule of a job that was paused, and record what it left out; one on hold stays so.
 
-    :param is_over: whether its schedule has no time to come; None is returned then, and the job is to be removed
+    :param is_over: whether its schedule has no time to come; unless it was given one, None is returned, and the job is to be
+        removed
     :raises JobValueError: if the job is on hold
     """
     if pause_of(job).hold is not None:
         raise JobValueError(
             f'Job "{job.id}" is on hold, and cannot be resumed by itself; release() what was put on hold with it'
         )
-    if is_over:
+    if is_over and goes_on_with(pause_of(job), book.now_for(job)) is None:
         _settle(book, job, alias)
         return None
     return edit(book, job.id, alias, partial(_go_on, book), "resumed")
 
 
 def _go_on(book: JobBook, draft: Job, is_released: bool = False) -> None:
-    """Plan a job anew that was paused or on hold; the book records what it has left out.
+    """Let a job go on that was paused or on hold, with the time to come that it had, or planned anew.
 
-    :param is_released: whether it was on hold: then its failures in a row go on counting, and it keeps a time to come; resuming it
-        begins anew
+    The book records what it has left out.
+
+    :param is_released: whether it was on hold: then its failures in a row go on counting; resuming it begins anew
     """
     pause, now = pause_of(draft), book.now_for(draft)
-    following = goes_on_with(pause, now) if is_released else None
+    following = goes_on_with(pause, now)
     draft.paused = only_counted(pause) if is_released else None
     draft.error = None
     set_job_state(draft, NEW)
