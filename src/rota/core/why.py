@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..clock import HELD, NO_TIME, SECOND, moment
 from ..interrupts import is_interrupt
 from .chains import SKIPPED_AHEAD
-from .extras import KEEPS_PLACE, RETRY
+from .extras import ASKED_FOR, KEEPS_PLACE, RETRY, extra_of
 from .overlaps import REPLACED
 from .pauses import pause_of
 from .states import (
@@ -77,7 +77,7 @@ def why(
             f"executed one after another (attempt {record.attempt})."
         )
     if record is not None:
-        return _of_record(record, zone) if job is None else _held_up(job, record, zone)
+        return _of_record(record, zone) if job is None else _held_up(job, record, now, zone)
     tried = "" if waiting is None else _waits_for_try(waiting, zone)
     if job is None:
         return (
@@ -175,13 +175,31 @@ def _of_record(run: Run, zone: tzinfo) -> str:
     return f"It ended as {run.status}{f': {reason}' if reason else ''}."
 
 
-def _held_up(job: Job, run: Run, zone: tzinfo) -> str:
+def _held_up(job: Job, run: Run, now: int, zone: tzinfo) -> str:
     """Return what became of a run; of one that waits also that its job's state keeps it from starting, since when and why."""
-    said = _of_record(run, zone)
+    said = _without_place(job, run, now, zone) or _of_record(run, zone)
     state = _state(job, zone) if run.status == WAITING and is_held_up(job.state, run.waiting_for) else None
     if state is None:
         return said
     return f"{said.removesuffix('.')}, and then until its job goes on: {state[0].lower()}{state[1:]}"
+
+
+def _without_place(job: Job, run: Run, now: int, zone: tzinfo) -> str | None:
+    """Return that a run that somebody has asked for finds no place, though its time has come; None: that is not so."""
+    if run.status != WAITING or run.waiting_for not in ASKED_FOR or job.running < job.policy.limit:
+        return None
+    if job.state == QUARANTINED or (extra_of(run).not_before or 0) > now:
+        return None
+    said = (
+        f"It waits for room ({run.waiting_for}): {job.running} of its job's runs are under way, or keep their places while they "
+        f"wait (max_instances={job.max_instances})."
+    )
+    state = _state(job, zone) if job.state == PAUSED else None
+    if state is None:
+        return said
+    return (
+        f"{said} {state} What keeps its place starts when the job goes on, and cancel_run() of it makes room."
+    )
 
 
 def _waits_for_try(run: Run, zone: tzinfo) -> str:
