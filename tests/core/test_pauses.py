@@ -35,7 +35,7 @@ from tests.present import present
 MINUTE = 60 * SECOND
 ALL: dict[str, Any] = {
     "since": 1, "at": 2, "until": 3, "note": "größer", "hold": "", "active": False, "failures": [4], "good": 5,
-    "held": 6, "given": 7,
+    "held": 6, "given": 7, "over": True,
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rota import Retry, Snooze
 from rota.clock import moment
 from rota.errors import WouldBlockError
 from rota.jobstores.memory import MemoryJobStore
@@ -24,6 +25,12 @@ def note() -> None:
 
 def boom() -> None:
     raise ValueError("boom")
+
+
+def later() -> None:
+    CALLS.append("called")
+    if len(CALLS) == 1:
+        raise Snooze(60)
 
 
 async def slow(seconds: float = 25) -> None:
@@ -455,6 +462,84 @@ def test_a_job_whose_schedule_is_over_is_neither_paused_nor_resumed(scheduler: A
     assert job.id == "j"
     (run,) = scheduler.get_runs("j")
     assert scheduler.rerun("j", run.nominal).status == "waiting"
+
+
+def stopped(scheduler: Any, way: str) -> None:
+    if way == "paused":
+        scheduler.pause_job("j", note="wrong figures")
+    elif way == "until":
+        scheduler.pause_job("j", until=at(scheduler, 300))
+    else:
+        assert scheduler.hold(all=True) == 1
+
+
+def goes_on(scheduler: Any, way: str) -> None:
+    if way == "paused":
+        assert scheduler.resume_job("j").state == "ended"
+    elif way == "on hold":
+        assert scheduler.release(all=True) == 1
+
+
+WAYS = pytest.mark.parametrize("way", ["paused", "until", "on hold"])
+
+
+@WAYS
+@pytest.mark.parametrize("last", ["retry", "snoozed", "backfill"])
+def test_a_pause_holds_back_what_waits_of_a_job_whose_schedule_is_over(
+    scheduler: Any, way: str, last: str
+) -> None:
+    begin = at(scheduler)
+    if last == "backfill":
+        scheduler.add_job(boom, "interval", seconds=10, start_date=begin, end_date=at(scheduler, 5), id="j")
+    else:
+        func, options = (
+            (boom, {"retry": Retry(wait_initial=60, wait_jitter=0)}) if last == "retry" else (later, {})
+        )
+        scheduler.add_job(func, "date", run_date=at(scheduler, 5), id="j", **options)
+    scheduler.advance(10)
+    if last == "backfill":
+        scheduler.advance(10)
+        assert scheduler.backfill("j", begin, begin + timedelta(seconds=1), only_missing=False) == 1
+    else:
+        assert scheduler.find_jobs(states="ended").items
+    stopped(scheduler, way)
+    attempt = scheduler.find_runs(statuses="waiting").items[0].attempt
+    scheduler.advance(200)
+    assert [run.status for run in scheduler.get_runs("j")] == ["waiting"]
+    assert "is paused" in scheduler.explain("j") or "is on hold" in scheduler.explain("j")
+    goes_on(scheduler, way)
+    scheduler.advance(200)
+    (run,) = scheduler.get_runs("j")
+    assert run.attempt > attempt
+    assert scheduler.get_jobs() == []
+
+
+@WAYS
+def test_a_job_whose_schedule_ends_while_it_is_paused_keeps_what_waits(scheduler: Any, way: str) -> None:
+    begin = at(scheduler)
+    end = begin + timedelta(seconds=35)
+    retry = Retry(wait_initial=60, wait_jitter=0, until=None)
+    scheduler.add_job(boom, "interval", seconds=10, start_date=begin, end_date=end, id="j", retry=retry)
+    scheduler.advance(5)
+    stopped(scheduler, way)
+    scheduler.advance(200)
+    goes_on(scheduler, way)
+    scheduler.advance(200)
+    left, run = recorded(scheduler, begin)[::-1]
+    assert (left, run[0]) == ((10, "skipped", 3), 0)
+    assert scheduler.get_run("j", begin).attempt > 1
+
+
+@WAYS
+def test_what_is_asked_for_of_a_job_whose_schedule_is_over_runs_while_it_is_paused(
+    scheduler: Any, way: str
+) -> None:
+    scheduler.add_job(later, "date", run_date=at(scheduler, 5), id="j", max_instances=2)
+    scheduler.advance(10)
+    stopped(scheduler, way)
+    asked = scheduler.run_job("j")
+    scheduler.advance(1)
+    assert scheduler.get_run("j", asked.nominal).attempt == 1
 
 
 def test_a_pause_that_ends_while_the_job_is_on_hold_is_over_when_it_is_released(scheduler: Any) -> None:

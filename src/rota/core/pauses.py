@@ -34,6 +34,7 @@ _KINDS: dict[str, type] = {
     "held": int,
     "active": bool,
     "given": int,
+    "over": bool,
     "failures": list,
     "good": int,
 }
@@ -53,12 +54,25 @@ class Pause:
     :ivar int | None held: since when, if somebody had paused it before (instant)
     :ivar bool | None active: of a job on hold, whether it goes on when it is released; else somebody has paused it as well
     :ivar int | None given: the next time (instant) that a job was given while it is on hold, with which it goes on
+    :ivar bool | None over: whether its schedule was over, so that only what waits of it is held back: it ends again when it goes on
     :ivar list[int] | None failures: when the failures in a row have ended (instants, earliest first), as far as they count towards
         ``pause_on_failure``; also of a job that is not paused
     :ivar int | None good: when the last success has ended (instant), while runs that have ended before it may still be recorded
     """
 
-    __slots__ = ("active", "at", "failures", "given", "good", "held", "hold", "note", "since", "until")
+    __slots__ = (
+        "active",
+        "at",
+        "failures",
+        "given",
+        "good",
+        "held",
+        "hold",
+        "note",
+        "over",
+        "since",
+        "until",
+    )
 
     def __init__(
         self,
@@ -72,6 +86,7 @@ class Pause:
         good: int | None = None,
         held: int | None = None,
         given: int | None = None,
+        over: bool | None = None,
     ) -> None:
         self.since = since
         self.at = at
@@ -81,6 +96,7 @@ class Pause:
         self.held = held
         self.active = active
         self.given = given
+        self.over = over
         self.failures = failures
         self.good = good
 

@@ -52,7 +52,7 @@ def resumed(jobs: Sequence[Job], now: int) -> Iterator[Decision]:
         decision = Decision(job)
         try:
             record, following = left_out(job, pause, "paused", now), goes_on_with(pause, now)
-            if following is None:
+            if following is None and not pause.over:
                 following = job.trigger.first(now)
             if following is not None:
                 decision.next_nominal, decision.next_due = following, due_time(job, following)

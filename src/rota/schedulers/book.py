@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..callables import ASKED, lacking
 from ..core.overlaps import TERMINATE_OTHER
 from ..core.policy import Policy, check_log
-from ..core.states import ACTIVE, HOLDING_UP, NEW, PAUSED, undo_job_state
+from ..core.states import ACTIVE, ENDED, HOLDING_UP, NEW, PAUSED, undo_job_state
 from ..errors import (
     ConflictingIdError,
     JobLookupError,
@@ -425,7 +425,7 @@ class JobBook:
             if nominal is not None and (before is None or nominal < before):  # set back, or resumed
                 self._pass_over(store, draft, nominal)
             is_paused = draft.state == PAUSED != job.state
-            goes_on = job.state in HOLDING_UP and draft.state == ACTIVE
+            goes_on = job.state in HOLDING_UP and draft.state in (ACTIVE, ENDED)
             if job.paused is not None and job.state == PAUSED:
                 from .beside import settle_edit  # import time
 

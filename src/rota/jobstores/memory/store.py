@@ -483,6 +483,8 @@ class MemoryJobStore(BaseJobStore):
             self._look_back(stored, nominal)
         stored.version = abs(stored.version) + 1  # _push(), without the call
         self._queue(stored)
+        if stored.state == ENDED:  # it was paused; it goes with its last record
+            self._over.add(stored.id)
         if BaseTrigger.some_chain:
             self._note(stored)
         self._stale += 1
