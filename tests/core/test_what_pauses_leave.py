@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -35,6 +36,13 @@ def later() -> None:
 
 async def slow(seconds: float = 25) -> None:
     await asyncio.sleep(seconds)
+
+
+async def stubborn() -> None:
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(45)
+        return
+    await asyncio.sleep(45)
 
 
 async def fails_once() -> None:
@@ -211,6 +219,34 @@ EDITS = {
         **again(seconds=10, next_run_time=at), replace_existing=True
     ),
 }
+
+
+@pytest.mark.parametrize("overlap", ["buffer_one", "buffer_all", "cancel_other"])
+@pytest.mark.parametrize("edit", EDITS)
+def test_times_that_wait_for_room_have_one_record_when_their_job_is_given_other_ones(
+    scheduler: Any, edit: str, overlap: str
+) -> None:
+    begin = add(scheduler, stubborn, overlap=overlap)
+    scheduler.advance(32)  # owes :20 and :30
+    EDITS[edit](scheduler, begin + timedelta(seconds=80))
+    scheduler.advance(2)
+    (left,) = skipped(recorded(scheduler, begin))
+    assert left == (20, "skipped", 2)
+    assert scheduler.get_run("j", begin + timedelta(seconds=20)).reason == "rescheduled"
+    said = scheduler.explain("j", begin + timedelta(seconds=30))
+    assert "It was left out: it waited for room until its job was given another schedule" in said
+    scheduler.advance(100)
+    assert min(nominal for nominal, _, _ in recorded(scheduler, begin) if nominal > 20) == 80
+
+
+def test_a_time_that_waits_for_room_waits_on_when_its_job_is_edited_otherwise(scheduler: Any) -> None:
+    begin = add(scheduler, slow, overlap="buffer_all")
+    scheduler.advance(32)
+    scheduler.modify_job("j", name="another")
+    add_again = again(seconds=10, start_date=begin + timedelta(seconds=10), overlap="buffer_all")
+    scheduler.add_job(**{**add_again, "func": slow}, replace_existing=True)
+    scheduler.advance(60)
+    assert [nominal for nominal, _, _ in recorded(scheduler, begin)][:3] == [10, 20, 30]
 
 
 def skipped(found: list[tuple[int, str, int]]) -> list[tuple[int, str, int]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from operator import attrgetter
 
-from ..clock import NO_TIME
+from ..clock import HELD, NO_TIME
 from ..texts import shortened
 from .plan import AFTER_RUN, latest, record_of
 from .states import ACTIVE, FAILURES, PAUSED, SKIPPED, SUCCEEDED
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 #: The longest note (characters).
 LONGEST_NOTE = 500
+
+#: Why times are skipped that have waited for room until their job was given another schedule, or another next time.
+RESCHEDULED = "rescheduled"
 
 #: what a pause keeps, and of which types it is
 _KINDS: dict[str, type] = {
@@ -191,19 +194,24 @@ def left_out(job: Job, pause: Pause, reason: str, now: int) -> Run | None:
 
 
 def settled_by_edit(before: Job, after: Job, now: int) -> Run | None:
-    """Return the record of what a paused job has left out, if after an edit it does not owe that any more; None: there is nothing.
+    """Return the record of what a job has left out, if after an edit it does not owe that any more; None: there is nothing.
 
-    These are times of the schedule that it had. From the time on that the edit gives it, past or not, they are planned. One that is
-    paused all the same, and has another trigger, owes the times of that from now on.
+    It was paused, or has waited for room. These are times of the schedule that it had. From the time on that the edit gives it,
+    past or not, they are planned. One that is paused all the same, and has another trigger, owes the times of that from now on.
 
     :param before: the job as it is stored
     :param after: the job as it is about to be stored; it may be changed
     :param now: instant: not before the one from which on the new schedule is planned
     :raises Exception: whatever a trigger raises
     """
-    if before.state != PAUSED or before.paused is None:
+    if waits_for_room(before, now):
+        pause, reason = Pause(before.next_nominal), RESCHEDULED
+    elif before.state == PAUSED and before.paused is not None:
+        pause = pause_of(before)
+        reason = "on hold" if pause.hold is not None and pause.active else "paused"
+    else:
         return None
-    pause, following = pause_of(before), after.next_nominal
+    following = after.next_nominal
     if after.state == PAUSED:
         owed = pause_of(after)
         if owed.since == pause.since:
@@ -213,18 +221,30 @@ def settled_by_edit(before: Job, after: Job, now: int) -> Run | None:
                 owed.since = after.trigger.first(now)
                 after.paused = text_of(owed)
         following = owed.since
-    reason = "on hold" if pause.hold is not None and pause.active else "paused"
     end = now if following is None or following == AFTER_RUN else min(now, following)
     return _left_out_before(before, pause, reason, end, now)
 
 
+def waits_for_room(job: Job, now: int) -> bool:
+    """Whether times of a job wait until a place comes free for them: it owes these, and they have no record."""
+    nominal = job.next_nominal
+    if job.state != ACTIVE or job.next_due != HELD or nominal is None:
+        return False
+    return nominal != AFTER_RUN and nominal <= now
+
+
 def lets_go(before: Job, after: Job, now: int) -> bool:
-    """Whether a job that replaces a paused one does not owe what that one may have left out; it asks no trigger.
+    """Whether a job that replaces one that is paused, or waits for room, does not owe what that one may have left out.
+
+    It asks no trigger.
 
     :param before: the job as it is stored
     :param after: the job as it is about to be stored
     :param now: instant
     """
+    if waits_for_room(before, now):
+        goes_on = after.next_nominal if after.state != PAUSED else pause_of(after).since
+        return goes_on != before.next_nominal
     if before.state != PAUSED or before.paused is None:
         return False
     since = pause_of(before).since

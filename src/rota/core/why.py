@@ -10,7 +10,7 @@ from ..interrupts import is_interrupt
 from .chains import SKIPPED_AHEAD
 from .extras import ASKED_FOR, KEEPS_PLACE, RETRY, extra_of
 from .overlaps import REPLACED
-from .pauses import pause_of
+from .pauses import RESCHEDULED, pause_of
 from .states import (
     ACTIVE,
     CANCELLED,
@@ -41,6 +41,7 @@ _SKIPPED = {
     "coalesced": "a later time ran in its place (coalesce)",
     "paused": "the job was paused",
     "on hold": "the job was on hold",
+    RESCHEDULED: "it waited for room until its job was given another schedule, or another next time",
 }
 _CANCELLED = {
     REPLACED: "a later time of its job was to run in its place (overlap)",
@@ -103,7 +104,8 @@ def _kept_up(job: Job, at: int | None, now: int, tried: str, zone: tzinfo) -> st
     if pending == NO_TIME and job.trigger.starts_after is not None:
         starts = f"No time starts it: it runs after {job.trigger.starts_after}, when a run of that ends ({job.trigger})."
         return f"{tried} {starts}" if tried else starts
-    has_come = pending is not None and pending <= now
+    is_left = at is not None and job.next_nominal is not None and at < job.next_nominal
+    has_come = pending is not None and pending <= now and not is_left
     if (job.next_due == HELD and (at is None or has_come)) or (has_come and job.running >= job.policy.limit):
         waits = f', overlap="{job.policy.overlap}"' if job.policy.waits_for_room else ""
         kept = f", or keep their places while they wait. {tried}" if tried else "."
