@@ -502,6 +502,8 @@ def test_a_job_whose_schedule_is_over_is_neither_paused_nor_resumed(scheduler: A
 
 def stopped(scheduler: Any, way: str) -> None:
     if way == "paused":
+        scheduler.pause_job("j")
+    elif way == "with a note":
         scheduler.pause_job("j", note="wrong figures")
     elif way == "until":
         scheduler.pause_job("j", until=at(scheduler, 300))
@@ -510,13 +512,13 @@ def stopped(scheduler: Any, way: str) -> None:
 
 
 def goes_on(scheduler: Any, way: str) -> None:
-    if way == "paused":
+    if way in ("paused", "with a note"):
         assert scheduler.resume_job("j").state == "ended"
     elif way == "on hold":
         assert scheduler.release(all=True) == 1
 
 
-WAYS = pytest.mark.parametrize("way", ["paused", "until", "on hold"])
+WAYS = pytest.mark.parametrize("way", ["paused", "with a note", "until", "on hold"])
 
 
 @WAYS

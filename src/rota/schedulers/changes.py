@@ -110,7 +110,11 @@ def _modified(book: JobBook, changes: dict[str, Any], draft: Job) -> None:
     nominal = draft.next_nominal if draft.state == ACTIVE else None
     draft._modify(**changes)
     draft.revision += 1
-    if "next_run_time" in changes and not _stays_on_hold(draft):
+    if draft.state == ENDED and "next_run_time" in changes:  # None was given: so pause_job() pauses it
+        from .governed import hold_back  # rare
+
+        hold_back(book, draft)
+    elif "next_run_time" in changes and not _stays_on_hold(draft):
         if draft.state != PAUSED:
             draft.paused = None
         elif nominal is not None:

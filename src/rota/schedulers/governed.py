@@ -152,6 +152,13 @@ def _stop(draft: Job) -> None:
         draft.set_next(None)
 
 
+def hold_back(book: JobBook, draft: Job) -> None:
+    """Pause a job whose schedule is over, if anything of it waits or is under way."""
+    if _unfinished(book, (draft.id,), draft._home[1]):
+        _stop(draft)
+        draft.paused = text_of(Pause(at=book.now_for(draft), over=True))
+
+
 def _unfinished(book: JobBook, ids: Iterable[str], alias: str | None) -> set[str]:
     """Return the ids, of some, of the jobs of which runs wait or are under way, or a backfill is to open some."""
     from ..core.queries import RunQuery  # import time
