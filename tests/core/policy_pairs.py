@@ -600,10 +600,12 @@ CELLS: list[tuple[str, str, str, str]] = [
         "edit",
         (
             "The value that the job has when a time is due decides. A time that waits already waits until a place is "
-            "free, or follows the new value: it is skipped, replaces, or runs at once."
+            "free, or follows the new value: it is skipped, replaces, or runs at once. With another schedule, or another next "
+            'time, it is `skipped` "rescheduled".'
         ),
         (
-            "test_a_time_that_waits_for_room_follows_the_value_that_its_job_is_given test_so_it_is_when_a_job_is_changed"
+            "test_a_time_that_waits_for_room_follows_the_value_that_its_job_is_given test_so_it_is_when_a_job_is_changed "
+            "test_times_that_wait_for_room_have_one_record_when_their_job_is_given_other_ones"
         ),
     ),
     (

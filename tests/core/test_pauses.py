@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from rota.clock import SECOND, moment
+from rota.clock import HELD, SECOND, moment
 from rota.core.pauses import (
     LONGEST_NOTE,
+    RESCHEDULED,
     Pause,
     count_ends,
     counting,
     counts,
+    goes_on_with,
     is_on_hold,
     left_out,
     lets_go,
@@ -34,7 +36,7 @@ from tests.present import present
 MINUTE = 60 * SECOND
 ALL: dict[str, Any] = {
     "since": 1, "at": 2, "until": 3, "note": "größer", "hold": "", "active": False, "failures": [4], "good": 5,
-    "held": 6, "given": 7,
+    "held": 6, "given": 7, "over": True,
 }  # fmt: skip
 
 
@@ -134,6 +136,14 @@ def test_of_a_job_that_counts_from_the_end_of_its_run_one_time_is_left_out():
     assert out(0, 10 * MINUTE + 1, delay) == (0, 0, 1)
 
 
+def test_a_job_goes_on_with_the_time_to_come_that_it_had_or_was_given_on_hold():
+    assert goes_on_with(Pause(since=START + 5), START) == START + 5
+    assert goes_on_with(Pause(since=START + 5, given=START + 7, hold=""), START) == START + 7
+    assert goes_on_with(Pause(since=START), START) is None
+    assert goes_on_with(Pause(since=AFTER_RUN), START) is None
+    assert goes_on_with(Pause(), START) is None
+
+
 # ---------------------------------------------------------------------------------------------- what an edit settles
 
 
@@ -194,6 +204,43 @@ def test_a_date_that_has_passed_is_settled_by_an_edit_that_gives_another_time():
     job = owing(trigger=DateTrigger(moment(START)))
     assert settled(job, edited(job, 11 * MINUTE)) == (0, 0, 1, "paused")
     assert settled(job, edited(job, 0)) is None
+
+
+def waiting(trigger=None):
+    """Return a job whose times, each minute from the start on, wait for room."""
+    job = make_job(overlap="buffer_all")
+    job.trigger = trigger or every_minute()
+    job.set_next(START, HELD)
+    return job
+
+
+def test_an_edit_settles_times_that_wait_for_room():
+    job = waiting()
+    assert settled(job, edited(job, 11 * MINUTE)) == (0, 10, 11, RESCHEDULED)
+    assert settled(job, edited(job, 3 * MINUTE, every_minute(3))) == (0, 2, 3, RESCHEDULED)
+    assert settled(job, edited(job, 0)) is None
+    assert settled(job, job.copy()) is None
+    assert settled(job, edited(job, 11 * MINUTE), -1) is None
+    after_end = waiting()
+    after_end.set_next(AFTER_RUN, HELD)
+    assert settled(after_end, edited(after_end, 11 * MINUTE)) is None
+
+
+def test_a_pause_owes_the_times_that_wait_for_room_but_with_another_trigger_it_does_not():
+    job = waiting()
+    stopped = job.copy()
+    stopped.set_next(None)
+    stopped.paused = text_of(Pause(since=START))
+    assert (settled(job, stopped), lets_go(job, stopped, START + MINUTE)) == (None, False)
+    stopped.trigger = every_minute(3)
+    assert settled(job, stopped) == (0, 10, 11, RESCHEDULED)
+    assert pause_of(stopped).since == START + 12 * MINUTE
+
+
+def test_a_job_that_waits_for_room_is_let_go_by_one_with_another_next_time():
+    job = waiting()
+    assert not lets_go(job, job.copy(), START + MINUTE)
+    assert lets_go(job, edited(job, 11 * MINUTE), START + MINUTE)
 
 
 def test_nothing_is_settled_of_a_job_that_is_not_paused_or_owes_nothing():

@@ -299,8 +299,8 @@ def test_a_time_to_come() -> None:
 
 def test_a_time_that_has_passed_without_a_record() -> None:
     assert said(job_of(), at=NOW - MINUTE) == (
-        "It has no record: the job was added, or given another schedule, after that time, or the record was forgotten. Its next "
-        "time is 2026-01-01 00:11:00 +0000."
+        "It has no record: the job was added later, or given another schedule or next time, or the record was forgotten, or the "
+        "clock was set back. Its next time is 2026-01-01 00:11:00 +0000."
     )
 
 
@@ -410,7 +410,7 @@ def test_the_runs_that_have_the_places_are_named_as_far_as_they_are_few() -> Non
         "(max_instances=5)."
     )
     assert why_waits(busy_job(1)) == (
-        "a place is free: 1 of its runs is under way, or keep their places while they wait (max_instances=1)."
+        "a place is free: 1 of its runs is under way, or keeps its place while it waits (max_instances=1)."
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from rota import Retry, Snooze
 from rota.clock import moment
 from rota.errors import WouldBlockError
 from rota.jobstores.memory import MemoryJobStore
@@ -26,8 +28,21 @@ def boom() -> None:
     raise ValueError("boom")
 
 
+def later() -> None:
+    CALLS.append("called")
+    if len(CALLS) == 1:
+        raise Snooze(60)
+
+
 async def slow(seconds: float = 25) -> None:
     await asyncio.sleep(seconds)
+
+
+async def stubborn() -> None:
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(45)
+        return
+    await asyncio.sleep(45)
 
 
 async def fails_once() -> None:
@@ -78,6 +93,73 @@ def test_resuming_a_job_that_is_not_paused_keeps_what_it_owes_though_failures_ar
     scheduler.resume_job("j")
     scheduler.advance(60)
     assert [nominal for nominal, _, _ in recorded(scheduler, begin)][:4] == [10, 20, 30, 40]
+
+
+def test_resuming_a_job_that_is_not_paused_keeps_a_time_that_is_kept_apart_from_others(
+    scheduler: Any,
+) -> None:
+    begin = add(scheduler, spread=9)
+    due = scheduler.get_job("j").next_run_time
+    assert due > begin + timedelta(seconds=10)
+    scheduler.advance(10)
+    scheduler.resume_job("j")
+    assert scheduler.get_job("j").next_run_time == due
+    scheduler.advance(9)
+    assert recorded(scheduler, begin) == [(10, "succeeded", 1)]
+
+
+def by_hand(scheduler: Any) -> None:
+    scheduler.pause_job("j")
+    scheduler.advance(1)
+    scheduler.resume_job("j")
+
+
+def by_itself(scheduler: Any) -> None:
+    scheduler.pause_job("j", until=at(scheduler, 1))
+    scheduler.advance(1)
+
+
+def released(scheduler: Any) -> None:
+    scheduler.hold(all=True)
+    scheduler.advance(1)
+    scheduler.release(all=True)
+
+
+GOES_ON = pytest.mark.parametrize(
+    "way", [by_hand, by_itself, released, lambda scheduler: scheduler.resume_job("j")]
+)
+
+
+@GOES_ON
+def test_a_time_to_come_that_a_job_was_given_is_kept_when_it_goes_on(scheduler: Any, way: Any) -> None:
+    begin = add(scheduler)
+    scheduler.modify_job("j", next_run_time=begin + timedelta(seconds=5))
+    way(scheduler)
+    scheduler.advance(10)
+    assert recorded(scheduler, begin) == [(5, "succeeded", 1)]
+
+
+@GOES_ON
+def test_a_time_to_come_is_kept_by_a_job_whose_schedule_has_no_more(scheduler: Any, way: Any) -> None:
+    begin = at(scheduler)
+    scheduler.add_job(
+        note, "interval", seconds=10, start_date=begin, end_date=begin + timedelta(seconds=5), id="j"
+    )
+    scheduler.modify_job("j", next_run_time=begin + timedelta(seconds=30))
+    scheduler.advance(20)
+    way(scheduler)
+    scheduler.advance(15)
+    assert recorded(scheduler, begin) == [(30, "succeeded", 1)]
+
+
+@GOES_ON
+def test_a_time_that_was_cancelled_ahead_stays_so_when_the_job_goes_on(scheduler: Any, way: Any) -> None:
+    begin = add(scheduler)
+    scheduler.advance(12)
+    scheduler.cancel_run("j", begin + timedelta(seconds=20))
+    way(scheduler)
+    scheduler.advance(20)
+    assert recorded(scheduler, begin) == [(10, "succeeded", 1), (20, "cancelled", 1), (30, "succeeded", 1)]
 
 
 def test_a_pause_that_is_over_by_itself_leaves_one_record_whoever_resumes_the_job_then(
@@ -142,6 +224,34 @@ EDITS = {
         **again(seconds=10, next_run_time=at), replace_existing=True
     ),
 }
+
+
+@pytest.mark.parametrize("overlap", ["buffer_one", "buffer_all", "cancel_other"])
+@pytest.mark.parametrize("edit", EDITS)
+def test_times_that_wait_for_room_have_one_record_when_their_job_is_given_other_ones(
+    scheduler: Any, edit: str, overlap: str
+) -> None:
+    begin = add(scheduler, stubborn, overlap=overlap)
+    scheduler.advance(32)  # owes :20 and :30
+    EDITS[edit](scheduler, begin + timedelta(seconds=80))
+    scheduler.advance(2)
+    (left,) = skipped(recorded(scheduler, begin))
+    assert left == (20, "skipped", 2)
+    assert scheduler.get_run("j", begin + timedelta(seconds=20)).reason == "rescheduled"
+    said = scheduler.explain("j", begin + timedelta(seconds=30))
+    assert "It was left out: it waited for room until its job was given another schedule" in said
+    scheduler.advance(100)
+    assert min(nominal for nominal, _, _ in recorded(scheduler, begin) if nominal > 20) == 80
+
+
+def test_a_time_that_waits_for_room_waits_on_when_its_job_is_edited_otherwise(scheduler: Any) -> None:
+    begin = add(scheduler, slow, overlap="buffer_all")
+    scheduler.advance(32)
+    scheduler.modify_job("j", name="another")
+    add_again = again(seconds=10, start_date=begin + timedelta(seconds=10), overlap="buffer_all")
+    scheduler.add_job(**{**add_again, "func": slow}, replace_existing=True)
+    scheduler.advance(60)
+    assert [nominal for nominal, _, _ in recorded(scheduler, begin)][:3] == [10, 20, 30]
 
 
 def skipped(found: list[tuple[int, str, int]]) -> list[tuple[int, str, int]]:
@@ -393,6 +503,86 @@ def test_a_job_whose_schedule_is_over_is_neither_paused_nor_resumed(scheduler: A
     assert job.id == "j"
     (run,) = scheduler.get_runs("j")
     assert scheduler.rerun("j", run.nominal).status == "waiting"
+
+
+def stopped(scheduler: Any, way: str) -> None:
+    if way == "paused":
+        scheduler.pause_job("j")
+    elif way == "with a note":
+        scheduler.pause_job("j", note="wrong figures")
+    elif way == "until":
+        scheduler.pause_job("j", until=at(scheduler, 300))
+    else:
+        assert scheduler.hold(all=True) == 1
+
+
+def goes_on(scheduler: Any, way: str) -> None:
+    if way in ("paused", "with a note"):
+        assert scheduler.resume_job("j").state == "ended"
+    elif way == "on hold":
+        assert scheduler.release(all=True) == 1
+
+
+WAYS = pytest.mark.parametrize("way", ["paused", "with a note", "until", "on hold"])
+
+
+@WAYS
+@pytest.mark.parametrize("last", ["retry", "snoozed", "backfill"])
+def test_a_pause_holds_back_what_waits_of_a_job_whose_schedule_is_over(
+    scheduler: Any, way: str, last: str
+) -> None:
+    begin = at(scheduler)
+    if last == "backfill":
+        scheduler.add_job(boom, "interval", seconds=10, start_date=begin, end_date=at(scheduler, 5), id="j")
+    else:
+        func, options = (
+            (boom, {"retry": Retry(wait_initial=60, wait_jitter=0)}) if last == "retry" else (later, {})
+        )
+        scheduler.add_job(func, "date", run_date=at(scheduler, 5), id="j", **options)
+    scheduler.advance(10)
+    if last == "backfill":
+        scheduler.advance(10)
+        assert scheduler.backfill("j", begin, begin + timedelta(seconds=1), only_missing=False) == 1
+    else:
+        assert scheduler.find_jobs(states="ended").items
+    stopped(scheduler, way)
+    attempt = scheduler.find_runs(statuses="waiting").items[0].attempt
+    scheduler.advance(200)
+    assert [run.status for run in scheduler.get_runs("j")] == ["waiting"]
+    assert "is paused" in scheduler.explain("j") or "is on hold" in scheduler.explain("j")
+    goes_on(scheduler, way)
+    scheduler.advance(200)
+    (run,) = scheduler.get_runs("j")
+    assert run.attempt > attempt
+    assert scheduler.get_jobs() == []
+
+
+@WAYS
+def test_a_job_whose_schedule_ends_while_it_is_paused_keeps_what_waits(scheduler: Any, way: str) -> None:
+    begin = at(scheduler)
+    end = begin + timedelta(seconds=35)
+    retry = Retry(wait_initial=60, wait_jitter=0, until=None)
+    scheduler.add_job(boom, "interval", seconds=10, start_date=begin, end_date=end, id="j", retry=retry)
+    scheduler.advance(5)
+    stopped(scheduler, way)
+    scheduler.advance(200)
+    goes_on(scheduler, way)
+    scheduler.advance(200)
+    left, run = recorded(scheduler, begin)[::-1]
+    assert (left, run[0]) == ((10, "skipped", 3), 0)
+    assert scheduler.get_run("j", begin).attempt > 1
+
+
+@WAYS
+def test_what_is_asked_for_of_a_job_whose_schedule_is_over_runs_while_it_is_paused(
+    scheduler: Any, way: str
+) -> None:
+    scheduler.add_job(later, "date", run_date=at(scheduler, 5), id="j", max_instances=2)
+    scheduler.advance(10)
+    stopped(scheduler, way)
+    asked = scheduler.run_job("j")
+    scheduler.advance(1)
+    assert scheduler.get_run("j", asked.nominal).attempt == 1
 
 
 def test_a_pause_that_ends_while_the_job_is_on_hold_is_over_when_it_is_released(scheduler: Any) -> None:

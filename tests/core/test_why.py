@@ -99,6 +99,22 @@ def test_a_job_that_failures_have_paused_names_the_run(scheduler):
     )
 
 
+def test_a_run_that_was_asked_for_says_that_a_run_of_its_paused_job_keeps_the_place(scheduler):
+    scheduler.add_job(snooze, "interval", minutes=1, id="job")
+    scheduler.advance(seconds=65)
+    scheduler.pause_job("job", note="the line is down")
+    asked = scheduler.run_job("job")
+    scheduler.advance(seconds=5)
+    assert scheduler.explain("job", asked.scheduled_run_time) == (
+        "It waits until 2029-01-01 00:01:05 +0000 (manual), and then until a place is free: 1 of its runs is under way, or keeps "
+        "its place while it waits (max_instances=1). The job is paused since 2029-01-01 00:01:05 +0000: the line is down. What keeps "
+        "its place starts when the job goes on, and cancel_run() of it makes room."
+    )
+    scheduler.cancel_run("job", min(run.scheduled_run_time for run in scheduler.get_runs("job")))
+    scheduler.advance(seconds=1)
+    assert "was snoozed" in scheduler.explain("job", asked.scheduled_run_time)  # it has run
+
+
 def test_where_nothing_waits_the_next_time_is_told(scheduler):
     scheduler.add_job(print, "interval", minutes=1, id="job")
     assert scheduler.explain("job") == "Its time has not come: it is due 2029-01-01 00:01:00 +0000."

@@ -276,6 +276,7 @@ _REASONS = {
     "expired": "it waited too long for its turn (expires)",
     "paused": "the job was paused",
     "on hold": "the job was on hold",
+    "rescheduled": "it waited for room until its job was given another schedule",
 }
 
 

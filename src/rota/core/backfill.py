@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..job.handle import Job
 
 #: The reasons of skipped times that count as missing. A time that the job itself skipped counts as run.
-LEFT_OUT = ("max_instances", "coalesced", "paused", "on hold", "too late")
+LEFT_OUT = ("max_instances", "coalesced", "paused", "on hold", "rescheduled", "too late")
 #: How many times of a trigger one step looks at, and how many runs it opens at most.
 LOOKED_AT = 1000
 OPENED = 100

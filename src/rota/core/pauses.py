@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from operator import attrgetter
 
-from ..clock import NO_TIME
+from ..clock import HELD, NO_TIME
 from ..texts import shortened
 from .plan import AFTER_RUN, latest, record_of
 from .states import ACTIVE, FAILURES, PAUSED, SKIPPED, SUCCEEDED
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: The longest note (characters).
 LONGEST_NOTE = 500
 
+#: Why times are skipped that have waited for room until their job was given another schedule, or another next time.
+RESCHEDULED = "rescheduled"
+
 #: what a pause keeps, and of which types it is
 _KINDS: dict[str, type] = {
     "since": int,
@@ -34,6 +37,7 @@ _KINDS: dict[str, type] = {
     "held": int,
     "active": bool,
     "given": int,
+    "over": bool,
     "failures": list,
     "good": int,
 }
@@ -53,12 +57,25 @@ class Pause:
     :ivar int | None held: since when, if somebody had paused it before (instant)
     :ivar bool | None active: of a job on hold, whether it goes on when it is released; else somebody has paused it as well
     :ivar int | None given: the next time (instant) that a job was given while it is on hold, with which it goes on
+    :ivar bool | None over: whether its schedule was over, so that only what waits of it is held back: it ends again when it goes on
     :ivar list[int] | None failures: when the failures in a row have ended (instants, earliest first), as far as they count towards
         ``pause_on_failure``; also of a job that is not paused
     :ivar int | None good: when the last success has ended (instant), while runs that have ended before it may still be recorded
     """
 
-    __slots__ = ("active", "at", "failures", "given", "good", "held", "hold", "note", "since", "until")
+    __slots__ = (
+        "active",
+        "at",
+        "failures",
+        "given",
+        "good",
+        "held",
+        "hold",
+        "note",
+        "over",
+        "since",
+        "until",
+    )
 
     def __init__(
         self,
@@ -72,6 +89,7 @@ class Pause:
         good: int | None = None,
         held: int | None = None,
         given: int | None = None,
+        over: bool | None = None,
     ) -> None:
         self.since = since
         self.at = at
@@ -81,6 +99,7 @@ class Pause:
         self.held = held
         self.active = active
         self.given = given
+        self.over = over
         self.failures = failures
         self.good = good
 
@@ -153,7 +172,10 @@ def stay_on_hold(job: Job, pause: Pause) -> None:
 
 
 def goes_on_with(pause: Pause, now: int) -> int | None:
-    """Return the time to come that a job on hold had, or was given, with which it goes on; None: it is planned from now on."""
+    """Return the time to come that a job had when it was paused or put on hold, or was given on hold, with which it goes on.
+
+    None: it is planned from now on.
+    """
     following = pause.since if pause.given is None else pause.given
     return following if following is not None and now < following < NO_TIME else None
 
@@ -172,19 +194,24 @@ def left_out(job: Job, pause: Pause, reason: str, now: int) -> Run | None:
 
 
 def settled_by_edit(before: Job, after: Job, now: int) -> Run | None:
-    """Return the record of what a paused job has left out, if after an edit it does not owe that any more; None: there is nothing.
+    """Return the record of what a job has left out, if after an edit it does not owe that any more; None: there is nothing.
 
-    These are times of the schedule that it had. From the time on that the edit gives it, past or not, they are planned. One that is
-    paused all the same, and has another trigger, owes the times of that from now on.
+    It was paused, or has waited for room. These are times of the schedule that it had. From the time on that the edit gives it,
+    past or not, they are planned. One that is paused all the same, and has another trigger, owes the times of that from now on.
 
     :param before: the job as it is stored
     :param after: the job as it is about to be stored; it may be changed
     :param now: instant: not before the one from which on the new schedule is planned
     :raises Exception: whatever a trigger raises
     """
-    if before.state != PAUSED or before.paused is None:
+    if waits_for_room(before, now):
+        pause, reason = Pause(before.next_nominal), RESCHEDULED
+    elif before.state == PAUSED and before.paused is not None:
+        pause = pause_of(before)
+        reason = "on hold" if pause.hold is not None and pause.active else "paused"
+    else:
         return None
-    pause, following = pause_of(before), after.next_nominal
+    following = after.next_nominal
     if after.state == PAUSED:
         owed = pause_of(after)
         if owed.since == pause.since:
@@ -194,18 +221,30 @@ def settled_by_edit(before: Job, after: Job, now: int) -> Run | None:
                 owed.since = after.trigger.first(now)
                 after.paused = text_of(owed)
         following = owed.since
-    reason = "on hold" if pause.hold is not None and pause.active else "paused"
     end = now if following is None or following == AFTER_RUN else min(now, following)
     return _left_out_before(before, pause, reason, end, now)
 
 
+def waits_for_room(job: Job, now: int) -> bool:
+    """Whether times of a job wait until a place comes free for them: it owes these, and they have no record."""
+    nominal = job.next_nominal
+    if job.state != ACTIVE or job.next_due != HELD or nominal is None:
+        return False
+    return nominal != AFTER_RUN and nominal <= now
+
+
 def lets_go(before: Job, after: Job, now: int) -> bool:
-    """Whether a job that replaces a paused one does not owe what that one may have left out; it asks no trigger.
+    """Whether a job that replaces one that is paused, or waits for room, does not owe what that one may have left out.
+
+    It asks no trigger.
 
     :param before: the job as it is stored
     :param after: the job as it is about to be stored
     :param now: instant
     """
+    if waits_for_room(before, now):
+        goes_on = after.next_nominal if after.state != PAUSED else pause_of(after).since
+        return goes_on != before.next_nominal
     if before.state != PAUSED or before.paused is None:
         return False
     since = pause_of(before).since

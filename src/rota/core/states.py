@@ -71,7 +71,7 @@ JOB_TRANSITIONS: dict[str, dict[str, str]] = {
     ENDED: {
         NEW: "it is planned anew",
         ACTIVE: "it is replaced, or gets another schedule",
-        PAUSED: "it is replaced by a paused job",
+        PAUSED: "it is replaced by a paused job, or somebody pauses it while runs of it wait",
         QUARANTINED: "it is found damaged",
     },
 }

@@ -12,7 +12,7 @@ from ..interrupts import is_interrupt
 from .chains import SKIPPED_AHEAD
 from .extras import KEEPS_PLACE, RETRY
 from .overlaps import REPLACED
-from .pauses import pause_of
+from .pauses import RESCHEDULED, pause_of
 from .states import (
     ACTIVE,
     CANCELLED,
@@ -44,6 +44,7 @@ _SKIPPED = {
     "coalesced": "a later time ran in its place (coalesce)",
     "paused": "the job was paused",
     "on hold": "the job was on hold",
+    RESCHEDULED: "it waited for room until its job was given another schedule, or another next time",
 }
 _CANCELLED = {
     REPLACED: "a later time of its job was to run in its place (overlap)",
@@ -124,7 +125,8 @@ def _kept_up(job: Job, at: int | None, tried: str, keeps: bool, seen: Seen) -> s
     if pending == NO_TIME and job.trigger.starts_after is not None:
         starts = f"No time starts it: it runs after {job.trigger.starts_after}, when a run of that ends ({job.trigger})."
         return f"{tried} {starts}" if tried else starts
-    has_come = pending is not None and pending <= now
+    is_left = at is not None and job.next_nominal is not None and at < job.next_nominal
+    has_come = pending is not None and pending <= now and not is_left
     if (job.next_due == HELD and (at is None or has_come)) or (has_come and job.running >= job.policy.limit):
         return _for_room(job, tried if keeps else "")
     if not tried or at is not None or (has_come and not keeps):
@@ -254,7 +256,7 @@ def _waits_besides(job: Job, run: Run, seen: Seen) -> str | None:
         return f"{starts} {_lower(without)}"
     if run.waiting_for not in KEEPS_PLACE:
         if not may_claim(job.running, job.policy.limit):
-            return f"a place is free: {_taken_places(job, seen)}"
+            return f"a place is free: {_taken_places(job, seen)}{_of_paused(job, seen)}"
         if job.state == ACTIVE and job.next_due is not None and job.next_due <= seen.now:
             return "no scheduled time of its job is due: these go first."
     without = _without_room(job, seen.nodes)
@@ -265,6 +267,14 @@ def _waits_besides(job: Job, run: Run, seen: Seen) -> str | None:
     return "the next pass of a node."
 
 
+def _of_paused(job: Job, seen: Seen) -> str:
+    """Return what is said beside a run that somebody has asked for, and that finds no place as its job is paused."""
+    state = _state(job, seen.zone) if job.state == PAUSED else None
+    if state is None:
+        return ""
+    return f" {state} What keeps its place starts when the job goes on, and cancel_run() of it makes room."
+
+
 def _taken_places(job: Job, seen: Seen) -> str:
     """Return which runs have the places of a job."""
     times = [_shown(run.nominal, seen.zone) for run in seen.under_way[:SHOWN]]
@@ -272,7 +282,8 @@ def _taken_places(job: Job, seen: Seen) -> str:
         times.append("others")
     one = job.running == 1
     which = f", {'that' if one else 'those'} of {', '.join(times)}" if times else ""
-    kept = "" if len(seen.under_way) >= job.running else ", or keep their places while they wait"
+    waits = ", or keeps its place while it waits" if one else ", or keep their places while they wait"
+    kept = "" if len(seen.under_way) >= job.running else waits
     return f"{job.running} of its runs {'is' if one else 'are'} under way{which}{kept} (max_instances={job.max_instances})."
 
 

@@ -5,7 +5,7 @@ It looks and decides; the pass carries the decisions out.
 
 from __future__ import annotations
 
-from ..core.pauses import left_out, pause_of
+from ..core.pauses import goes_on_with, left_out, pause_of
 from ..core.plan import Decision, due_time
 from ..core.queries import JobQuery
 from ..core.states import ACTIVE, ENDED, PAUSED
@@ -51,7 +51,9 @@ def resumed(jobs: Sequence[Job], now: int) -> Iterator[Decision]:
             continue
         decision = Decision(job)
         try:
-            record, following = left_out(job, pause, "paused", now), job.trigger.first(now)
+            record, following = left_out(job, pause, "paused", now), goes_on_with(pause, now)
+            if following is None and not pause.over:
+                following = job.trigger.first(now)
             if following is not None:
                 decision.next_nominal, decision.next_due = following, due_time(job, following)
         except BaseException as exc:  # a trigger may raise anything

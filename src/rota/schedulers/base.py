@@ -725,7 +725,8 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
     def resume_job(self, job_id: str, jobstore: str | None = None) -> Job | None:
         """Go on with a job's schedule from now; what was due while it was paused is recorded as skipped ("paused").
 
-        One that stays for its records alone, as its schedule is over, is left as it is.
+        A next time that it had when it was paused, and that is still to come, stays. A job that is not paused is left as it is, and
+        so is one that stays for its records alone, as its schedule is over.
 
         :return: the changed job, or None if its schedule is over and it was removed
         :raises JobLookupError: if there is no such job

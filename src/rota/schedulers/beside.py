@@ -5,7 +5,8 @@ It writes through the port, in any thread, and knows no scheduler but by its zon
 
 from __future__ import annotations
 
-from ..core.plan import Decision
+from ..clock import HELD
+from ..core.plan import AFTER_RUN, Decision
 from ..interrupts import is_interrupt
 from ..triggers.base import AskedBy
 from ..util import new_node_id
@@ -22,9 +23,12 @@ LEASE = 15_000_000
 
 
 def beside(job: Job) -> Decision:
-    """Return a decision that leaves a job as it is."""
+    """Return a decision that leaves a job as it is; one that waits for room is planned once more."""
     decision = Decision(job)
     decision.next_nominal, decision.next_due = job.next_nominal, job.next_due
+    if job.next_due == HELD and job.next_nominal != AFTER_RUN:
+        # A place may have come free since it was read, which raises no version; if not, it waits for one again.
+        decision.next_due = job.next_nominal
     decision.state, decision.error = job.state, job.error
     return decision
 
@@ -44,10 +48,10 @@ def write(store: BaseJobStore, decision: Decision) -> bool:
 def settle_edit(
     scheduler: Hooks, store: BaseJobStore, before: Job, after: Job, now: int, log: GuardedLogger
 ) -> int | None:
-    """Record what a paused job has left out, right before an edit is stored after which it does not owe that any more.
+    """Record what a job has left out, right before an edit is stored after which it does not owe that any more.
 
-    It is still paused then, and has the trigger that it had. Whoever settles it once more, as the edit came to nothing, records no
-    time again (R4).
+    It is still paused then, or waits for room, and has the trigger that it had. Whoever settles it once more, as the edit came to
+    nothing, records no time again (R4).
 
     :param scheduler: whose zone its triggers are asked in
     :param before: the job as it was read
@@ -64,7 +68,8 @@ def settle_edit(
         if is_interrupt(exc):
             raise
         log.exception(
-            'What job "%s" has left out while it was paused cannot be told, and has no record', before.id
+            'What job "%s" has left out while it was paused, or waited for room, cannot be told, and has no record',
+            before.id,
         )
         return before.version
     if record is None:

@@ -6,9 +6,10 @@ Before ``start()`` they wait in a list; from then on they are in the job stores.
 from __future__ import annotations
 
 from ..callables import ASKED, lacking
+from ..clock import HELD
 from ..core.overlaps import TERMINATE_OTHER
 from ..core.policy import Policy, check_log
-from ..core.states import ACTIVE, HOLDING_UP, NEW, PAUSED, undo_job_state
+from ..core.states import ACTIVE, ENDED, HOLDING_UP, NEW, PAUSED, undo_job_state
 from ..errors import (
     ConflictingIdError,
     JobLookupError,
@@ -361,7 +362,7 @@ class JobBook:
                 elif existing.paused is not None:
                     keep_hold(job, existing)
                 goes_on = existing.state in HOLDING_UP and job.state == ACTIVE
-                if existing.paused is not None and existing.state == PAUSED:
+                if existing.next_due == HELD or (existing.paused is not None and existing.state == PAUSED):
                     from .beside import settle_edit  # import time
 
                     version = settle_edit(self.scheduler, store, existing, job, now, self.log)
@@ -425,8 +426,8 @@ class JobBook:
             if nominal is not None and (before is None or nominal < before):  # set back, or resumed
                 self._pass_over(store, draft, nominal)
             is_paused = draft.state == PAUSED != job.state
-            goes_on = job.state in HOLDING_UP and draft.state == ACTIVE
-            if job.paused is not None and job.state == PAUSED:
+            goes_on = job.state in HOLDING_UP and draft.state in (ACTIVE, ENDED)
+            if job.next_due == HELD or (job.paused is not None and job.state == PAUSED):
                 from .beside import settle_edit  # import time
 
                 version = settle_edit(scheduler, store, job, draft, store.now(), self.log)

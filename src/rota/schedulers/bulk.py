@@ -9,8 +9,9 @@ from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
+from ..clock import HELD
 from ..core.policy import check_log, with_options
-from ..core.states import NEW, PAUSED, QUARANTINED, set_job_state, undo_job_state
+from ..core.states import NEW, QUARANTINED, set_job_state, undo_job_state
 from ..errors import CallableMismatchError, ConflictingIdError, StoreConflictError, StoreError
 from ..events import EVENT_JOB_ADDED, JobEvent
 from ..job.rare import Rare
@@ -84,14 +85,14 @@ def _store(
 
 
 class _Unsettled(Exception):
-    """A job is about to replace a paused one of which it is not recorded yet what it has left out."""
+    """A job is about to replace one of which it is not recorded yet what it has left out; its state."""
 
 
 def _replace_together(
     book: JobBook, store: BaseJobStore, jobs: Sequence[Job], planned: set[str], now: int
 ) -> None:
-    """Store jobs, also over others of the same ids; what paused ones among these have left out is recorded before."""
-    #: with which version a paused job is settled
+    """Store jobs, also over others of the same ids; what these have left out, paused or for want of room, is recorded before."""
+    #: with which version a job is settled
     settled: dict[str, int] = {}
 
     #: the jobs that go on in the schedules of others, as they were planned
@@ -100,21 +101,24 @@ def _replace_together(
     def keep(job: Job, existing: Job) -> None:
         kept.append((job, job.trigger, job.state, job.next_nominal, job.next_due, job.paused))
         keep_schedule(job, existing, planned)
-        if existing.paused is not None and settled.get(job.id) != existing.version:
+        if (existing.paused is not None or existing.next_due == HELD) and settled.get(
+            job.id
+        ) != existing.version:
             from ..core.pauses import lets_go  # import time: most programs pause no jobs
 
             if lets_go(existing, job, now):
-                raise _Unsettled
+                raise _Unsettled(existing.state)
 
     for _ in range(TRIES):
         try:
             store.add_jobs(jobs, keep)
             return
-        except _Unsettled:
+        except _Unsettled as exc:
+            states = set(exc.args)
             for job, job.trigger, state, job.next_nominal, job.next_due, job.paused in reversed(kept):
                 undo_job_state(job, state)
             kept.clear()
-            _settle_all(book, store, jobs, planned, now, settled)
+            _settle_all(book, store, jobs, planned, now, settled, states)
     raise StoreConflictError("The jobs that are to be replaced are changed by others all the time; try again")
 
 
@@ -125,16 +129,17 @@ def _settle_all(
     planned: set[str],
     now: int,
     settled: dict[str, int],
+    states: set[str],
 ) -> None:
-    """Record what the paused ones have left out of the jobs that are to be replaced."""
+    """Record what those in some states have left out of the jobs that are to be replaced."""
     from ..core.queries import JobQuery  # import time
 
     by_id, cursor = {job.id: job for job in jobs}, None
-    query = JobQuery(states={PAUSED})
+    query = JobQuery(states=states)
     while True:
         page = store.find_jobs(query, 500, cursor)
         for existing in page.items:
-            if existing.id in by_id and existing.paused is not None:
+            if existing.id in by_id and (existing.paused is not None or existing.next_due == HELD):
                 draft = by_id[existing.id].copy()
                 keep_schedule(draft, existing, planned)
                 version = settle_edit(book.scheduler, store, existing, draft, now, book.log)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..clock import HELD
 from ..core.pauses import Pause, pause_of, stay_on_hold, text_of
 from ..core.policy import OPTION_NAMES
 from ..core.states import ACTIVE, ENDED, NEW, PAUSED, QUARANTINED, set_job_state
@@ -88,21 +87,21 @@ class Changes:
         return job
 
     def resume(self, job_id: str, jobstore: str | None) -> Job | None:
-        """Go on with a job's schedule from now; return the job, None if its schedule is over: nothing is changed then."""
+        """Go on with a job's schedule; return the job, None if its schedule is over: nothing is changed then."""
         book = self._book
         job, alias = book.scheduler._lookup_job(job_id, jobstore)
         if job.state == ENDED:
             return job  # no time is to come; it is there for its records
+        if job.state == ACTIVE:
+            return job  # it was not paused, and to plan it from now on would drop the time that it owes, or was given
         if job.state == QUARANTINED:
             _check_restored(job)
         with AskedBy(book.scheduler):
             is_over = job.trigger.first(book.now_for(job)) is None
-        if job.paused is not None and job.state != ACTIVE:  # an active one may have failures counted
+        if job.paused is not None:
             from .governed import resume_paused  # import time
 
             return resume_paused(book, job, alias, is_over)
-        if job.state == ACTIVE and _owes_times(job, book.now_for(job)):
-            return job  # it was not paused, and to plan it from now on would drop them
         return None if is_over else book.change(job_id, jobstore, partial(_plan_anew, book))
 
 
@@ -111,7 +110,11 @@ def _modified(book: JobBook, changes: dict[str, Any], draft: Job) -> None:
     nominal = draft.next_nominal if draft.state == ACTIVE else None
     draft._modify(**changes)
     draft.revision += 1
-    if "next_run_time" in changes and not _stays_on_hold(draft):
+    if draft.state == ENDED and "next_run_time" in changes:  # None was given: so pause_job() pauses it
+        from .governed import hold_back  # rare
+
+        hold_back(book, draft)
+    elif "next_run_time" in changes and not _stays_on_hold(draft):
         if draft.state != PAUSED:
             draft.paused = None
         elif nominal is not None:
@@ -127,11 +130,6 @@ def _stays_on_hold(draft: Job) -> bool:
         return False
     stay_on_hold(draft, pause)
     return True
-
-
-def _owes_times(job: Job, now: int) -> bool:
-    """Whether a job is due, or waits for the end of its runs."""
-    return job.next_due is not None and (job.next_due == HELD or job.next_due <= now)
 
 
 def _plan_anew(book: JobBook, draft: Job) -> None:

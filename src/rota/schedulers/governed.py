@@ -11,7 +11,7 @@ from ..clock import moment
 from ..core.chains import SKIPPED_AHEAD
 from ..core.pauses import LONGEST_NOTE, Pause, goes_on_with, left_out, only_counted, pause_of, text_of
 from ..core.plan import due_time, is_time_of, record_of
-from ..core.states import ACTIVE, CANCELLED, CLAIMED, ENDED, NEW, PAUSED, QUARANTINED, set_job_state
+from ..core.states import ACTIVE, CANCELLED, CLAIMED, ENDED, NEW, PAUSED, QUARANTINED, WAITING, set_job_state
 from ..engine.stops import note_request, stop_here
 from ..errors import JobLookupError, JobValueError, OptionTypeError, StoreConflictError
 from ..texts import repr_of, shortened
@@ -24,7 +24,7 @@ from .ends import tell_of_ends
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
     from typing import Any
 
@@ -119,15 +119,17 @@ def pause(book: JobBook, job_id: str, jobstore: str | None, note: str | None, un
     """Pause a job, with a note and an end of the pause."""
     text = _checked_note(note)
     end = None if until is None else instant_of("until", until)
+    found, alias = book.scheduler._lookup_job(job_id, jobstore)
+    if found.state == ENDED and not _unfinished(book, (found.id,), alias):
+        return found  # there is nothing that a pause could hold back
 
     def change(draft: Job) -> None:
-        before = pause_of(draft)
+        before = _before(draft)
         since = draft.next_nominal if draft.state == ACTIVE else before.since
-        if draft.state not in (QUARANTINED, ENDED):
-            draft.set_next(None)
-        draft.paused = text_of(
-            Pause(since, book.now_for(draft), end, text, before.hold, None if before.hold is None else False)
-        )
+        _stop(draft)
+        active = None if before.hold is None else False
+        now = book.now_for(draft)
+        draft.paused = text_of(Pause(since, now, end, text, before.hold, active, over=before.over))
 
     job = edit(book, job_id, jobstore, change, f"paused{f': {text}' if text else ''}")
     state = None if book.engine is None else book.engine.stores.get(job._home[1] or "")
@@ -137,37 +139,90 @@ def pause(book: JobBook, job_id: str, jobstore: str | None, note: str | None, un
     return job
 
 
+def _before(draft: Job) -> Pause:
+    """Return how a job is paused that is about to be paused, or put on hold; one whose schedule is over owes nothing."""
+    return Pause(over=True) if draft.state == ENDED else pause_of(draft)
+
+
+def _stop(draft: Job) -> None:
+    """Make a job a paused one, unless it is in quarantine."""
+    if draft.state == ENDED:
+        set_job_state(draft, PAUSED)
+    elif draft.state != QUARANTINED:
+        draft.set_next(None)
+
+
+def hold_back(book: JobBook, draft: Job) -> None:
+    """Pause a job whose schedule is over, if anything of it waits or is under way."""
+    if _unfinished(book, (draft.id,), draft._home[1]):
+        _stop(draft)
+        draft.paused = text_of(Pause(at=book.now_for(draft), over=True))
+
+
+def _unfinished(book: JobBook, ids: Iterable[str], alias: str | None) -> set[str]:
+    """Return the ids, of some, of the jobs of which runs wait or are under way, or a backfill is to open some."""
+    from ..core.queries import RunQuery  # import time
+
+    wanted, cursor = set(ids), None
+    store = None if alias is None else book.scheduler._jobstores.get(alias)
+    if store is None or not wanted:
+        return set()
+    found = wanted & store.backfills().keys()
+    query = RunQuery(job_ids=wanted, statuses=(WAITING, CLAIMED))
+    while found < wanted:
+        page = store.find_runs(query, 500, cursor)
+        found |= {run.job_id for run in page.items}
+        cursor = page.cursor
+        if cursor is None:
+            break
+    return found
+
+
 def resume_paused(book: JobBook, job: Job, alias: str | None, is_over: bool) -> Job | None:
     """Go on with the schedule of a job that was paused, and record what it left out; one on hold stays so.
 
-    :param is_over: whether its schedule has no time to come; None is returned then, and the job is to be removed
+    :param is_over: whether its schedule has no time to come; unless it was given one, or runs of it wait, None is returned,
+        and the job is to be removed
     :raises JobValueError: if the job is on hold
     """
-    if pause_of(job).hold is not None:
+    pause = pause_of(job)
+    if pause.hold is not None:
         raise JobValueError(
             f'Job "{job.id}" is on hold, and cannot be resumed by itself; release() what was put on hold with it'
         )
-    if is_over:
+    is_over = is_over and not pause.over and goes_on_with(pause, book.now_for(job)) is None
+    if is_over and not _unfinished(book, (job.id,), alias):
         _settle(book, job, alias)
         return None
     return edit(book, job.id, alias, partial(_go_on, book), "resumed")
 
 
 def _go_on(book: JobBook, draft: Job, is_released: bool = False) -> None:
-    """Plan a job anew that was paused or on hold; the book records what it has left out.
+    """Let a job go on that was paused or on hold, with the time to come that it had, or planned anew.
 
-    :param is_released: whether it was on hold: then its failures in a row go on counting, and it keeps a time to come; resuming it
-        begins anew
+    The book records what it has left out.
+
+    :param is_released: whether it was on hold: then its failures in a row go on counting; resuming it begins anew
     """
     pause, now = pause_of(draft), book.now_for(draft)
-    following = goes_on_with(pause, now) if is_released else None
+    following = goes_on_with(pause, now)
     draft.paused = only_counted(pause) if is_released else None
     draft.error = None
+    if pause.over or (following is None and _ends(book, draft, now)):
+        set_job_state(draft, ENDED)
+        return
     set_job_state(draft, NEW)
     if following is None:
         book.new_jobs.plan_first(draft, now)
     else:
         draft.set_next(following, due_time(draft, following))
+
+
+def _ends(book: JobBook, draft: Job, now: int) -> bool:
+    """Whether a job that goes on has no time to come, and is there for its runs alone."""
+    with AskedBy(book.scheduler):
+        is_over = draft.trigger.first(now) is None
+    return is_over and draft.state == PAUSED and bool(_unfinished(book, (draft.id,), draft._home[1]))
 
 
 def _settle(book: JobBook, job: Job, alias: str | None) -> None:
@@ -192,8 +247,8 @@ def hold(book: JobBook, jobstore: str | None, chosen: dict[str, Any], note: str 
     """Put jobs on hold, or release them; return how many were changed."""
     text = _checked_note(note) or ""
     count = 0
-    for job, alias in _chosen(book, jobstore, chosen):
-        pause = pause_of(job)
+    for job, alias in _chosen(book, jobstore, chosen, held):
+        pause = Pause() if job.state == ENDED else pause_of(job)
         if held == (pause.hold is not None) or job.state == QUARANTINED:
             continue
         try:
@@ -218,10 +273,12 @@ def hold(book: JobBook, jobstore: str | None, chosen: dict[str, Any], note: str 
 
 
 def _put_on_hold(book: JobBook, text: str, draft: Job) -> None:
-    before, active = pause_of(draft), draft.state == ACTIVE
-    since, now = draft.next_nominal if active else before.since, book.now_for(draft)
-    draft.set_next(None)
-    pause = Pause(since, now, before.until, before.note, text, active, before.failures, before.good)
+    before, active = _before(draft), draft.state in (ACTIVE, ENDED)
+    since, now = draft.next_nominal if draft.state == ACTIVE else before.since, book.now_for(draft)
+    _stop(draft)
+    pause = Pause(
+        since, now, before.until, before.note, text, active, before.failures, before.good, over=before.over
+    )
     if not active and before.at is not None:
         pause.at, pause.held = before.at, now
     draft.paused = text_of(pause)
@@ -240,8 +297,13 @@ def _release(book: JobBook, job: Job, alias: str, pause: Pause) -> None:
     edit(book, job.id, alias, keep_paused, "released, and still paused")
 
 
-def _chosen(book: JobBook, jobstore: str | None, chosen: dict[str, Any]) -> Iterator[tuple[Job, str]]:
-    """Return the jobs that a hold is for, with the alias of their store."""
+def _chosen(
+    book: JobBook, jobstore: str | None, chosen: dict[str, Any], held: bool
+) -> Iterator[tuple[Job, str]]:
+    """Return the jobs that a hold is for, with the alias of their store.
+
+    :param held: whether they are to be put on hold: then those are among them whose schedule is over, and of which something waits
+    """
     given = [name for name, value in chosen.items() if value]
     if len(given) != 1:
         raise OptionTypeError(
@@ -252,15 +314,18 @@ def _chosen(book: JobBook, jobstore: str | None, chosen: dict[str, Any]) -> Iter
     fields = {"tag": "tags", "executor": "executors"}
     name = given[0]
     wanted: dict[str, Any] = {} if name == "all" else {fields[name]: {chosen[name]}}
-    query = JobQuery(states=(ACTIVE, PAUSED), **wanted)
+    states = (ACTIVE, PAUSED, ENDED) if held else (ACTIVE, PAUSED)
+    query = JobQuery(states=states, **wanted)
     aliases = [jobstore] if jobstore is not None else [alias for alias, _ in book.stores(None)]
     for alias in aliases:
         _, store = store_of(book, alias)
         cursor = None
         while True:
             page = store.find_jobs(query, 500, cursor)
+            waits = _unfinished(book, (job.id for job in page.items if job.state == ENDED), alias)
             for job in book.bound(page.items, alias):
-                yield job, alias
+                if job.state != ENDED or job.id in waits:
+                    yield job, alias
             cursor = page.cursor
             if cursor is None:
                 break

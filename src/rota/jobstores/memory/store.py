@@ -14,7 +14,7 @@ from ...compat.absent import refuse
 from ...core.chains import ends_among
 from ...core.plan import is_by_hand
 from ...core.policy import Policy
-from ...core.states import ACTIVE, ENDED, PAUSED, set_job_state
+from ...core.states import ACTIVE, ENDED, set_job_state
 from ...core.transitions import ends_pause, is_allowed, not_ended_well, released
 from ...errors import ConflictingIdError, JobLookupError
 from ...triggers.base import BaseTrigger
@@ -485,6 +485,8 @@ class MemoryJobStore(BaseJobStore):
             self._look_back(stored, nominal)
         stored.version = abs(stored.version) + 1  # _push(), without the call
         self._queue(stored)
+        if stored.state == ENDED:  # it was paused; it goes with its last record
+            self._over.add(stored.id)
         if BaseTrigger.some_chain:
             self._note(stored)
         self._stale += 1

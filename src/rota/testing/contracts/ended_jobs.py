@@ -5,13 +5,16 @@ Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how 
 
 from __future__ import annotations
 
+from functools import partial
+
 from ...clock import SECOND
 from ...core.extras import RERUN, Extra
+from ...core.pauses import Pause, text_of
 from ...core.plan import once_more
 from ...core.queries import JobQuery
 from ...core.retry import Retry
 from ...core.run import Run
-from ...core.states import ACTIVE, CANCELLED, CLAIMED, ENDED, FAILED, TIMED_OUT, wait
+from ...core.states import ACTIVE, CANCELLED, CLAIMED, ENDED, FAILED, PAUSED, TIMED_OUT, set_job_state, wait
 from ...errors import JobLookupError
 from .failures import ended
 from .retries import fail_and_give_back
@@ -138,6 +141,25 @@ class EndedJobsContract:
         (over,) = take(store, START + 56 * SECOND)
         assert (over.status, found(store)) == (FAILED, ["job"])
         assert job_of(store).running == 0
+
+    def test_one_that_is_paused_holds_back_its_retry_and_ends_again_with_it(
+        self, store: BaseJobStore
+    ) -> None:
+        store.add_job(make_job(every=None, retry=Retry(wait_initial=50, wait_jitter=0)))
+        (run,) = claim(store)
+        fail_and_give_back(store, run)
+        for state in (PAUSED, ENDED):
+            draft = job_of(store).copy()
+            set_job_state(draft, state)
+            draft.paused = text_of(Pause(over=True)) if state == PAUSED else None
+            assert until_done(partial(store.save_job, draft, draft.version))
+            assert (job_of(store).state, job_of(store).next_nominal) == (state, None)
+            assert found(store) == (["job"] if state == ENDED else [])
+            if state == PAUSED:
+                assert (take(store, START + 56 * SECOND), store.next_waiting()) == ([], None)
+        (next_try,) = take(store, START + 56 * SECOND)
+        assert ended(store, next_try, "succeeded", START + 57 * SECOND) == []
+        assert (found(store), store.lookup_job("job")) == ([], None)
 
     def test_a_retry_that_succeeds_takes_it_away(self, store: BaseJobStore) -> None:
         store.add_job(make_job(every=None, retry=Retry(wait_initial=50, wait_jitter=0)))

@@ -285,6 +285,24 @@ class RecordedTimesContract:
         set_back(store, minutes[4])
         assert [run.nominal for run in claim(store, minutes[4])] == [minutes[4]]
 
+    def test_r4_what_waits_for_room_and_is_recorded_does_not_run_though_the_edit_after_it_came_to_nothing(
+        self, store: BaseJobStore
+    ) -> None:
+        minutes = [START + minute * 60 * SECOND for minute in range(3)]
+        store.add_job(make_job(overlap="buffer_all"))
+        first = claim(store)
+        assert claim(store, minutes[1]) == []
+        found = store.lookup_job("job")
+        assert found is not None
+        assert (found.next_nominal, found.next_due) == (minutes[1], HELD)
+        decision = _left_out(found, minutes[1], minutes[1], minutes[1])
+        decision.next_due = minutes[1]  # a place may have come free
+        assert store.claim([decision], NODE, minutes[1]) == [decision]
+        assert claim(store, minutes[1] + 1) == []
+        finish(store, first)
+        assert [run.nominal for run in claim(store, minutes[2])] == [minutes[2]]
+        assert [run.nominal for run in store.get_runs("job", SKIPPED)] == [minutes[1]]
+
     def test_r1_what_a_paused_job_has_left_out_is_not_recorded_after_somebody_has_edited_it(
         self, store: BaseJobStore
     ) -> None:

@@ -5,6 +5,7 @@ It is told by the audit, and looks at no store.
 
 from __future__ import annotations
 
+from ...core.pauses import RESCHEDULED
 from ...core.states import ACTIVE, PAUSED
 from .balance import Segment
 
@@ -82,8 +83,16 @@ class Owed:
                 self._count("edited with times left out")
 
     def recorded(self, job: Job, record: Run) -> None:
-        """Take note of the record of what a paused job has left out: its schedule had these times, and will not have them again."""
+        """Take note of the record of what a job has left out: its schedule had these times, and will not have them again.
+
+        It was paused, or has waited for room: then its schedule goes on until it is edited.
+        """
         left_out = Segment(record.nominal, job.trigger)
         left_out.end = record.last + 1
-        self._segments.setdefault(job.id, []).append(left_out)
-        self._count("left out while it was paused", record.count)
+        segments = self._segments.setdefault(job.id, [])
+        if record.reason == RESCHEDULED:
+            segments.insert(max(len(segments) - 1, 0), left_out)
+            self._count("left out as it was rescheduled", record.count)
+        else:
+            segments.append(left_out)
+            self._count("left out while it was paused", record.count)

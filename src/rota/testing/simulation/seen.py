@@ -6,6 +6,7 @@ Pure: it compares what it is given.
 from __future__ import annotations
 
 from ...clock import HELD
+from ...core.pauses import RESCHEDULED
 from ...core.states import ACTIVE, CANCELLED, FAILED, PAUSED, SUCCEEDED, TIMED_OUT
 
 TYPE_CHECKING = False
@@ -68,6 +69,7 @@ def is_beside_the_schedule(decision: Decision, seen: Snapshot | None) -> bool:
         and all(
             record.status in (SUCCEEDED, FAILED, CANCELLED, TIMED_OUT)
             or (seen is not None and seen.state == PAUSED and record.reason == "paused")
+            or record.reason == RESCHEDULED
             for record in decision.records
         )
         and seen is not None
