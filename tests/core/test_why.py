@@ -107,8 +107,8 @@ def test_a_run_that_was_asked_for_says_that_a_run_of_its_paused_job_keeps_the_pl
     scheduler.advance(seconds=5)
     assert scheduler.explain("job", asked.scheduled_run_time) == (
         "It waits until 2029-01-01 00:01:05 +0000 (manual), and then until a place is free: 1 of its runs is under way, or keeps "
-        "its place while it waits (max_instances=1). The job is paused since 2029-01-01 00:01:05 +0000: the line is down. What keeps "
-        "its place starts when the job goes on, and cancel_run() of it makes room."
+        "its place while it waits (max_instances=1). The job is paused since 2029-01-01 00:01:05 +0000: the line is down. "
+        "What keeps its place starts when the job goes on, and cancel_run() of it makes room."
     )
     scheduler.cancel_run("job", min(run.scheduled_run_time for run in scheduler.get_runs("job")))
     scheduler.advance(seconds=1)
