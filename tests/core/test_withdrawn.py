@@ -228,6 +228,7 @@ def test_a_run_is_withdrawn_once_and_dropped_once() -> None:
     assert withdrawn.withdraw(run, "again", 6) is None
     assert withdrawn.drop(run)
     assert not withdrawn.drop(run)
+    assert run.then is follower  # one before it that is tried again waits for what is executed after it
 
 
 def test_a_run_that_has_started_or_ended_is_left_to_its_executor() -> None:

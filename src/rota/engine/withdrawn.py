@@ -52,5 +52,5 @@ class Withdrawn:
             if run not in self._runs:
                 return False
             self._runs.discard(run)
-        run.job = run.then = None
+        run.job = None  # what is executed after it stays: a retry of one before it waits for that
         return True
