@@ -5,15 +5,16 @@ It is told by the audit, and looks at no store.
 
 from __future__ import annotations
 
-from ...core.states import ACTIVE, PAUSED
+from ...core.chains import SKIPPED_AHEAD
+from ...core.states import ACTIVE, ENDED, PAUSED, SKIPPED
 from .balance import Segment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ...core.plan import Decision
     from ...core.run import Run
-    from ...job.handle import Job
     from .seen import Snapshot
 
 
@@ -81,9 +82,19 @@ class Owed:
                 self._segments[job_id].append(owed)
                 self._count("edited with times left out")
 
-    def recorded(self, job: Job, record: Run) -> None:
-        """Take note of the record of what a paused job has left out: its schedule had these times, and will not have them again."""
+    def recorded(self, decision: Decision, record: Run) -> None:
+        """Take note of a record beside the schedule of a job; of times that it left out ahead, or while it was paused.
+
+        They may not come again: another schedule may have followed.
+        """
+        job, is_ahead = decision.job, record.reason == SKIPPED_AHEAD
+        if record.status != SKIPPED and not is_ahead:
+            self._count("recorded late")
+            return
+        segments = self._segments.setdefault(job.id, [])
+        if is_ahead and decision.state == ENDED and segments:
+            segments[-1].exhausted = True
         left_out = Segment(record.nominal, job.trigger)
         left_out.end = record.last + 1
-        self._segments.setdefault(job.id, []).append(left_out)
-        self._count("left out while it was paused", record.count)
+        segments.insert(0, left_out)  # the last is the one that the job goes on with
+        self._count("left out ahead" if is_ahead else "left out while it was paused", record.count)
