@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ...core.plan import Decision
     from ...core.run import Run
+    from .seen import Snapshot
 
     #: job id, nominal instant
     Key = tuple[str, int]
@@ -200,6 +201,27 @@ class Attempts:
     def _add(self, key: Key, most: int) -> None:
         tries = self._tries[key] = self._tries.get(key, 0) + 1
         self._require(tries <= most, f"{name(key)} has failed or died {tries} times, {most} may be followed")
+
+
+def places_of(job_id: str, claimed: Iterable[Key], waiting: Mapping[Key, Waits]) -> int:
+    """Return how many runs of a job are under way, or keep their places while they wait."""
+    kept = sum(waits.keeps_place for (id, _), waits in waiting.items() if id == job_id)
+    return kept + sum(1 for id, _ in claimed if id == job_id)
+
+
+def running_of(
+    before: Mapping[str, Snapshot | None], claimed: Iterable[Key], waiting: Mapping[Key, Waits]
+) -> dict[str, int]:
+    """Return how many runs of some jobs have places when waiting ones are taken.
+
+    A store in memory may be interrupted by the end of a run while it looks up the jobs.
+
+    :param before: the jobs right before the call
+    """
+    return {
+        job_id: 0 if seen is None else min(seen.running, places_of(job_id, claimed, waiting))
+        for job_id, seen in before.items()
+    }
 
 
 def name(key: tuple[str, int]) -> str:

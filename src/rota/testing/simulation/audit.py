@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from ...core.run import LAST
 from ...core.states import ACTIVE, CANCELLED, END_STATES, ENDED, SKIPPED
-from .attempts import Attempts, Waits, name
+from .attempts import Attempts, Waits, name, places_of, running_of
 from .balance import Balance
 from .cuts import note_cut
 from .owed import Owed
-from .seen import Snapshot, is_beside_the_schedule, waits_wrongly
+from .seen import Snapshot, is_beside_the_schedule, is_end_of_pause, waits_wrongly
 from .stopped import Stopped
 
 TYPE_CHECKING = False
@@ -133,6 +133,9 @@ class Audit:
             self.require(seen is not None, f"{node} claimed {job_id}, which was not in the store")
             assert seen is not None
             self.require(seen.version == decision.version, f"{node} claimed {job_id} at an old version")
+            if is_end_of_pause(decision, seen):
+                self._goes_on(decision, seen, now)
+                continue
             self.require(seen.state == ACTIVE, f"{node} claimed {job_id} while it was {seen.state}")
             pending, following = seen.next_nominal, decision.next_nominal
             self.require(
@@ -195,10 +198,14 @@ class Audit:
             )
             self.order.setdefault(key, len(self.order))
             self.ended[key] = (record.owner or "", record.attempt, record.status, record.finished_at)
-            if record.status == SKIPPED:
-                self.owed.recorded(decision.job, record)
-            else:
-                self.count("recorded late")
+            self.owed.recorded(decision, record)
+
+    def _goes_on(self, decision: Decision, seen: Snapshot, now: int) -> None:
+        """Check that a job goes on by itself whose pause is over, and the record of what it has left out."""
+        self.require(not decision.runs and not decision.error, f"a pause ended with {decision.runs}")
+        self._record_late(decision)
+        self.owed.changed(decision.job.id, seen, self.look(decision.job.id), now)
+        self.count("gone on by itself")
 
     # -- runs that wait ------------------------------------------------------------------------------------------
 
@@ -255,8 +262,7 @@ class Audit:
 
     def taken(self, before: dict[str, Snapshot | None], runs: Iterable[Run], node: str, now: int) -> None:
         """Check the waiting runs that a node has taken, and those that have ended instead."""
-        # Some may have ended in the middle of the call.
-        beside = {id: 0 if job is None else min(job.running, self._places(id)) for id, job in before.items()}
+        beside = running_of(before, self.claimed, self.waiting)
         for run in runs:
             key = (run.job_id, run.nominal)
             self.require(key in self.waiting, f"{name(key)} was taken though it did not wait")
@@ -467,13 +473,8 @@ class Audit:
         job = self.look(job_id)
         if job is None or job.state != ACTIVE:
             return
-        wrong = waits_wrongly(job, self._places(job_id), now)
+        wrong = waits_wrongly(job, places_of(job_id, self.claimed, self.waiting), now)
         self.require(wrong is None, f"{job_id} {wrong}")
-
-    def _places(self, job_id: str) -> int:
-        """Return how many runs of a job are under way, or keep their places while they wait."""
-        waiting = sum(waits.keeps_place for (id, _), waits in self.waiting.items() if id == job_id)
-        return waiting + sum(1 for id, _ in self.claimed if id == job_id)
 
     def balance(self) -> None:
         """Check that the ledger adds up, after all runs have ended and all jobs have been paused."""

@@ -5,16 +5,17 @@ It is told by the audit, and looks at no store.
 
 from __future__ import annotations
 
+from ...core.chains import SKIPPED_AHEAD
 from ...core.pauses import RESCHEDULED
-from ...core.states import ACTIVE, PAUSED
+from ...core.states import ACTIVE, ENDED, PAUSED, SKIPPED
 from .balance import Segment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ...core.plan import Decision
     from ...core.run import Run
-    from ...job.handle import Job
     from .seen import Snapshot
 
 
@@ -82,17 +83,20 @@ class Owed:
                 self._segments[job_id].append(owed)
                 self._count("edited with times left out")
 
-    def recorded(self, job: Job, record: Run) -> None:
-        """Take note of the record of what a job has left out: its schedule had these times, and will not have them again.
+    def recorded(self, decision: Decision, record: Run) -> None:
+        """Take note of a record beside the schedule of a job; of times that it left out: ahead, paused, or waiting for room.
 
-        It was paused, or has waited for room: then its schedule goes on until it is edited.
+        They may not come again: another schedule may have followed.
         """
+        job, is_ahead = decision.job, record.reason == SKIPPED_AHEAD
+        if record.status != SKIPPED and not is_ahead:
+            self._count("recorded late")
+            return
+        segments = self._segments.setdefault(job.id, [])
+        if is_ahead and decision.state == ENDED and segments:
+            segments[-1].exhausted = True
         left_out = Segment(record.nominal, job.trigger)
         left_out.end = record.last + 1
-        segments = self._segments.setdefault(job.id, [])
-        if record.reason == RESCHEDULED:
-            segments.insert(max(len(segments) - 1, 0), left_out)
-            self._count("left out as it was rescheduled", record.count)
-        else:
-            segments.append(left_out)
-            self._count("left out while it was paused", record.count)
+        segments.insert(0, left_out)  # the last is the one that the job goes on with
+        why = "as it was rescheduled" if record.reason == RESCHEDULED else "while it was paused"
+        self._count(f"left out {'ahead' if is_ahead else why}", record.count)

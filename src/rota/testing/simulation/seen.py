@@ -6,8 +6,9 @@ Pure: it compares what it is given.
 from __future__ import annotations
 
 from ...clock import HELD
+from ...core.chains import SKIPPED_AHEAD
 from ...core.pauses import RESCHEDULED
-from ...core.states import ACTIVE, CANCELLED, FAILED, PAUSED, SUCCEEDED, TIMED_OUT
+from ...core.states import ACTIVE, CANCELLED, ENDED, FAILED, PAUSED, SUCCEEDED, TIMED_OUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,8 +65,11 @@ def is_beside_the_schedule(decision: Decision, seen: Snapshot | None) -> bool:
 
     :param seen: the job as it was before
     """
+    if seen is not None and is_left_out_ahead(decision):
+        return True
     return (
         not decision.runs
+        and not is_end_of_pause(decision, seen)
         and all(
             record.status in (SUCCEEDED, FAILED, CANCELLED, TIMED_OUT)
             or (seen is not None and seen.state == PAUSED and record.reason == "paused")
@@ -75,3 +79,17 @@ def is_beside_the_schedule(decision: Decision, seen: Snapshot | None) -> bool:
         and seen is not None
         and seen.next_nominal == decision.next_nominal
     )
+
+
+def is_left_out_ahead(decision: Decision) -> bool:
+    """Whether a claim records times to come that somebody has cancelled; its job's next time may be among them."""
+    records = decision.records
+    return bool(records) and all(record.reason == SKIPPED_AHEAD for record in records) and not decision.runs
+
+
+def is_end_of_pause(decision: Decision, seen: Snapshot | None) -> bool:
+    """Whether a claim lets a paused job go on.
+
+    :param seen: the job as it was before
+    """
+    return seen is not None and seen.state == PAUSED and decision.state in (ACTIVE, ENDED)

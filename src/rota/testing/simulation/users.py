@@ -110,7 +110,9 @@ class Users:
             else:
                 scheduler.remove_job(job_id)
         elif kind == "pause":
-            scheduler.pause_job(job_id)
+            for_a_while = self._apart.random() < 0.6
+            until = moment(node.now + self._apart.randint(1, 8) * SECOND) if for_a_while else None
+            scheduler.pause_job(job_id, until=until)
         elif kind == "resume":
             if self._is_paused(job_id):
                 scheduler.resume_job(job_id)
@@ -156,12 +158,24 @@ class Users:
         rng = self._rng
         nominal = self._audit.some_run(job_id, rng)
         if kind == "cancel a run of":
-            if nominal is not None:
+            if nominal is None:
+                self._leave_out(node, job_id)
+            else:
                 node.scheduler.cancel_run(job_id, moment(nominal), reason="cancelled by a user")
         elif self._audit.durable:  # else it is claimed at once, as no pass plans it
             later = moment(node.now + rng.randint(1, 20) * SECOND)
             with _seeing_records(node):  # of the same instant, as no time passes here
                 node.scheduler.run_job(job_id, not_before=later if rng.random() < 0.5 else None)
+
+    def _leave_out(self, node: Node, job_id: str) -> None:
+        """Cancel a time of an interval job that has not come: the next one, or one of those after it."""
+        job = node.store.lookup_job(job_id)
+        if job is None or type(job.trigger) is not IntervalTrigger:
+            return
+        following = job.trigger.first(node.now) if job.next_nominal is None else job.next_nominal
+        if following is not None:
+            ahead = self._apart.randint(0, 3) * job.trigger.microseconds
+            node.scheduler.cancel_run(job_id, moment(following + ahead))
 
     def _backfill(self, kind: str, node: Node) -> None:
         """Have some of the latest times of a job run, one whose schedule has times that no other one has; or end that."""

@@ -423,7 +423,7 @@ class World:
             self.audit.is_in_time(job_id, earliest)
         for job_id in self.audit.segments:
             seen = self.audit.look(job_id)
-            if seen is not None and seen.state == ACTIVE:
+            if seen is not None and seen.state in (ACTIVE, PAUSED):  # a pause may have an end
                 self.nodes[0].scheduler.pause_job(job_id)
         # Those wait whose time is not far, or as a clock was set back.
         self._cancel_waiting(lambda job_id, waits: waits.not_before > earliest)
