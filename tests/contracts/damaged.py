@@ -26,7 +26,8 @@ from rota.jobstores.tree.keys import (
 from rota.schedulers.plugins import create_plugin
 from rota.testing import DamageContract
 from rota.testing.contracts.damage import Hand
-from rota.testing.contracts.damage_found import JOB, NODE, RECORD, RUN
+from rota.testing.contracts.damage_found import CHILD, JOB, NODE, RECORD, RUN, WAITS
+from rota.testing.contracts.damage_made import NOT_BEFORE
 from rota.testing.contracts.store_jobs import START
 from tests.adapters.places import EtcdPlace
 from tests.needs import need
@@ -176,6 +177,11 @@ class RedisHand(StoreHand):
             *("whole", "score", "last", "count", "result", "error", "name", "signature", *OF_RUN),
             *("names of parts", "part", "hour", "stray key"),
         ),
+        WAITS: (
+            *("whole", "member", "job of member", "last", "count", "origin", "not_before", "extra", "cancel"),
+            *OF_RUN,
+        ),
+        CHILD: ("whole", "score", "last", "count", "result", "name", "origin", "extra", *OF_RUN),
         NODE: ("score", "length", "renewals", "started", "about", "counted hours"),
     }
 
@@ -184,7 +190,7 @@ class RedisHand(StoreHand):
         self._client = need("redis", "redis").Redis.from_url(url)
 
     def write(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
-        if field in ("score", "id in order", "tag", "hour", "stray key"):
+        if field in ("score", "id in order", "tag", "hour", "stray key", "member", "job of member"):
             return self._score(kind, key, field, value)
         if kind == NODE:
             return self._put("rota.meta", "hours" if field == "counted hours" else f"{field} {key[0]}", value)
@@ -195,7 +201,7 @@ class RedisHand(StoreHand):
             self._put("rota.parts", name, "note\0")
             return self._put("rota.parts", name if field != "part" else f"{name}\0note", value)
         name = key[0] if kind == JOB else f"{key[0]}\0{key[1]:019d}"
-        hash = {RUN: "rota.claimed", RECORD: "rota.runs"}.get(kind, "rota.states")
+        hash = {RUN: "rota.claimed", JOB: "rota.states"}.get(kind, "rota.runs")
         if kind == JOB and (field == "whole spec" or field in self.SPEC):
             hash = "rota.jobs"
         if field.startswith("whole"):
@@ -214,7 +220,8 @@ class RedisHand(StoreHand):
     def _score(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
         from redis.exceptions import RedisError
 
-        padded = f"{key[-1]:019d}" if kind == RECORD else ""
+        padded = f"{key[-1]:019d}" if kind not in (JOB, NODE) else ""
+        kept = "0" if kind == WAITS and int(key[0].removeprefix("waiting")) % 2 == 0 else "1"
         place, member = {
             "id in order": ("rota.ids", key[0]),
             "tag": ("rota.tags", f"red\0{key[0]}"),
@@ -222,6 +229,9 @@ class RedisHand(StoreHand):
             JOB: ("rota.run_times:default", key[0]),
             NODE: ("rota.nodes", key[0]),
             RECORD: ("rota.runs:succeeded", f"{key[0]}\0{padded}"),
+            CHILD: ("rota.runs:succeeded", f"{key[0]}\0{padded}"),
+            "member": ("rota.waiting", f"{key[0]}\0{kept}\0{NOT_BEFORE:019d}\0{padded}"),
+            "job of member": ("rota.waiting_jobs", f"{kept}{key[0]}"),
             "stray key": ("rota.runs:succeeded", f"{key[0]}\0{key[-1]}"),
         }[kind if field == "score" else field]
         try:
