@@ -124,7 +124,14 @@ class Damage:
                 runs.attempt == attempt,
                 runs.owner.is_not_distinct_from(owner),
             )
-            values = {"status": LOST, "reason": run.reason, "finished": now, "not_before": None}
+            # It is written over: a rerun would not be able to name what stands there.
+            values = {
+                "status": LOST,
+                "reason": run.reason,
+                "finished": now,
+                "not_before": None,
+                "attempt": run.attempt,
+            }
             if conn.execute(self._runs.update().where(*as_found).values(values)).rowcount:
                 ended.append(run)
         self._follow(conn, ended, now)
