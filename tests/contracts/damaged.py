@@ -22,6 +22,8 @@ from rota.jobstores.tree.keys import (
     job_key,
     node_key,
     parts_key,
+    start_key,
+    waiting_key,
 )
 from rota.schedulers.plugins import create_plugin
 from rota.testing import DamageContract
@@ -37,6 +39,11 @@ if TYPE_CHECKING:
 
     from rota.jobstores.base import BaseJobStore
     from tests.adapters.places import TreePlace
+
+
+def keeps_place(key: tuple[Any, ...]) -> bool:
+    """Whether the run that waits under a key does so for another try."""
+    return int(key[0].removeprefix("waiting")) % 2 == 0
 
 
 class StoreHand(Hand):
@@ -221,7 +228,7 @@ class RedisHand(StoreHand):
         from redis.exceptions import RedisError
 
         padded = f"{key[-1]:019d}" if kind not in (JOB, NODE) else ""
-        kept = "0" if kind == WAITS and int(key[0].removeprefix("waiting")) % 2 == 0 else "1"
+        kept = "0" if kind == WAITS and keeps_place(key) else "1"
         place, member = {
             "id in order": ("rota.ids", key[0]),
             "tag": ("rota.tags", f"red\0{key[0]}"),
@@ -300,6 +307,8 @@ class TreeHand(StoreHand):
         ),
         RUN: (*OF_RUN, *EXTRA),
         RECORD: (*OF_RUN, *EXTRA, "started", "finished", "result", "error", "name", "signature", "parts"),
+        WAITS: (*OF_RUN, *EXTRA, "start"),
+        CHILD: (*OF_RUN, *EXTRA, "finished", "result", "name"),
         NODE: ("whole", *LEASE),
     }
 
@@ -312,12 +321,17 @@ class TreeHand(StoreHand):
             if value is None:
                 self._place.drop(f"{DUE}/default/{self._due_name(key[0])}")
             return value is None
+        if field == "start":
+            is_there = isinstance(self._place, EtcdPlace)  # ZooKeeper has it in folders by its time
+            return is_there and value not in (b"", "") and self._put(start_key(NOT_BEFORE, *key), value)
         if field in self.KEYS:
             return value not in (None, "") and self._put(self.KEYS[field](*key), value)
         name = {
             JOB: lambda: job_key(key[0]),
             RUN: lambda: active_key(*key),
+            WAITS: lambda: waiting_key(*key),
             RECORD: lambda: ended_key(*key),
+            CHILD: lambda: ended_key(*key),
             NODE: lambda: node_key(key[0]),
         }[kind]()
         if field == "whole":
