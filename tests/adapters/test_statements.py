@@ -9,8 +9,10 @@ from sqlalchemy import event
 
 from rota import After
 from rota.clock import SECOND, moment
+from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.testing import ManualScheduler, VirtualClock
-from rota.testing.contracts.store_jobs import START, task
+from rota.testing.contracts.chains import add_chain, child
+from rota.testing.contracts.store_jobs import START, claim, finish, task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,3 +183,23 @@ async def sleep() -> None:
     import asyncio
 
     await asyncio.sleep(60)
+
+
+def test_each_of_many_ends_in_one_microsecond_finds_the_key_of_what_it_starts_with_two_looks(
+    tmp_path: Path,
+) -> None:
+    store = SQLAlchemyJobStore(f"sqlite:///{tmp_path / 'chain.sqlite'}")
+    store.start(None, "default")
+    try:
+        add_chain(store, child(), coalesce=False, max_instances=20)
+        runs = claim(store, START + 19 * 60 * SECOND)
+        assert len(runs) == 20
+        sent: list[str] = []
+        event.listen(store.engine, "before_cursor_execute", lambda *args: sent.append(args[2]))
+        assert finish(store, runs, START + 20 * 60 * SECOND) == []
+        looks = [text for text in sent if text.startswith("SELECT") and "rota_runs.nominal" in text]
+        assert len(looks) == 1 + 2 * 19  # the first key is free
+        nominals = [run.nominal for run in store.get_runs("child", limit=100)]
+        assert sorted(nominals) == [START + 20 * 60 * SECOND + SECOND + number for number in range(20)]
+    finally:
+        store.shutdown()

@@ -22,11 +22,14 @@ from rota.jobstores.tree.keys import (
     job_key,
     node_key,
     parts_key,
+    start_key,
+    waiting_key,
 )
 from rota.schedulers.plugins import create_plugin
 from rota.testing import DamageContract
 from rota.testing.contracts.damage import Hand
-from rota.testing.contracts.damage_found import JOB, NODE, RECORD, RUN
+from rota.testing.contracts.damage_found import CHILD, JOB, NODE, RECORD, RUN, WAITS
+from rota.testing.contracts.damage_made import NOT_BEFORE
 from rota.testing.contracts.store_jobs import START
 from tests.adapters.places import EtcdPlace
 from tests.needs import need
@@ -36,6 +39,11 @@ if TYPE_CHECKING:
 
     from rota.jobstores.base import BaseJobStore
     from tests.adapters.places import TreePlace
+
+
+def keeps_place(key: tuple[Any, ...]) -> bool:
+    """Whether the run that waits under a key does so for another try."""
+    return int(key[0].removeprefix("waiting")) % 2 == 0
 
 
 class StoreHand(Hand):
@@ -176,6 +184,11 @@ class RedisHand(StoreHand):
             *("whole", "score", "last", "count", "result", "error", "name", "signature", *OF_RUN),
             *("names of parts", "part", "hour", "stray key"),
         ),
+        WAITS: (
+            *("whole", "member", "job of member", "last", "count", "origin", "not_before", "extra", "cancel"),
+            *OF_RUN,
+        ),
+        CHILD: ("whole", "score", "last", "count", "result", "name", "origin", "extra", *OF_RUN),
         NODE: ("score", "length", "renewals", "started", "about", "counted hours"),
     }
 
@@ -184,7 +197,7 @@ class RedisHand(StoreHand):
         self._client = need("redis", "redis").Redis.from_url(url)
 
     def write(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
-        if field in ("score", "id in order", "tag", "hour", "stray key"):
+        if field in ("score", "id in order", "tag", "hour", "stray key", "member", "job of member"):
             return self._score(kind, key, field, value)
         if kind == NODE:
             return self._put("rota.meta", "hours" if field == "counted hours" else f"{field} {key[0]}", value)
@@ -195,7 +208,7 @@ class RedisHand(StoreHand):
             self._put("rota.parts", name, "note\0")
             return self._put("rota.parts", name if field != "part" else f"{name}\0note", value)
         name = key[0] if kind == JOB else f"{key[0]}\0{key[1]:019d}"
-        hash = {RUN: "rota.claimed", RECORD: "rota.runs"}.get(kind, "rota.states")
+        hash = {RUN: "rota.claimed", JOB: "rota.states"}.get(kind, "rota.runs")
         if kind == JOB and (field == "whole spec" or field in self.SPEC):
             hash = "rota.jobs"
         if field.startswith("whole"):
@@ -214,7 +227,8 @@ class RedisHand(StoreHand):
     def _score(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
         from redis.exceptions import RedisError
 
-        padded = f"{key[-1]:019d}" if kind == RECORD else ""
+        padded = f"{key[-1]:019d}" if kind not in (JOB, NODE) else ""
+        kept = "0" if kind == WAITS and keeps_place(key) else "1"
         place, member = {
             "id in order": ("rota.ids", key[0]),
             "tag": ("rota.tags", f"red\0{key[0]}"),
@@ -222,6 +236,9 @@ class RedisHand(StoreHand):
             JOB: ("rota.run_times:default", key[0]),
             NODE: ("rota.nodes", key[0]),
             RECORD: ("rota.runs:succeeded", f"{key[0]}\0{padded}"),
+            CHILD: ("rota.runs:succeeded", f"{key[0]}\0{padded}"),
+            "member": ("rota.waiting", f"{key[0]}\0{kept}\0{NOT_BEFORE:019d}\0{padded}"),
+            "job of member": ("rota.waiting_jobs", f"{kept}{key[0]}"),
             "stray key": ("rota.runs:succeeded", f"{key[0]}\0{key[-1]}"),
         }[kind if field == "score" else field]
         try:
@@ -290,6 +307,8 @@ class TreeHand(StoreHand):
         ),
         RUN: (*OF_RUN, *EXTRA),
         RECORD: (*OF_RUN, *EXTRA, "started", "finished", "result", "error", "name", "signature", "parts"),
+        WAITS: (*OF_RUN, *EXTRA, "start"),
+        CHILD: (*OF_RUN, *EXTRA, "finished", "result", "name"),
         NODE: ("whole", *LEASE),
     }
 
@@ -302,12 +321,17 @@ class TreeHand(StoreHand):
             if value is None:
                 self._place.drop(f"{DUE}/default/{self._due_name(key[0])}")
             return value is None
+        if field == "start":
+            is_there = isinstance(self._place, EtcdPlace)  # ZooKeeper has it in folders by its time
+            return is_there and value not in (b"", "") and self._put(start_key(NOT_BEFORE, *key), value)
         if field in self.KEYS:
             return value not in (None, "") and self._put(self.KEYS[field](*key), value)
         name = {
             JOB: lambda: job_key(key[0]),
             RUN: lambda: active_key(*key),
+            WAITS: lambda: waiting_key(*key),
             RECORD: lambda: ended_key(*key),
+            CHILD: lambda: ended_key(*key),
             NODE: lambda: node_key(key[0]),
         }[kind]()
         if field == "whole":

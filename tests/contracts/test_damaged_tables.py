@@ -8,7 +8,7 @@ import pytest
 
 from rota.testing import DamageContract
 from rota.testing.contracts.damage import DAMAGES, Hand
-from rota.testing.contracts.damage_found import JOB, NODE, RECORD, RUN
+from rota.testing.contracts.damage_found import CHILD, JOB, NODE, RECORD, RUN, WAITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,9 @@ class SQLHand(Hand):
         self._tables: dict[str, Table] = {
             JOB: tables.jobs,
             RUN: tables.runs,
+            WAITS: tables.runs,
             RECORD: tables.runs,
+            CHILD: tables.runs,
             NODE: tables.nodes,
         }
         self.fields = {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from json import dumps, loads
 
+from ..clock import is_shown_everywhere
 from .states import MANUAL, SNOOZED
 
 TYPE_CHECKING = False
@@ -130,7 +131,7 @@ def tell(
     if origin is None and not_before is None and cancel is None and text is None:
         return
     extra = run.extra = Extra(origin if isinstance(origin, str) and origin in ORIGINS else SCHEDULE)
-    extra.not_before = not_before if type(not_before) is int else None
+    extra.not_before = not_before if type(not_before) is int and is_shown_everywhere(not_before) else None
     extra.cancel = None if cancel is None else cancel if isinstance(cancel, str) else repr(cancel)
     try:
         values = loads(text) if isinstance(text, str) else {}

@@ -27,6 +27,8 @@ LOOKED_AT = 100
 STEPS = 10
 #: How much is looked at with one step where nothing goes on before it is done.
 AT_ONCE = "500"
+#: The cursors of runs that wait when all were looked at.
+NOWHERE = ("0", "0", "0")
 
 
 class Damage:
@@ -41,6 +43,8 @@ class Damage:
         self._runs = runs
         #: the cursors of the states, the jobs and the runs that were looked at last
         self._at_state = self._at_job = self._at_run = "0"
+        #: those of the runs that wait: by their status, of what stands for them, of their jobs
+        self._at_waiting: tuple[str, ...] = NOWHERE
 
     def recount(self, jobs: Sequence[Job]) -> None:
         """Let the counts of jobs say how many of their runs are under way."""
@@ -69,9 +73,10 @@ class Damage:
             self._at_run, runs, of_runs = texts(self._run("look_at_runs", self._at_run, size))
             orphans = Orphans(runs, of_runs, "", (), now)
             ended = self._runs.take(orphans.damaged, orphans, "", now, {}) if orphans.damaged else []
+            self._at_waiting = tuple(texts(self._run("look_at_waiting", *self._at_waiting, size)))
             pace.note(pace.size, clock.monotonic() - began)
             yield jobs, ended
-            if self._at_state == self._at_job == self._at_run == "0":
+            if self._at_state == self._at_job == self._at_run == "0" and self._at_waiting == NOWHERE:
                 return
 
     def set_aside(self, run: Callable[..., Any], executors: Collection[str]) -> Iterator[tuple[str, str]]:

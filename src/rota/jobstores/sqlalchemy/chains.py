@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, exists, func, not_, select
 from sqlalchemy.exc import IntegrityError
 
+from ...codec.damaged import LATEST
 from ...core.chains import followers, moved_on, parent_of, starts_others
 from ...core.states import ENDED
 from ...errors import StoreConflictError
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from .runs import Runs
     from .wakeups import Wakeups
 
-#: How many microseconds are tried for the key of a run.
-TRIES = 1000
+#: How often a run is written, while others take its key at that moment.
+TRIES = 100
 
 
 class Chains:
@@ -50,6 +51,7 @@ class Chains:
         job_of: Callable[[Row], Job],
     ) -> None:
         self._tables = tables
+        self._database = tables.database
         self._one_writer = tables.database.one_writer
         self._runs = runs
         self._format = format
@@ -83,23 +85,39 @@ class Chains:
                     self._wakeups.tell_if_soon(conn, started.extra.not_before)
 
     def _insert(self, conn: Connection, run: Run) -> None:
-        """Write a run under the first key from its own on that has no record."""
-        c = self._tables.runs.c
+        """Write a run under the first key from its own on that no record has."""
         for _ in range(TRIES):
-            taken = select(c.nominal).where(
-                c.job_id == run.job_id, c.nominal <= run.nominal, c.last >= run.nominal
-            )
-            if conn.execute(taken.limit(1)).first() is None:
-                if not run.ended:
-                    self._format.sign(run)
-                try:
-                    with nullcontext() if self._one_writer else conn.begin_nested():
-                        self._runs.insert(conn, [run])
-                    return
-                except IntegrityError:  # somebody else's, which was not to be seen yet
-                    if self._one_writer:
-                        raise
+            self._move_on(conn, run)
+            if not run.ended:
+                self._format.sign(run)
+            try:
+                with nullcontext() if self._one_writer else conn.begin_nested():
+                    self._runs.insert(conn, [run])
+                return
+            except IntegrityError:  # somebody else's, which was not to be seen yet
+                if self._one_writer:
+                    raise
             moved_on(run)
         raise StoreConflictError(
-            f"The times from {run.nominal - TRIES} on of job {run.job_id!r} have records; a run of it could not be written"
+            f"Others took {TRIES} times the time under which a run of job {run.job_id!r} was to be written; try again"
         )
+
+    def _move_on(self, conn: Connection, run: Run) -> None:
+        """Give a run whose key is taken the first one after it that is free.
+
+        Only the keys themselves count: a job after others has no times for which the range of a record could stand.
+        """
+        table = self._tables.runs
+        c, after = table.c, table.alias("after")
+        is_same = select(c.nominal).where(c.job_id == run.job_id, c.nominal == run.nominal)
+        if conn.execute(is_same).first() is None:
+            return
+        has_next = exists().where(after.c.job_id == run.job_id, after.c.nominal == c.nominal + 1)
+        before_free = select(func.min(c.nominal)).where(
+            c.job_id == run.job_id, c.nominal >= run.nominal, c.nominal <= LATEST, not_(has_next)
+        )
+        if self._database.keeps_any_type:
+            before_free = before_free.where(not_(self._database.is_no_number(c.nominal)))
+        taken = conn.scalar(before_free)
+        run.nominal = run.nominal if taken is None else int(taken)
+        moved_on(run)

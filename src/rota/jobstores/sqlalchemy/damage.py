@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from functools import partial
 
-from sqlalchemy import bindparam, func, not_, or_, select, union
+from sqlalchemy import bindparam, false, func, not_, or_, select, union
 
 from ...clock import HELD
-from ...codec.damaged import DAMAGED, EARLIEST, LATEST, NEVER_DUE, STATES, STATUSES
+from ...codec.damaged import DAMAGED, EARLIEST, LATEST, NEVER_DUE, STATES, STATUSES, is_damaged
 from ...core.states import ACTIVE, CLAIMED, ENDED, LOST, QUARANTINED, WAITING, end, set_job_state
 from ..documents import KEPT
 from .databases.base import BATCH
 from .forms import run_of
-from .job_statements import has_place, has_waiting
+from .job_statements import has_place, has_waiting, is_sound_waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +55,10 @@ class Damage:
     ) -> Iterator[tuple[list[Job], list[Run]]]:
         """Look for damage that no other step comes across; see the port."""
         runs = transactions.read(self.runs)
-        yield [], transactions.step(partial(self.end, found=runs, now=now)) if runs else []
+        ended = transactions.step(partial(self.end, found=runs, now=now)) if runs else []
+        if ended:  # those that waited may have kept a place
+            transactions.step(partial(self._rows.recount, ids={run.job_id for run in ended}, wait=False))
+        yield [], ended
         wrong = transactions.read(self.miscounted)
         if wrong:
             transactions.step(partial(self._rows.recount, ids=wrong, wait=False))
@@ -89,7 +92,7 @@ class Damage:
     # -- runs ----------------------------------------------------------------------------------------------------
 
     def runs(self, conn: Connection) -> list[tuple[Orphan, Any]]:
-        """Return some of the runs whose status is unknown or whose key is damaged, with their fence and status."""
+        """Return some of the runs whose status, key or fence is damaged, or that wait for no time, with fence and status."""
         runs = self._runs.c
         conditions = [
             runs.status == status for status in _distinct(conn, runs.status) if status not in STATUSES
@@ -98,8 +101,8 @@ class Damage:
         if self._database.keeps_any_type:
             odd |= self._database.is_no_number(runs.nominal) | self._database.is_no_text(runs.job_id)
         conditions += [(runs.status == status) & odd for status in (CLAIMED, WAITING)]
-        never = runs.not_before.is_(None) | (runs.not_before > LATEST)
-        conditions.append((runs.status == WAITING) & never)
+        is_sound = func.coalesce(is_sound_waiting(self._database, runs), false())
+        conditions.append((runs.status == WAITING) & not_(is_sound))
         found = []
         for condition in conditions:
             for row in conn.execute(select(self._runs).where(condition).limit(BATCH)):
@@ -112,7 +115,8 @@ class Damage:
         runs = self._runs.c
         ended = []
         for (run, (job_id, nominal, attempt, owner)), status in found:
-            end(run, LOST, run.reason or f"{DAMAGED}it cannot be told when it may start", now)
+            said = run.reason if is_damaged(run.reason) else f"{DAMAGED}it cannot be told when it may start"
+            end(run, LOST, said, now)
             as_found = (
                 runs.job_id == job_id,
                 runs.nominal == nominal,
@@ -120,7 +124,14 @@ class Damage:
                 runs.attempt == attempt,
                 runs.owner.is_not_distinct_from(owner),
             )
-            values = {"status": LOST, "reason": run.reason, "finished": now, "not_before": None}
+            # It is written over: a rerun would not be able to name what stands there.
+            values = {
+                "status": LOST,
+                "reason": run.reason,
+                "finished": now,
+                "not_before": None,
+                "attempt": run.attempt,
+            }
             if conn.execute(self._runs.update().where(*as_found).values(values)).rowcount:
                 ended.append(run)
         self._follow(conn, ended, now)

@@ -10,6 +10,7 @@ from functools import cached_property
 from sqlalchemy import and_, bindparam, case, exists, func, not_, or_, select
 
 from ...clock import HELD
+from ...codec.damaged import EARLIEST, LATEST, MOST
 from ...core.states import ACTIVE, CLAIMED, ENDED, QUARANTINED, WAITING
 from ..base import COUNTED
 from ..documents import KEPT
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Column, ColumnElement, Insert, Table
     from sqlalchemy import Select as SqlSelect
 
+    from .databases.base import Database
     from .databases.statements import Values
     from .layout import Tables
 
@@ -182,3 +184,14 @@ def has_place(c: Any) -> ColumnElement[bool]:
     # In the text of JSON, quotes inside of values are written otherwise.
     keeps = [c.extra.like(f'%"waiting_for":"{word}"%') for word in KEEPS_PLACE]
     return or_(c.status == CLAIMED, and_(c.status == WAITING, or_(*keeps)))
+
+
+def is_sound_waiting(database: Database, c: Any) -> ColumnElement[bool]:
+    """Return the condition, true or not known of each, that a waiting run waits for a time, and can be taken by its fence.
+
+    :param c: the columns of runs
+    """
+    sound = [c.not_before >= EARLIEST, c.not_before <= LATEST, c.attempt >= 0, c.attempt < MOST]
+    if database.keeps_any_type:
+        sound += [not_(database.is_no_number(column)) for column in (c.not_before, c.attempt)]
+    return and_(*sound)

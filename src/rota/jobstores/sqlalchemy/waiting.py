@@ -33,6 +33,7 @@ from ...errors import JobLookupError
 from ..documents import KEPT
 from .databases.base import BATCH
 from .forms import EXTRA, RECORD, extra_of_run, row_of, run_of
+from .job_statements import is_sound_waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class Waiting:
         c = self._table.c
         # The index of the times leads to them, which are in order then, and not that of the statuses.
         self._is_waiting = and_(c.not_before.is_not(None), func.coalesce(c.status, "") == WAITING)
+        # Others are ended by housekeeping.
+        self._may_start = and_(self._is_waiting, is_sound_waiting(tables.database, c))
         # A look at the jobs of all waiting runs; that of the earliest is mostly enough.
         of_job, state = jobs_table.id == c.job_id, jobs_table.state
         is_asked_for = func.coalesce(self._waits_for(*ASKED_FOR), false())
@@ -91,6 +94,9 @@ class Waiting:
         written: dict[str, Any] = {name: bindparam(name) for name in (*RECORD[2:], *EXTRA)}
         change = self._table.update().where(*fence).values(written)
         self._from_waiting = change.where(c.status == WAITING)
+        # Whatever its fence says: what waits belongs to nobody.
+        waits = (*fence[:2], c.status == WAITING)
+        self._cancelled = self._table.update().where(*waits).values(written)
         # What somebody has asked to stop does not wait for another try.
         self._from_claimed = change.where(
             c.status == CLAIMED, c.owner == bindparam("b_owner"), c.cancel.is_(None)
@@ -198,17 +204,17 @@ class Waiting:
     def next(self, conn: Connection) -> int | None:
         """Return when somebody has to look at waiting runs next; see the port."""
         not_before = self._table.c.not_before
-        earliest = select(not_before).where(self._is_waiting).order_by(not_before).limit(1)
-        first = conn.scalar(earliest)
-        if type(first) is not int:
+        earliest = select(not_before).where(self._may_start).order_by(not_before).limit(1)
+        first: int | None = conn.scalar(earliest)
+        if first is None:
             return None
-        free = conn.scalar(earliest.where(not_(self._is_held_up)))
-        return first if free == first else self._before(conn, free if type(free) is int else None)
+        free: int | None = conn.scalar(earliest.where(not_(self._is_held_up)))
+        return first if free == first else self._before(conn, free)
 
     def _before(self, conn: Connection, free: int | None) -> int | None:
         """Return when the deadline of a retry is over whose job is paused, or when a run may start, whichever comes first."""
         c = self._table.c
-        held_up = select(self._table).where(self._is_waiting, self._is_held_up, self._waits_for(RETRY))
+        held_up = select(self._table).where(self._may_start, self._is_held_up, self._waits_for(RETRY))
         rows = conn.execute(held_up.order_by(c.not_before).limit(PORTION * PORTIONS)).all()
         stored = self._jobs.some(conn, {row.job_id for row in rows}) if rows else ()
         jobs = {row.id: self._job_of(row) for row in stored}
@@ -242,7 +248,7 @@ class Waiting:
             and_(c.not_before == not_before, c.job_id == job_id, c.nominal > nominal),
         )
         may = or_(not_(self._is_held_up), self._may_end)
-        due = select(self._table).where(self._is_waiting, c.not_before <= now, later, may)
+        due = select(self._table).where(self._may_start, c.not_before <= now, later, may)
         if busy:
             due = due.where(c.job_id.not_in(sorted(busy)[:BATCH]))
         return conn.execute(due.order_by(c.not_before, c.job_id, c.nominal).limit(PORTION)).all()
@@ -340,7 +346,7 @@ class Waiting:
     def _cancel(self, conn: Connection, run: Run, reason: str, now: int) -> None:
         keeps = keeps_place(extra_of(run))
         cancelled(run, reason, now)
-        if not self._write(conn, self._from_waiting, run, run.attempt):
+        if not self._write(conn, self._cancelled, run):
             return
         self._runs.follow(conn, [run], now)
         if keeps:
@@ -377,7 +383,7 @@ class Waiting:
             if row is not None:
                 run.name, run.func = row.name, row.func
             cancelled(run, JOB_REMOVED, now)
-            if self._write(conn, self._from_waiting, run, run.attempt):
+            if self._write(conn, self._cancelled, run):
                 ended.append(run)
         return ended
 
@@ -394,11 +400,15 @@ class Waiting:
         row = conn.execute(select(self._table).where(c.job_id == job_id, c.nominal == nominal)).first()
         return None if row is None else run_of(row)
 
-    def _write(self, conn: Connection, change: Any, run: Run, attempt: int, **more: Any) -> bool:
-        """Write a whole record in place of the one that has a fence; return False if there is none with that."""
+    def _write(
+        self, conn: Connection, change: Any, run: Run, attempt: int | None = None, **more: Any
+    ) -> bool:
+        """Write a whole record in place of the one that has a fence, if one is given; return False if there is none with that."""
         values = dict(zip((*RECORD, *EXTRA), (*row_of(run), *extra_of_run(run, self._format)), strict=True))
         del values["job_id"], values["nominal"]
-        fence = {"b_job": run.job_id, "b_nominal": run.nominal, "b_attempt": attempt}
+        fence = {"b_job": run.job_id, "b_nominal": run.nominal}
+        if attempt is not None:
+            fence["b_attempt"] = attempt
         return bool(conn.execute(change, {**values, **fence, **more}).rowcount)
 
     def _count(self, conn: Connection, job_id: str, more: int) -> None:

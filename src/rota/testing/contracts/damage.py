@@ -8,14 +8,14 @@ from __future__ import annotations
 import pytest
 
 from ...clock import SECOND, moment
-from ...core.plan import plan
-from ...core.states import ACTIVE, CLAIMED, QUARANTINED, SUCCEEDED, succeed
+from ...core.states import ACTIVE, CLAIMED, QUARANTINED, SUCCEEDED, WAITING, succeed
 from ...errors import StoreReplacedError
 from ...events import EVENT_SCHEDULER_DEGRADED
 from ...executors.steps import current_run
 from ..clock import VirtualClock
 from ..manual import ManualScheduler
 from .damage_found import JOB, NODE, RECORD, RUN, Damage, Found, check_listings, check_neighbours
+from .damage_made import LATER, LEASE, MAKE, claimed
 from .store_jobs import START, make_job, task
 
 TYPE_CHECKING = False
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from ...core.run import Run
     from ...jobstores.base import BaseJobStore
 
 #: What is written over the cells: each of these is wrong for some, and right for others.
@@ -53,9 +52,6 @@ DAMAGES: Mapping[str, Any] = {
     "an object": {"damaged": {"type": "cron"}},
 }
 
-LEASE = 10 * SECOND
-#: When the scheduler comes, long after all others have gone and their leases were over.
-LATER = START + 3_700 * SECOND
 #: How long it then works: housekeeping comes once a minute.
 MINUTES = 3
 #: The healthy jobs, and from one of their times to the next (seconds).
@@ -65,8 +61,9 @@ HEALTHY, EVERY = 3, 10
 class Hand:
     """Access to the data of one empty place of a store, past the store.
 
-    :ivar fields: for each kind (``job``, ``run``: one under way, ``record``: one that has ended, ``node``) the names of all that
-        is stored of it: columns, fields, keys
+    :ivar fields: for each kind (``job``, ``run``: one under way, ``waiting``: one that waits, ``record``: one that has ended,
+        ``child``: such a one that the end of another job's run has started, ``node``) the names of all that is stored of it:
+        columns, fields, keys
     """
 
     #: what is written over the fields, by names; a hand may know more
@@ -142,6 +139,7 @@ class DamageContract:
             wrong = [damage for damage in done if not found.accounts_for(damage)]
             assert not wrong, "\n".join(map(repr, wrong))
             assert scheduler.get_runs(status=CLAIMED, limit=100_000) == []
+            assert [run.id for run in scheduler.get_runs(status=WAITING, limit=100_000)] == []
         finally:
             scheduler.shutdown()
             hand.close()
@@ -307,7 +305,7 @@ def _started(hand: Hand) -> BaseJobStore:
 def _goes_on(store: BaseJobStore, node: str, job_id: str) -> None:
     """A node's lease is renewed without more ado, and it claims and ends runs."""
     store.renew(node, START, LEASE)
-    (run,) = _claimed(store, [job_id], node)
+    (run,) = claimed(store, [job_id], node)
     run.started_at = START
     succeed(run, None, START)
     assert store.finish([run], START) == []
@@ -344,7 +342,7 @@ def spoil_all(hand: Hand, clock: VirtualClock, *kinds: str, fields: tuple[str, .
             if not fields or field in fields
             for name in hand.damages_of(field)
         ]
-        for kind, make in _MAKE.items():
+        for kind, make in MAKE.items():
             of_kind = [damage for damage in wanted if damage.kind == kind]
             each = len(hand.damages_of(""))
             for damage, key in zip(of_kind, make(store, len(of_kind), each), strict=True):
@@ -368,56 +366,3 @@ class _Holder:
 
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock
-
-
-def _make_jobs(store: BaseJobStore, count: int, each: int) -> list[tuple[Any, ...]]:
-    jobs = [
-        make_job(f"job{number}", every=3600, args=(number,), kwargs={"word": "x"}) for number in range(count)
-    ]
-    if jobs:
-        store.add_jobs(jobs)
-    return [(job.id,) for job in jobs]
-
-
-def _claimed(store: BaseJobStore, ids: list[str], node: str) -> list[Run]:
-    """Add jobs that are due, and let a node claim them; return the runs in the order of the ids."""
-    jobs = [make_job(id, every=150) for id in ids]
-    if not jobs:
-        return []
-    store.add_jobs(jobs)
-    store.renew(node, START, LEASE)
-    won = store.claim([plan(job, START) for job in jobs], node, START)
-    assert [decision.job.id for decision in won] == ids
-    return [decision.runs[0] for decision in won]
-
-
-def _make_runs(store: BaseJobStore, count: int, each: int) -> list[tuple[Any, ...]]:
-    runs = _claimed(store, [f"run{number}" for number in range(count)], "gone")
-    return [(run.job_id, run.nominal) for run in runs]
-
-
-def _make_records(store: BaseJobStore, count: int, each: int) -> list[tuple[Any, ...]]:
-    times = [START + number * 150 * SECOND for number in range(each)]
-    jobs = [make_job(f"record{number}", every=150) for number in range(count // each)]
-    if jobs:
-        store.add_jobs(jobs)
-    for number, time in enumerate(times if jobs else ()):
-        store.renew("writer", time, LEASE)
-        stored = [job for job in map(store.lookup_job, (job.id for job in jobs)) if job is not None]
-        won = store.claim([plan(job, time) for job in stored], "writer", time)
-        runs = [run for decision in won for run in decision.runs]
-        assert [(run.job_id, run.nominal) for run in runs] == [(job.id, time) for job in jobs]
-        for run in runs:
-            run.started_at = time
-            succeed(run, {"value": number}, time + SECOND)
-        assert store.finish(runs, time + SECOND) == []
-    return [(job.id, time) for job in jobs for time in times]
-
-
-def _make_nodes(store: BaseJobStore, count: int, each: int) -> list[tuple[Any, ...]]:
-    for number in range(count):
-        _claimed(store, [f"node{number}"], f"gone{number}")
-    return [(f"gone{number}",) for number in range(count)]
-
-
-_MAKE = {JOB: _make_jobs, RUN: _make_runs, RECORD: _make_records, NODE: _make_nodes}

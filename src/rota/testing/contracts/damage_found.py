@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..manual import ManualScheduler
 
 #: The kinds of things that a store keeps and a hand can damage.
-JOB, RUN, RECORD, NODE = "job", "run", "record", "node"
+JOB, RUN, WAITS, RECORD, CHILD, NODE = "job", "run", "waiting", "record", "child", "node"
 
 
 class Damage:
