@@ -298,7 +298,9 @@ def run_of(fields: Mapping[str, Any]) -> Run:
     if not is_sound_run(job_id, nominal, last, count, due, attempt, status, owner, executor, *times):
         raise DeserializationError(f"{fields!r:.80} is no record of a run: {damage_of_run(fields)}")
     run = Run(job_id, nominal, due, None, executor)  # type: ignore[arg-type]
-    run.last, run.count, run.attempt, run.status, run.owner = last, count, attempt, status, owner  # type: ignore[assignment]
+    # A record of one time stands for its own, whatever the other says.
+    run.last = nominal if count == 1 else last  # type: ignore[assignment]
+    run.count, run.attempt, run.status, run.owner = count, attempt, status, owner  # type: ignore[assignment]
     run.claimed_at, run.started_at, run.finished_at = times
     result = get("result")
     if result is not None:

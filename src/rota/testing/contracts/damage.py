@@ -208,6 +208,33 @@ class DamageContract:
             store.shutdown()
             hand.close()
 
+    def test_a_record_of_one_time_stands_for_no_later_one_whatever_its_last_time_says(
+        self, hand: Hand
+    ) -> None:
+        clock = VirtualClock(moment(START))
+        store = _started(hand)
+        ((job_id, nominal),) = _make_records(store, 1, 1)
+        if not hand.write(RECORD, (job_id, nominal), "last", LATER):
+            pytest.skip("the store keeps no last time of a record")
+        assert store.recorded({job_id: START})[job_id][0][:2] == (nominal, nominal)
+        store.shutdown()
+        scheduler = ManualScheduler(clock=clock, jobstores={"default": hand.open()}, lease=LEASE // SECOND)
+        scheduler.start()
+        try:
+            scheduler.pause_job(job_id)
+            scheduler.resume_job(job_id)
+            scheduler.advance(seconds=150)
+            assert [run.nominal for run in scheduler.get_runs(job_id)] == [
+                nominal + 150 * SECOND,
+                nominal,
+            ]
+            scheduler.rerun(job_id, nominal)
+            scheduler.advance(seconds=1)
+            assert [run.attempt for run in scheduler.get_runs(job_id)] == [1, 2]
+        finally:
+            scheduler.shutdown()
+            hand.close()
+
     @pytest.mark.timeout(900)
     def test_a_run_that_is_damaged_while_its_node_carries_it_out_gets_an_end(self, hand: Hand) -> None:
         """The node that has it lives on, and presents its end; whatever is damaged, the job goes on."""
