@@ -77,7 +77,7 @@ def why(
             f"executed one after another (attempt {record.attempt})."
         )
     if record is not None:
-        return _of_record(record, zone) if job is None else _held_up(job, record, zone)
+        return _of_record(record, zone) if job is None else _held_up(job, record, nodes, zone)
     tried = "" if waiting is None else _waits_for_try(waiting, zone)
     if job is None:
         return (
@@ -87,22 +87,25 @@ def why(
         )
     return (
         _stopped(job, tried, zone)
-        or _kept_up(job, at, now, tried, zone)
+        or _kept_up(job, at, now, tried, nodes, zone)
         or _of_next(job, at, now, nodes, zone)
     )
 
 
-def _kept_up(job: Job, at: int | None, now: int, tried: str, zone: tzinfo) -> str | None:
+def _kept_up(
+    job: Job, at: int | None, now: int, tried: str, nodes: Sequence[Node] | None, zone: tzinfo
+) -> str | None:
     """Return what a job waits for that is not its next time, None if it waits for nothing else.
 
     :param tried: what is said of a run that waits for its next try; an empty text if none does
     """
+    after = getattr(job.trigger, "starts_after", None)
     pending = job.next_nominal if at is None else at
+    if after is not None and (pending == NO_TIME or (at is None and job.next_due == NO_TIME)):
+        starts = f"No time starts it: it runs after {after}, when a run of that ends ({job.trigger})."
+        return " ".join(filter(None, (tried, starts, _without_executor(job, nodes))))
     if pending is not None and not _is_time(job, pending):
         return f"{_shown(pending, zone)} is no time of its schedule ({job.trigger})."
-    if pending == NO_TIME and job.trigger.starts_after is not None:
-        starts = f"No time starts it: it runs after {job.trigger.starts_after}, when a run of that ends ({job.trigger})."
-        return f"{tried} {starts}" if tried else starts
     has_come = pending is not None and pending <= now
     if (job.next_due == HELD and (at is None or has_come)) or (has_come and job.running >= job.policy.limit):
         waits = f', overlap="{job.policy.overlap}"' if job.policy.waits_for_room else ""
@@ -175,12 +178,15 @@ def _of_record(run: Run, zone: tzinfo) -> str:
     return f"It ended as {run.status}{f': {reason}' if reason else ''}."
 
 
-def _held_up(job: Job, run: Run, zone: tzinfo) -> str:
-    """Return what became of a run; of one that waits also that its job's state keeps it from starting, since when and why."""
+def _held_up(job: Job, run: Run, nodes: Sequence[Node] | None, zone: tzinfo) -> str:
+    """Return what became of a run; of one that waits also that its job's state, or what no node has, keeps it from starting."""
     said = _of_record(run, zone)
-    state = _state(job, zone) if run.status == WAITING and is_held_up(job.state, run.waiting_for) else None
-    if state is None:
+    if run.status != WAITING:
         return said
+    state = _state(job, zone) if is_held_up(job.state, run.waiting_for) else None
+    if state is None:
+        without = _without_executor(job, nodes)
+        return f"{said} {without}" if without else said
     return f"{said.removesuffix('.')}, and then until its job goes on: {state[0].lower()}{state[1:]}"
 
 
@@ -229,6 +235,14 @@ def _state(job: Job, zone: tzinfo) -> str | None:
     return f"The job is paused{since}{until}{f': {pause.note}' if pause.note else ''}."
 
 
+def _without_executor(job: Job, nodes: Sequence[Node] | None) -> str | None:
+    """Return that no living node has the executor of a job, None if one has it, or none is alive."""
+    living = [node for node in nodes or () if node.alive]
+    if not living or any(not node.executors or job.executor in node.executors for node in living):
+        return None
+    return f'No living node has its executor "{job.executor}".'
+
+
 def _without_node(job: Job, nodes: Sequence[Node] | None) -> str | None:
     """Return why no node takes the job, None if one does."""
     if nodes is None:
@@ -236,9 +250,10 @@ def _without_node(job: Job, nodes: Sequence[Node] | None) -> str | None:
     living = [node for node in nodes if node.alive]
     if not living:
         return "No node is alive that runs the jobs of this store."
+    without = _without_executor(job, nodes)
+    if without:
+        return without
     able = [node for node in living if not node.executors or job.executor in node.executors]
-    if not able:
-        return f'No living node has its executor "{job.executor}".'
     if all(node.draining for node in able):
         return "Every node that has its executor is draining, and claims nothing more."
     if all(node.executors.get(job.executor, None) == 0 for node in able):
