@@ -23,8 +23,12 @@ from rota.codec.damaged import (
     version_of,
 )
 from rota.codec.jobs import JobFormat
+from rota.core.details import attempts_of
+from rota.core.orders import backfill_id, kept_backfills
+from rota.core.run import Run
 from rota.core.states import ACTIVE, ENDED, PAUSED, QUARANTINED
-from rota.jobstores.documents import healing_as, run_of
+from rota.errors import SchemaError
+from rota.jobstores.documents import healing_as, run_of, steps_from, version_in
 from rota.testing.contracts.store_jobs import START, make_job
 
 ODD: list[Any] = [b"x", b"\xff", 1.5, [1], {"a": 1}, float("nan"), 2**70, -(2**70), object()]
@@ -259,3 +263,32 @@ def test_the_words_for_a_damage_name_the_field_and_what_it_must_be() -> None:
     damaged[9] = "soon"
     _, wrong = mended_job(damaged)
     assert wrong == "next_due must be a time in microseconds, or nothing, got 'soon'"
+
+
+@pytest.mark.parametrize(("text", "version"), [("4", 4), ("0", 0), ("007", 7)])
+def test_a_version_of_a_layout_is_a_text_of_digits(text: str, version: int) -> None:
+    assert version_in(text) == version
+
+
+@pytest.mark.parametrize("text", [None, 4, b"4", "", "-1", "4.0", "\u0664", "9" * 5000, "x"])
+def test_what_is_no_version_of_a_layout_is_told_in_words(text: Any) -> None:
+    assert version_in(text) is None
+    with pytest.raises(SchemaError, match="has schema version"):
+        steps_from(text if type(text) is not int else 9, 4, True, "It", "another path")
+
+
+def test_the_name_of_a_part_with_too_many_digits_is_of_no_attempt() -> None:
+    run = Run("job", START, START)
+    assert [attempt.number for attempt in attempts_of(run, {"attempt " + "9" * 5000: "{}"})] in ([], [1])
+
+
+def test_what_is_left_of_a_backfill_belongs_to_the_job_that_it_is_kept_for() -> None:
+    mine = backfill_id("job")
+    found: list[Any] = [
+        (mine, "job", "text"),
+        (mine, "other", "text"),
+        ("id", "job", "text"),
+        (mine, 5, "x"),
+        (mine, "job", None),
+    ]
+    assert kept_backfills(found) == ({"job": "text"}, [mine, "id", mine, mine])

@@ -141,6 +141,14 @@ class JobFormat:
         if self._signer is not None:
             self._signer.sign_run(run)
 
+    def signed_backfill(self, job_id: str, text: str) -> str:
+        """Return what is left of the backfill of a job, signed if this store has a key."""
+        return text if self._signer is None else self._signer.signed_backfill(job_id, text)
+
+    def backfill_refusal(self, job_id: str, text: str) -> str | None:
+        """Return why what is left of the backfill of a job is not carried on; None if it is."""
+        return None if self._signer is None else self._signer.backfill_refusal(job_id, text)
+
     def texts(self, job: Job) -> tuple[str, str, str, str, str]:
         """Return the texts of a job: callable reference, trigger, args, kwargs and options.
 

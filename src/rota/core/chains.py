@@ -68,8 +68,8 @@ def parent_of(job: Job) -> str | None:
 def is_misplaced(job: Job) -> bool:
     """Whether what is stored of an active job that no time starts has to be put right by planning it.
 
-    It waits for a time that is never due. Or the job that starts it stands inside a trigger that is made of several, where no end is
-    looked for: such a job is put into quarantine, as nothing would start it.
+    It waits for a time that is never due. Or the job that starts it stands inside a trigger that is made of several, where no end
+    is looked for: such a job is put into quarantine, as nothing would start it.
     """
     if parent_of(job) is not None:
         return job.next_due == NO_TIME != job.next_nominal

@@ -143,13 +143,20 @@ def steps_from(found: object, known: int, may_migrate: bool, where: str, remedy:
     """
     if not isinstance(found, int) or not 1 <= found <= known:
         raise SchemaError(
-            f"{where} has schema version {found!r}; this version of Rota knows 1 to {known}. {remedy_for(found, known, remedy)}"
+            f"{where} has schema version {shortened(repr_of(found), 80)}; this version of Rota knows 1 to {known}. "
+            f"{remedy_for(found, known, remedy)}"
         )
     if found < known and not may_migrate:
         raise SchemaError(
             f"{where} has schema version {found}, and {known} is needed; start a scheduler of this version once to migrate it"
         )
     return range(found, known)
+
+
+def version_in(text: object) -> int | None:
+    """Return the version of a layout that a text is, None if it is none."""
+    is_number = isinstance(text, str) and len(text) < 10 and text.isascii() and text.isdecimal()
+    return int(text) if is_number else None  # type: ignore[call-overload]
 
 
 def remedy_for(found: object, known: int, other: str) -> str:
