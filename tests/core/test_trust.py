@@ -392,8 +392,8 @@ def test_neighbours(world, possible):
     for number, (column, value) in enumerate(damages):
         world.write(f"UPDATE rota_jobs SET {column} = ? WHERE id = ?", value, str(number))
     assert "other" in world.run()
-    for column, value in itertools.product(("last", "times", "due", "attempt", "status"), (1.5, "x", 2**62)):
-        world.write(f"UPDATE rota_runs SET {column} = ? WHERE job_id <> 'other'", value)
+    for field, odd in itertools.product(("last", "times", "due", "attempt", "status"), (1.5, "x", 2**62)):
+        world.write(f"UPDATE rota_runs SET {field} = ? WHERE job_id <> 'other'", odd)
         CALLS.clear()
         assert "other" in world.run(minutes=6)
 
