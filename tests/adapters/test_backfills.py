@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import closing
 from datetime import timedelta
+from sqlite3 import connect
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -438,3 +440,34 @@ def test_in_virtual_time_the_instants_are_those_of_the_scheduler(scheduler: Manu
     assert moment(instant(now)) == now
     assert instant(now) % SECOND == 0
     assert CLAIMED not in [run.status for run in scheduler.get_runs("job")]
+
+
+def damage(scheduler: ManualScheduler, path: Path, change: str) -> None:
+    now = add(scheduler)
+    scheduler.pause_job("job")
+    assert scheduler.backfill("job", now - minutes(499), now) == 500
+    with closing(connect(path)) as connection, connection:
+        assert connection.execute(f"UPDATE rota_requests SET {change} WHERE node = '*'").rowcount == 1
+    scheduler.resume_job("job")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("answer = '{broken'", 'The backfill of job "job" ends early: its stored data is damaged: {broken'),
+        ("id = 'other'", "What is left of a backfill is damaged"),
+        ("job_id = 'other'", "What is left of a backfill is damaged"),
+    ],
+)
+def test_what_is_left_of_a_backfill_and_cannot_be_read_is_told_once(
+    tmp_path: Path, caplog: Any, change: str, said: str
+) -> None:
+    path = tmp_path / "jobs.sqlite"
+    scheduler = ManualScheduler(jobstores={"default": f"sqlite:///{path}"}, timezone="UTC")
+    scheduler.start()
+    damage(scheduler, path, change)
+    scheduler.advance(seconds=25)
+    assert [record.message for record in caplog.records if said in record.message] != []
+    assert caplog.text.count(said) == 1
+    assert scheduler.cancel_backfill("job") >= 0
+    scheduler.shutdown(wait=False)

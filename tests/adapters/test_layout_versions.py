@@ -5,9 +5,10 @@ Older ones are dumps of what older versions of Rota wrote (``tests/data/layouts`
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib import import_module
 from itertools import count
+from sqlite3 import connect
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from rota.core.plan import plan
 from rota.core.states import ACTIVE, CLAIMED, PAUSED, QUARANTINED, SKIPPED, SUCCEEDED, end
 from rota.errors import SchemaError
 from rota.schedulers.plugins import create_plugin
+from rota.testing import ManualScheduler
 from rota.testing.contracts.store_jobs import (
     LEASE,
     MARGIN,
@@ -32,6 +34,7 @@ from tests.needs import need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from rota.jobstores.base import BaseJobStore
     from tests.adapters.places import Place
@@ -299,3 +302,19 @@ def test_migrated_tables_have_the_columns_and_indexes_of_new_ones(
         )
         assert old_indexes == new_indexes
     place.close()
+
+
+def test_a_version_of_thousands_of_digits_stops_no_node_and_is_told_when_a_store_is_opened(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+    scheduler = ManualScheduler(jobstores={"default": url})
+    scheduler.start()
+    job = scheduler.add_job(int, "interval", seconds=10)
+    with closing(connect(tmp_path / "jobs.sqlite")) as connection, connection:
+        connection.execute("UPDATE rota_meta SET value = ? WHERE key = 'schema'", ["9" * 5000])
+    scheduler.advance(minutes=1)
+    assert len(scheduler.get_runs(job.id, status="succeeded")) == 6
+    scheduler.shutdown()
+    with pytest.raises(SchemaError, match="says schema version '9999"):
+        ManualScheduler(jobstores={"default": url}).start()

@@ -14,6 +14,7 @@ from rota.jobstores.tree.keys import (
     DUE,
     META,
     active_key,
+    child_key,
     due_name,
     durations_key,
     edits_key,
@@ -153,6 +154,9 @@ class MongoDBHand(StoreHand):
         place = f"under_way.0.{field}" if kind == RUN and field != "busy" else field
         return ("nodes" if kind == NODE else "jobs"), {"_id": key[0]}, place
 
+    def forget_child(self, parent: str, child: str) -> bool:
+        return self.write(JOB, (child,), "parent", None)
+
     def write_identity(self, value: Any) -> bool:
         from pymongo.errors import PyMongoError
 
@@ -260,6 +264,9 @@ class RedisHand(StoreHand):
             return False
         return True
 
+    def forget_child(self, parent: str, child: str) -> bool:
+        return bool(self._client.zrem("rota.tags", f"\1{parent}\0{child}"))
+
     def write_identity(self, value: Any) -> bool:
         return self._put("rota.meta", "identity", value)
 
@@ -362,6 +369,10 @@ class TreeHand(StoreHand):
             self._place.put(name, value)
         else:
             return False
+        return True
+
+    def forget_child(self, parent: str, child: str) -> bool:
+        self._place.drop(child_key(parent, child))
         return True
 
     def write_identity(self, value: Any) -> bool:

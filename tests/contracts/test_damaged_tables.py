@@ -59,6 +59,9 @@ class SQLHand(Hand):
     def write(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
         return self._write(self._tables[kind], key, field, value)
 
+    def forget_child(self, parent: str, child: str) -> bool:
+        return self.write(JOB, (child,), "parent", None)
+
     def write_identity(self, value: Any) -> bool:
         return self._write(self._meta, ("identity",), "value", value)
 

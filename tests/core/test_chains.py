@@ -17,6 +17,7 @@ from rota.core.chains import (
     ends_among,
     followers,
     has_inside,
+    is_misplaced,
     moved_on,
     parents_among,
     starts_others,
@@ -49,6 +50,7 @@ from rota.core.states import (
 from rota.errors import TriggerError
 from rota.testing.contracts.store_jobs import START, make_job
 from rota.triggers.base import BaseTrigger
+from rota.triggers.combining import OrTrigger
 from rota.triggers.cron import CronTrigger
 from tests.present import present
 
@@ -212,6 +214,27 @@ def refused(chains, job_id, parent):
 
 def test_a_job_may_follow_one_that_is_not_there_yet():
     assert refused({}, "b", "a") is None
+
+
+@pytest.mark.parametrize(
+    ("nominal", "due"), [(NO_TIME, START - 1), (NO_TIME, 5), (START - 1, NO_TIME), (0, NO_TIME)]
+)
+def test_a_job_that_another_one_starts_owes_no_time_whatever_is_stored_of_it(nominal, due):
+    job = child()
+    assert not is_misplaced(job)
+    job.set_next(nominal, due)
+    assert is_misplaced(job) == (due == NO_TIME)  # the others are due
+    decision = plan(job, START)
+    assert (decision.runs, decision.records, decision.state) == ([], [], ACTIVE)
+    assert (decision.next_nominal, decision.next_due) == (NO_TIME, NO_TIME)
+
+
+def test_a_job_whose_trigger_has_another_one_inside_is_put_into_quarantine_as_nothing_starts_it():
+    inside = make_job("inside", NO_TIME, trigger=OrTrigger([After("job")]))
+    assert is_misplaced(inside)
+    assert inside.state == QUARANTINED
+    assert str(inside.error).startswith("no run starts it")
+    assert not is_misplaced(make_job("timed", every=60))
 
 
 def test_itself_and_circles_are_refused_by_their_names():

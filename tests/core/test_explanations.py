@@ -1,11 +1,13 @@
 """What `explain()` says of jobs whose schedule is over, and of what is due in a store of one process."""
 
 import asyncio
+from contextlib import closing
 from datetime import timedelta
+from sqlite3 import connect
 
 import pytest
 
-from rota import Retry
+from rota import After, Retry
 from rota.testing import ManualScheduler
 
 
@@ -83,3 +85,21 @@ def test_what_a_later_time_has_replaced_says_so(scheduler):
     assert scheduler.explain("often", first.nominal) == (
         "It was cancelled: a later time of its job was to run in its place (overlap)."
     )
+
+
+def test_runs_that_wait_for_an_executor_that_nobody_has_are_told_of(tmp_path, caplog):
+    path = tmp_path / "jobs.sqlite"
+    scheduler = ManualScheduler(jobstores={"default": f"sqlite:///{path}"})
+    scheduler.start()
+    scheduler.add_job(int, "interval", seconds=20, id="first")
+    scheduler.add_job(int, After("first"), id="second")
+    scheduler.advance(5)
+    assert "executor" not in scheduler.explain("second")
+    with closing(connect(path)) as connection, connection:
+        connection.execute("UPDATE rota_jobs SET executor = 'gone' WHERE id = 'second'")
+    scheduler.advance(125)
+    assert 'No living node has its executor "gone".' in scheduler.explain("second")
+    (waiting, *_) = scheduler.get_runs("second", status="waiting")
+    assert 'No living node has its executor "gone".' in scheduler.explain("second", waiting.nominal)
+    assert 'wait for an executor "gone" that this scheduler does not have; add it' in caplog.text
+    scheduler.shutdown(wait=False)

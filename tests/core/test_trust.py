@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from rota.clock import LAST_SHOWN
+from rota.core.backfill import Backfill
 from rota.core.states import CLAIMED
 from rota.errors import ConfigurationError, JobLookupError
 from rota.executors.steps import current_run
@@ -266,6 +268,17 @@ def test_a_request(world, possible):
     assert ("job" in world.run(minutes=0.5)) == possible
 
 
+@line("ask for a backfill of a job, as `backfill()` does")
+def test_a_backfill(world, possible):
+    world.run(minutes=6)
+    CALLS.clear()
+    store = world.attacker()
+    wanted = Backfill(0, LAST_SHOWN, 1, only_missing=False)
+    assert store.keep_backfill("job", wanted.text(), None)
+    store.shutdown()
+    assert ("job" in world.run(minutes=0.5)) == possible
+
+
 @line("have a run carried out by another executor than its job's")
 def test_a_request_for_another_executor(world, possible):
     store = world.attacker()
@@ -368,7 +381,7 @@ def test_dear_values(world, possible, value):
     assert "is not read" in error or "not trusted" in error
 
 
-@line("stop the other jobs of the store, by what is in a job's columns")
+@line("stop the other jobs of the store, by what is in the columns of a job or of its runs")
 def test_neighbours(world, possible):
     assert not possible
     names = ("func", "trigger_spec", "args", "kwargs", "options", "executor", "name")
@@ -379,6 +392,10 @@ def test_neighbours(world, possible):
     for number, (column, value) in enumerate(damages):
         world.write(f"UPDATE rota_jobs SET {column} = ? WHERE id = ?", value, str(number))
     assert "other" in world.run()
+    for field, odd in itertools.product(("last", "times", "due", "attempt", "status"), (1.5, "x", 2**62)):
+        world.write(f"UPDATE rota_runs SET {field} = ? WHERE job_id <> 'other'", odd)
+        CALLS.clear()
+        assert "other" in world.run(minutes=6)
 
 
 @line("have the command line import code of jobs, or act on the terminal")

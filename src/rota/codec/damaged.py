@@ -48,18 +48,19 @@ def is_time(value: Any) -> bool:
     return isinstance(value, int) and EARLIEST <= value <= LATEST
 
 
-def stands_for(nominal: int, last: Any, status: Any) -> Recorded:
+def stands_for(nominal: int, last: Any, count: Any, status: Any) -> Recorded:
     """Return what the record of a nominal time stands for; of a damaged one that is its own time at least.
 
     :param nominal: an instant, microseconds since the epoch
+    :param count: for how many times; a record of one stands for its own, whatever ``last`` says
     """
-    until = last if is_time(last) and last >= nominal else nominal
+    until = last if count != 1 and is_time(last) and last >= nominal else nominal
     return nominal, until, status if isinstance(status, str) else "unreadable"
 
 
 def version_of(value: Any) -> int:
-    """Return a stored version, NO_VERSION if it is none. A broken number is as good as a whole one."""
-    return value if isinstance(value, (int, float)) and 0 <= value < MOST_VERSION else NO_VERSION  # type: ignore[return-value]
+    """Return a stored version, NO_VERSION if it is none."""
+    return value if isinstance(value, int) and 0 <= value < MOST_VERSION else NO_VERSION
 
 
 def count_of(value: Any) -> int | None:
@@ -211,6 +212,10 @@ def _is_positive(value: Any) -> bool:
     return isinstance(value, int) and 0 < value < MOST
 
 
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and -MOST < value < MOST
+
+
 def _is_attempt(value: Any) -> bool:
     return isinstance(value, int) and 0 <= value < MOST
 
@@ -254,7 +259,7 @@ _JOB: Mapping[str, Kind] = {
         lambda value: NO_VERSION,
     ),
     "state": (_is_state, f"one of {', '.join(sorted(STATES))}", lambda value: QUARANTINED),
-    "running": (lambda value: count_of(value) is not None, "a count", lambda value: 0),
+    "running": (_is_count, "a count", lambda value: 0),
     "error": _OPTIONAL_TEXT,
 }
 _RUN: Mapping[str, Kind] = {

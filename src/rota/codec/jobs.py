@@ -26,7 +26,7 @@ from ..trust.signing import MARK, joined, separated, signer_of
 from ..util import obj_to_ref
 from .bounds import CACHE_SIZE, MAX_TEXT, TooMuch, check_job
 from .callables import callable_of
-from .damaged import DAMAGED, EARLIEST, LATEST, MOST, MOST_VERSION, is_sound_job, mended_job
+from .damaged import DAMAGED, LATEST, MOST_VERSION, is_sound_job, mended_job
 from .options import is_marked, marks_of, options_of, set_options
 from .pickles import PICKLED, load_pickled, pickled
 from .triggers import plain_text, plain_trigger, trigger_of, trigger_spec
@@ -141,6 +141,14 @@ class JobFormat:
         if self._signer is not None:
             self._signer.sign_run(run)
 
+    def signed_backfill(self, job_id: str, text: str) -> str:
+        """Return what is left of the backfill of a job, signed if this store has a key."""
+        return text if self._signer is None else self._signer.signed_backfill(job_id, text)
+
+    def backfill_refusal(self, job_id: str, text: str) -> str | None:
+        """Return why what is left of the backfill of a job is not carried on; None if it is."""
+        return None if self._signer is None else self._signer.backfill_refusal(job_id, text)
+
     def texts(self, job: Job) -> tuple[str, str, str, str, str]:
         """Return the texts of a job: callable reference, trigger, args, kwargs and options.
 
@@ -234,9 +242,9 @@ class JobFormat:
             is_sound = (
                 error is None
                 and state == ACTIVE
-                and EARLIEST <= nominal <= due <= LATEST  # type: ignore[operator]
-                and 0 <= version < MOST_VERSION
-                and 0 <= running < MOST
+                and nominal <= due <= LATEST  # type: ignore[operator]
+                # Bits of whole numbers: none is negative or too large, and a broken number raises.
+                and 0 <= nominal | due | version | running < MOST_VERSION  # type: ignore[operator]
                 and type(id) is type(name) is type(executor) is str
             ) or is_sound_job(id, name, executor, nominal, due, version, state, running, error)
         except TypeError:
@@ -272,8 +280,7 @@ class JobFormat:
         """Return a job of which not all is what a store wrote, in quarantine; what is damaged has something sound in its place."""
         sound, wrong = mended_job(columns)
         version = sound[10]
-        # A broken number is believed as a version and a count, and no sound job has one.
-        sound[10], sound[12] = max(int(version), 0), int(sound[12])
+        sound[10] = max(version, 0)
         sound[11], sound[13] = QUARANTINED, None
         job = self.job_of(home, *sound)
         job.version, job.error = version, f"{DAMAGED}{wrong}; repair it, or replace or remove the job"

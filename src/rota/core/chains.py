@@ -5,6 +5,7 @@ Pure: decisions about job and run objects, with ``now`` as an argument. A store 
 
 from __future__ import annotations
 
+from ..clock import NO_TIME
 from ..triggers.base import BaseTrigger
 from .run import Run, label
 from .states import (
@@ -13,10 +14,12 @@ from .states import (
     FAILED,
     LOST,
     PAUSED,
+    QUARANTINED,
     SKIPPED,
     SUCCEEDED,
     TIMED_OUT,
     end,
+    set_job_state,
     wait,
 )
 
@@ -60,6 +63,21 @@ def _is_old(run: Run, extra: Extra) -> bool:
 def parent_of(job: Job) -> str | None:
     """Return the id of the job of which ended runs start a job, None: there is none."""
     return getattr(job.trigger, "starts_after", None)  # some are only registered as triggers
+
+
+def is_misplaced(job: Job) -> bool:
+    """Whether what is stored of an active job that no time starts has to be put right by planning it.
+
+    It waits for a time that is never due. Or the job that starts it stands inside a trigger that is made of several, where no end
+    is looked for: such a job is put into quarantine, as nothing would start it.
+    """
+    if parent_of(job) is not None:
+        return job.next_due == NO_TIME != job.next_nominal
+    if not has_inside(job.trigger):
+        return False
+    job.error = f"no run starts it, as {job.trigger} has a job inside that it comes after; give it an After of its own"
+    set_job_state(job, QUARANTINED)
+    return True
 
 
 def parents_among(runs: Iterable[Run], known: Collection[str]) -> list[Run]:

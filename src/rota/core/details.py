@@ -158,7 +158,8 @@ def newest(text: str, most: int) -> str:
 
 def _number(name: str) -> int | None:
     number = name.removeprefix(_ATTEMPT)
-    return int(number) if number != name and number.isascii() and number.isdecimal() else None
+    is_one = number != name and len(number) < 19 and number.isascii() and number.isdecimal()
+    return int(number) if is_one else None
 
 
 def _attempt_of(number: int, text: str) -> Attempt:

@@ -77,7 +77,10 @@ def cut_of(job: Job, record: Run, times: Sequence[int]) -> Cut:
     rest, before = record.count - len(times), 0
     if record.nominal < first:
         end, before = latest(job.trigger, record.nominal, first - 1)
-        before = rest if last == record.last else min(before, max(rest - 1, 1))
+        if last == record.last:
+            before = rest
+        else:  # if nobody can tell how many it has: a piece of one time would stand for none but its first or last
+            before = min(before if same else max(before, 2), max(rest - 1, 1))
         left.append(_piece(job, record, record.nominal, end if same else first - 1, before))
     if last < record.last:
         following = job.trigger.after(last, last) if same else None
@@ -95,9 +98,11 @@ def _is_of(trigger: BaseTrigger, record: Run) -> bool:
 
 def _piece(job: Job, record: Run, first: int, last: int, count: int) -> Run:
     piece = copy(record)
+    if count <= 1:  # it stands for one time, which is the record's first or its last
+        first = last = first if first == record.nominal else last
     if first != record.nominal:
         piece.nominal, piece.due = first, due_time_of(job, first)
-    piece.last, piece.count = last, 1 if first == last else max(count, 1)
+    piece.last, piece.count = last, 1 if first == last else count
     piece.job = None
     return piece
 

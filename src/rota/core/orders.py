@@ -7,7 +7,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
 
 #: How long a request to a node and its answer are kept (microseconds), and the longest answer (bytes as UTF-8).
@@ -45,9 +46,10 @@ class Orders:
     :ivar int | None next_waiting: the earliest time (instant) at which a waiting run may start
     :ivar bool outdated: whether the store has a newer layout than the node knows: it claims nothing more
     :ivar backfills: what is left of backfills, as stored texts by the ids of their jobs: whichever node comes first carries them on
+    :ivar strays: the ids of what is kept as left of a backfill, and belongs to no job
     """
 
-    __slots__ = ("backfills", "cancels", "draining", "next_waiting", "outdated", "requests")
+    __slots__ = ("backfills", "cancels", "draining", "next_waiting", "outdated", "requests", "strays")
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class Orders:
         next_waiting: int | None = None,
         outdated: bool = False,
         backfills: Mapping[str, str] | None = None,
+        strays: Sequence[str] = (),
     ) -> None:
         self.draining = draining
         self.cancels = cancels
@@ -64,9 +67,24 @@ class Orders:
         self.next_waiting = next_waiting
         self.outdated = outdated
         self.backfills = backfills or {}
+        self.strays = strays
 
     def __repr__(self) -> str:
         return f"<Orders {'draining ' if self.draining else ''}{list(self.cancels)} {list(self.requests)}>"
+
+
+def kept_backfills(found: Iterable[tuple[Any, Any, Any]]) -> tuple[dict[str, str], list[str]]:
+    """Return what is left of backfills by the ids of their jobs, and the ids of what belongs to no job: it is damaged.
+
+    :param found: id, job id and text of each
+    """
+    backfills, strays = {}, []
+    for id, job_id, text in found:
+        if type(job_id) is str and text is not None and id == backfill_id(job_id):
+            backfills[job_id] = str(text)
+        else:
+            strays.append(str(id))
+    return backfills, strays
 
 
 def backfill_id(job_id: str) -> str:

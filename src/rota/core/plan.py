@@ -5,7 +5,7 @@ Pure: a decision is a value; a store makes it true, an executor carries it out.
 
 from __future__ import annotations
 
-from ..clock import HELD, SECOND
+from ..clock import HELD, NO_TIME, SECOND
 from ..interrupts import is_interrupt
 from .overlaps import BUFFER_ALL, COALESCED, MAX_INSTANCES
 from .run import Run
@@ -95,7 +95,7 @@ def plan(
     decision = Decision(job)
     nominal, due, policy = job.next_nominal, job.next_due, job.policy
     if nominal is None or due is None or due > now:  # changed since it was loaded: the version will not match
-        decision.next_nominal, decision.next_due = nominal, due
+        decision.next_nominal, decision.next_due = _not_due(job)
         return decision
     trigger = job.trigger
     if nominal == AFTER_RUN:  # the run that it waited for has ended
@@ -126,6 +126,13 @@ def plan(
             return decision
     _set_next(decision, following, now)
     return decision
+
+
+def _not_due(job: Job) -> tuple[int | None, int | None]:
+    """Return the times of a job that is not due, as they stay; one that no time starts has none, whatever is stored."""
+    if job.next_due == NO_TIME and getattr(job.trigger, "starts_after", None) is not None:
+        return NO_TIME, NO_TIME
+    return job.next_nominal, job.next_due
 
 
 def superseding(decision: Decision, retries: Sequence[Run]) -> Decision:
@@ -266,6 +273,9 @@ def _counts_work(trigger: BaseTrigger) -> bool:
 def _plan_forgotten(decision: Decision, nominal: int, age: int, now: int, walks: Walks | None) -> None:
     """Record the times that are older than the ledger remembers as missed: nobody knows whether they ran."""
     job, trigger = decision.job, decision.job.trigger
+    if getattr(trigger, "starts_after", None) is not None:  # no time is owed, whatever is stored
+        decision.next_nominal = decision.next_due = NO_TIME
+        return
     if trigger.follows_end:  # one time is owed, and the next is counted from now
         last, count, following = nominal, 1, trigger.after(now, now)
     else:

@@ -119,12 +119,12 @@ def _kept_up(job: Job, at: int | None, tried: str, keeps: bool, seen: Seen) -> s
     :param keeps: whether that keeps its place
     """
     now, zone = seen.now, seen.zone
+    starts = _starts_after(job, at, tried, seen.nodes)
+    if starts is not None:
+        return starts
     pending = job.next_nominal if at is None else at
     if pending is not None and not _is_time(job, pending):
         return f"{_shown(pending, zone)} is no time of its schedule ({job.trigger})."
-    if pending == NO_TIME and job.trigger.starts_after is not None:
-        starts = f"No time starts it: it runs after {job.trigger.starts_after}, when a run of that ends ({job.trigger})."
-        return f"{tried} {starts}" if tried else starts
     is_left = at is not None and job.next_nominal is not None and at < job.next_nominal
     has_come = pending is not None and pending <= now and not is_left
     if (job.next_due == HELD and (at is None or has_come)) or (has_come and job.running >= job.policy.limit):
@@ -132,6 +132,17 @@ def _kept_up(job: Job, at: int | None, tried: str, keeps: bool, seen: Seen) -> s
     if not tried or at is not None or (has_come and not keeps):
         return None
     return tried if pending is None else f"{tried} Its next time is {_shown(pending, zone)}."
+
+
+def _starts_after(job: Job, at: int | None, tried: str, nodes: Sequence[Node] | None) -> str | None:
+    """Return that no time starts a job but the end of another one's run; None: it has times, or a time was asked for."""
+    after = getattr(job.trigger, "starts_after", None)
+    pending = job.next_nominal if at is None else at
+    if after is None or not (pending == NO_TIME or (at is None and job.next_due == NO_TIME)):
+        return None
+    starts = f"No time starts it: it runs after {after}, when a run of that ends ({job.trigger})."
+    without = None if tried else _without_executor(job, nodes)  # what waits says so itself
+    return " ".join(filter(None, (tried, starts, without)))
 
 
 def _for_room(job: Job, tried: str) -> str:
@@ -336,6 +347,14 @@ def _state(job: Job, zone: tzinfo) -> str | None:
     return f"The job is paused{since}{until}{f': {pause.note}' if pause.note else ''}."
 
 
+def _without_executor(job: Job, nodes: Sequence[Node] | None) -> str | None:
+    """Return that no living node has the executor of a job, None if one has it, or none is alive."""
+    living = [node for node in nodes or () if node.alive]
+    if not living or any(not node.executors or job.executor in node.executors for node in living):
+        return None
+    return f'No living node has its executor "{job.executor}".'
+
+
 def _without_node(job: Job, nodes: Sequence[Node] | None) -> str | None:
     """Return why no node takes the job, None if one does."""
     if nodes is None:
@@ -343,9 +362,10 @@ def _without_node(job: Job, nodes: Sequence[Node] | None) -> str | None:
     living = [node for node in nodes if node.alive]
     if not living:
         return "No node is alive that runs the jobs of this store."
+    without = _without_executor(job, nodes)
+    if without:
+        return without
     able = [node for node in living if not node.executors or job.executor in node.executors]
-    if not able:
-        return f'No living node has its executor "{job.executor}".'
     if all(node.draining for node in able):
         return "Every node that has its executor is draining, and claims nothing more."
     return None

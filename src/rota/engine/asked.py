@@ -70,6 +70,14 @@ def look(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) 
     if set(orders.backfills) - set(asked.backfills):
         asked.backfill_at = 0
     asked.backfills = orders.backfills
+    for id in orders.strays:
+        if id not in asked.strays:
+            asked.strays.add(id)
+            outlet.logger.error(
+                'What is left of a backfill is damaged, and is left alone: it is kept as "%s" and belongs to no job; '
+                "another backfill() runs the times that are missing",
+                id,
+            )
     _drain(outlet, state, orders)
     for job_id, nominal, reason in orders.cancels:
         run = (state.completions.in_hand or {}).get((job_id, nominal))

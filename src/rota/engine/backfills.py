@@ -7,6 +7,7 @@ that the death of a node ends no backfill.
 from __future__ import annotations
 
 from ..clock import SECOND, moment
+from ..codec.damaged import DAMAGED
 from ..core.backfill import (
     FEW,
     OPENED,
@@ -24,7 +25,7 @@ from ..core.queries import RunQuery
 from ..core.recorded import BEFORE
 from ..core.states import CLAIMED, ENDED, QUARANTINED, WAITING
 from ..interrupts import is_interrupt
-from ..texts import error_text
+from ..texts import error_text, shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,10 +44,20 @@ TRIES = 20
 TURN, REST = SECOND // 50, SECOND // 20
 #: How soon it is looked at backfills again of which enough runs wait (microseconds), if none of them is started here before.
 LATER = 5 * SECOND
+#: How many characters of what cannot be read are told.
+TOLD = 300
 
 
-class TriggerFailed(Exception):
+class EndsEarly(Exception):
+    """A backfill cannot be carried on; the text says why."""
+
+
+class TriggerFailed(EndsEarly):
     """A job's trigger cannot tell its times; the cause says why."""
+
+
+class Damaged(EndsEarly):
+    """What is left of a backfill is not what a store has written, or is not trusted."""
 
 
 def records_of(store: BaseJobStore, job_id: str, first: int, last: int) -> list[Run]:
@@ -91,6 +102,7 @@ def open_some(
     :param goes_on: asked after each step, and each time of the trigger, whether to go on now
     :return: the runs that were opened, and whether enough of them wait, or there are no others
     :raises TriggerFailed: if the job's trigger raises
+    :raises Damaged: if what is left cannot be read, or is not trusted
     """
     done: list[Run] = []
     waiting: int | None = None
@@ -101,8 +113,11 @@ def open_some(
         backfill = None if text is None else backfill_of(text)
         if text is None:
             return done, True
+        refusal = store.backfill_refusal(job_id, text)
+        if backfill is None or refusal is not None:
+            raise Damaged(refusal or f"{DAMAGED}{shortened(text, TOLD)}")
         # It is told until its last run has ended, as scheduled times wait for it.
-        if backfill is None or job is None or (backfill.is_over and not _goes_on(store, job_id, backfill)):
+        if job is None or (backfill.is_over and not _goes_on(store, job_id, backfill)):
             store.keep_backfill(job_id, None, text)
             return done, True
         if backfill.is_over:
@@ -159,7 +174,7 @@ def _asked(decide: Callable[..., Any], *args: Any) -> Any:
     except BaseException as exc:
         if is_interrupt(exc):
             raise
-        raise TriggerFailed(error_text(exc)) from exc
+        raise TriggerFailed(f"its trigger cannot tell its times: {error_text(exc)}") from exc
 
 
 def keep_attempts(store: BaseJobStore, records: Sequence[Run]) -> None:
@@ -183,7 +198,7 @@ def carry_on(outlet: Outlet, state: StoreState) -> None:
     for job_id in list(asked.backfills):
         try:
             runs, enough = open_some(store, job_id, FEW, lambda: clock.monotonic() < until)
-        except TriggerFailed as exc:
+        except EndsEarly as exc:
             end_early(outlet, state, job_id, exc)
             continue
         if runs:
@@ -203,7 +218,7 @@ def leave_some(state: StoreState, job_ids: Iterable[str]) -> None:
         try:
             if open_some(state.store, job_id, 1)[0]:
                 state.asked.begin_at(state.store.now())
-        except TriggerFailed:  # it is told by whoever carries the backfill on
+        except EndsEarly:  # it is told by whoever carries the backfill on
             continue
 
 
@@ -243,11 +258,13 @@ def _may_be_last(run: Run) -> bool:
     return is_over and run.status == CLAIMED and extra_of(run).backfill is not None
 
 
-def end_early(outlet: Outlet, state: StoreState, job_id: str, exc: TriggerFailed) -> None:
-    """End a backfill whose job cannot tell its times; what waits of it stays."""
+def end_early(outlet: Outlet, state: StoreState, job_id: str, exc: EndsEarly) -> None:
+    """End a backfill that cannot be carried on; what waits of it stays."""
     text = state.store.backfills().get(job_id)
     if text is not None:
         state.store.keep_backfill(job_id, None, text)
     outlet.logger.error(
-        'The backfill of job "%s" ends early, as its trigger cannot tell its times: %s', job_id, exc
+        'The backfill of job "%s" ends early: %s; its times that have not run are missing, and another backfill() runs them',
+        job_id,
+        exc,
     )

@@ -5,7 +5,10 @@ It asks the store for one step after another, and remembers what was seen for ``
 
 from __future__ import annotations
 
+from collections import Counter
+
 from ..clock import SECOND
+from ..core.states import WAITING
 from ..events import EVENT_JOB_RESTORED, JobEvent
 from ..job.rare import Rare
 from ..jobstores.base import BaseJobStore
@@ -13,7 +16,7 @@ from .announcements import EVENT_OF_STATUS, announce
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from ..job.handle import Job
@@ -60,6 +63,7 @@ class Housekeeping:
         "earliest",
         "goes_on_at",
         "looked_at",
+        "next_waiting",
         "overdue",
         "released",
         "resumed",
@@ -91,6 +95,8 @@ class Housekeeping:
         self.resumed: list[Job] = []
         #: when the next pause is over, as far as is known (instant)
         self.goes_on_at: int | None = None
+        #: when the next waiting run may start, as far as is known (instant)
+        self.next_waiting: int | None = None
         #: the earliest due time, as far as is known (instant)
         self.earliest: int | None = None
         #: how many due jobs wait for each executor alias, and when that was looked up (monotonic microseconds)
@@ -161,8 +167,11 @@ class Housekeeping:
 
     def _round(self, aliases: Sequence[str]) -> Iterator[object]:
         self._look(aliases)
-        self._name_strangers(aliases)
+        self._name_strangers(aliases, self.overdue, "Due jobs")
         yield None
+        if self.next_waiting is not None and self.next_waiting <= self._store.now() - ROUND:
+            self._name_strangers(aliases, self._waiting_for(), "Waiting runs")
+            yield None
         now = self._store.now()
         for healed, left in in_steps(self._store, "heal", now):
             self.to_heal = left
@@ -232,8 +241,18 @@ class Housekeeping:
         self.overdue = self._store.overdue(self._store.now(), ())
         self.looked_at = clock.monotonic()
 
-    def _name_strangers(self, aliases: Sequence[str]) -> None:
-        for alias, waiting in self.overdue.items():
+    def _waiting_for(self) -> dict[str, int]:
+        """Return how many of the newest waiting runs could have started a while ago, for each executor alias."""
+        from ..core.extras import extra_of  # rare
+        from ..core.queries import RunQuery
+
+        found = self._store.find_runs(RunQuery(statuses={WAITING}), MOST_STRANGERS).items
+        late = self._store.now() - ROUND
+        waiting = [run for run in found if (extra_of(run).not_before or 0) <= late]
+        return Counter(run.executor for run in waiting)
+
+    def _name_strangers(self, aliases: Sequence[str], waiting_for: Mapping[str, int], what: str) -> None:
+        for alias, waiting in waiting_for.items():
             if (
                 alias not in aliases
                 and alias not in self._strangers
@@ -241,7 +260,8 @@ class Housekeeping:
             ):
                 self._strangers.add(alias)
                 self._outlet.logger.error(
-                    'Due jobs (%d) wait for an executor "%s" that this scheduler does not have; add it',
+                    '%s (%d) wait for an executor "%s" that this scheduler does not have; add it',
+                    what,
                     waiting,
                     alias,
                 )

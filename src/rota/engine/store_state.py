@@ -48,10 +48,13 @@ class Asked:
         "next_waiting",
         "outdated",
         "said",
+        "strays",
         "told",
     )
 
     def __init__(self) -> None:
+        #: the ids of what is kept as left of a backfill and belongs to no job; each is logged once
+        self.strays: set[str] = set()
         self.told = self.draining = self.outdated = False
         self.next_waiting: int | None = None
         self.said: Mapping[str, Any] | None = None

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
+    from ..codec.jobs import JobFormat
+
     class OrdersPart(Protocol):
         """The part of a store that keeps what is asked of nodes."""
 
@@ -34,6 +36,7 @@ class AsksNodes(TakesRequests):
     """A store that asks a part of its own; see the port for the methods."""
 
     now: Callable[[], int]
+    _format: JobFormat
 
     @property
     @abstractmethod
@@ -46,7 +49,12 @@ class AsksNodes(TakesRequests):
 
     def keep_backfill(self, job_id: str, text: str | None, before: str | None) -> bool:
         """Keep what is left of the backfill of a job, if that is still as it was looked at; see the port."""
-        return self._asked.keep_backfill(job_id, text, before, self.now())
+        signed = None if text is None else self._format.signed_backfill(job_id, text)
+        return self._asked.keep_backfill(job_id, signed, before, self.now())
+
+    def backfill_refusal(self, job_id: str, text: str) -> str | None:
+        """Return why what is left of the backfill of a job is not carried on; see the port."""
+        return self._format.backfill_refusal(job_id, text)
 
     def drain(self, node: str, draining: bool, now: int) -> bool:
         """Have a node claim nothing more, or claim again; return False if there is no such node."""

@@ -143,13 +143,20 @@ def steps_from(found: object, known: int, may_migrate: bool, where: str, remedy:
     """
     if not isinstance(found, int) or not 1 <= found <= known:
         raise SchemaError(
-            f"{where} has schema version {found!r}; this version of Rota knows 1 to {known}. {remedy_for(found, known, remedy)}"
+            f"{where} has schema version {shortened(repr_of(found), 80)}; this version of Rota knows 1 to {known}. "
+            f"{remedy_for(found, known, remedy)}"
         )
     if found < known and not may_migrate:
         raise SchemaError(
             f"{where} has schema version {found}, and {known} is needed; start a scheduler of this version once to migrate it"
         )
     return range(found, known)
+
+
+def version_in(text: object) -> int | None:
+    """Return the version of a layout that a text is, None if it is none."""
+    is_number = isinstance(text, str) and len(text) < 10 and text.isascii() and text.isdecimal()
+    return int(text) if is_number else None  # type: ignore[call-overload]
 
 
 def remedy_for(found: object, known: int, other: str) -> str:
@@ -298,7 +305,9 @@ def run_of(fields: Mapping[str, Any]) -> Run:
     if not is_sound_run(job_id, nominal, last, count, due, attempt, status, owner, executor, *times):
         raise DeserializationError(f"{fields!r:.80} is no record of a run: {damage_of_run(fields)}")
     run = Run(job_id, nominal, due, None, executor)  # type: ignore[arg-type]
-    run.last, run.count, run.attempt, run.status, run.owner = last, count, attempt, status, owner  # type: ignore[assignment]
+    # A record of one time stands for its own, whatever the other says.
+    run.last = nominal if count == 1 else last  # type: ignore[assignment]
+    run.count, run.attempt, run.status, run.owner = count, attempt, status, owner  # type: ignore[assignment]
     run.claimed_at, run.started_at, run.finished_at = times
     result = get("result")
     if result is not None:

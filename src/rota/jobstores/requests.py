@@ -121,6 +121,10 @@ class TakesRequests:
 
         return keep_backfill(self, job_id, text, before)
 
+    def backfill_refusal(self, job_id: str, text: str) -> str | None:
+        """Return why what is left of the backfill of a job, as it is stored, is not carried on; None if it is."""
+        return None
+
     def remembers_from(self, job_id: str, now: int) -> int | None:
         """Return the instant from which on the ledger knows of each time of a job whether it ran; None: of all times.
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from ..clock import moment
 from ..core.backfill import CANCELLED, MOST, Backfill, backfill_of, last_instant, times_from, wanted_among
-from ..engine.backfills import TriggerFailed, open_some, records_of, unfinished_of
+from ..engine.backfills import EndsEarly, open_some, records_of, unfinished_of
 from ..errors import JobLookupError, JobValueError, SchedulerNotRunningError, StoreConflictError
 from ..texts import repr_of
 from ..triggers.base import AskedBy
@@ -75,7 +75,8 @@ def backfill(
         if dry_run or not found:
             return found
         if job.id in store.backfills():
-            open_some(store, job.id)  # which forgets one that is done
+            with suppress(EndsEarly):  # a node tells it
+                open_some(store, job.id)  # which forgets one that is done
         engine.stores[alias].asked.tell()  # the answer to what follows may be lost
         if not store.keep_backfill(job.id, wanted.text(), None):
             raise JobValueError(f'Job "{job.id}" has a backfill already{_shown(book, store, job)}')
@@ -87,7 +88,7 @@ def backfill(
         book.log.info('Job "%s": %s', job.id, said)
         try:
             open_some(store, job.id)
-        except TriggerFailed as exc:  # it could tell its times before
+        except EndsEarly as exc:  # it could tell its times before
             book.log.warning('The backfill of job "%s" goes on later: %s', job.id, exc)
     engine.stores[alias].asked.tell()  # it may have looked too early
     engine.stores[alias].asked.begin_at(store.now())

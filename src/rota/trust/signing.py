@@ -106,6 +106,18 @@ class Signer:
             else _MISFIT
         )
 
+    def signed_backfill(self, job_id: str, text: str) -> str:
+        """Return what is left of the backfill of a job with its signature in it."""
+        digest = hmac.digest(self._keys[0], _message((job_id, text), _BACKFILL), "sha256").hex()
+        return joined(digest, text)
+
+    def backfill_refusal(self, job_id: str, text: str) -> str | None:
+        """Return why what is left of the backfill of a job is not accepted; None if it is."""
+        signature, plain = separated(text)
+        if signature is None:
+            return "it is not signed, and this store accepts only signed backfills"
+        return None if self._fits(_message((job_id, plain), _BACKFILL), signature) else _MISFIT
+
     def _fits(self, message: bytes, signature: str) -> bool:
         given = bytes.fromhex(signature)
         # Every key is tried, so that the time does not tell which one has signed.
@@ -133,6 +145,7 @@ _MISFIT = "its signature does not fit: it was changed by somebody without the ke
 _JOB = b"rota-job-1\n"
 _RUN = b"rota-run-1\n"
 _CALL = b"rota-run-2\n"
+_BACKFILL = b"rota-backfill-1\n"
 #: how many parts a run without arguments of its own has
 _PLAIN = 5
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from operator import attrgetter
 
-from ...clock import HELD
+from ...clock import HELD, NO_TIME
 from ...codec.damaged import (
     DAMAGED,
     NEVER_DUE,
@@ -18,6 +18,7 @@ from ...codec.damaged import (
     text_instead,
     version_of,
 )
+from ...core.chains import is_misplaced, parent_of
 from ...core.states import ACTIVE, CLAIMED, LOST, QUARANTINED, end, set_job_state
 from ...texts import shortened
 from ..documents import KEPT, fields_of, mended_fields, new_version, run_of
@@ -208,11 +209,35 @@ class Damage:
             for job in jobs:
                 job.error = hidden.get(job.id, job.error)
                 set_job_state(job, QUARANTINED)
+            untimed = [
+                document["_id"]
+                for document in documents
+                if document.get("next_due") == NO_TIME and document.get("state") == ACTIVE
+            ]
+            jobs += self._look_at_chains(some(untimed), job_of) if untimed else ()
             runs = self.end_damaged(documents, now)
             pace.note(len(documents), clock.monotonic() - began)
             yield jobs, runs
             if is_last:
                 return
+
+    def _look_at_chains(
+        self, documents: Iterable[Mapping[str, Any]], job_of: Callable[[Mapping[str, Any]], Job]
+    ) -> list[Job]:
+        """Have jobs found by the ends of those that start them; return those that are to be put in order or into quarantine."""
+        found = []
+        for document in documents:
+            job = job_of(document)
+            if job.state != ACTIVE:  # not restored: whoever needs it finds out
+                continue
+            parent = parent_of(job)
+            if parent is not None and parent != document.get("parent"):
+                same = {"_id": document["_id"], "version": document.get("version")}
+                with self._server.translated():
+                    self._server.jobs.update_one(same, {"$set": {"parent": parent}})
+            if is_misplaced(job):
+                found.append(job)
+        return found
 
     def _look_over(self, limit: int) -> tuple[dict[str, str], list[dict[str, Any]], bool]:
         """Look at the next documents, in the order of their ids; what hides runs is put right.

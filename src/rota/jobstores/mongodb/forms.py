@@ -202,7 +202,7 @@ def size_of(entry: Mapping[str, Any]) -> int:
 
 def standing_of(entry: Mapping[str, Any]) -> Recorded:
     """Return what a record stands for."""
-    return stands_for(entry["nominal"], entry.get("last"), entry.get("status"))
+    return stands_for(entry["nominal"], entry.get("last"), entry.get("count"), entry.get("status"))
 
 
 def identity_of(job_id: str, entry: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -114,7 +114,7 @@ class History:
 
     def recorded(self, job_id: str, since: int) -> list[Recorded]:
         """Return the records of a job that stand for times from an instant on, oldest first."""
-        fields = {"nominal": 1, "last": 1, "status": 1}
+        fields = {"nominal": 1, "last": 1, "count": 1, "status": 1}
         of_job = {"job_id": job_id}
         runs = self._server.runs
         with self._server.translated():

@@ -255,7 +255,7 @@ class Jobs:
     def _save(self, job_id: str, values: Mapping[str, Any], version: int | None) -> int | None:
         """Replace a job whose document is whole; return its new version, None if nothing was done."""
         numbers = {
-            "$type": "number",
+            "$type": ["int", "long"],
             **({"$gte": 0, "$lt": MOST_VERSION} if version is None else {"$eq": version}),
         }
         there = THERE

@@ -207,6 +207,9 @@ def _is_free(
     if cut is None:
         return run.nominal not in filed or run.attempt > 0
     get = filed.get(cut.found.nominal, {}).get
-    return cut.found.nominal not in unfinished and cut.seen == tuple(
-        map(get, ("status", "attempt", "last", "count"))
+    last = cut.found.nominal if get("count") == 1 else get("last")
+    return cut.found.nominal not in unfinished and cut.seen == (
+        *map(get, ("status", "attempt")),
+        last,
+        get("count"),
     )

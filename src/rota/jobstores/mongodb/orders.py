@@ -10,7 +10,16 @@ from pymongo.errors import DuplicateKeyError
 from ...clock import LAST_SHOWN
 from ...codec.damaged import is_time, text_instead
 from ...core.details import cut
-from ...core.orders import ANY_NODE, BACKFILL, LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request, backfill_id
+from ...core.orders import (
+    ANY_NODE,
+    BACKFILL,
+    LONGEST_ANSWER,
+    REQUESTS_KEPT,
+    Orders,
+    Request,
+    backfill_id,
+    kept_backfills,
+)
 from ...core.waiting import KEY_HOLDS
 from ...util import new_node_id
 from ..documents import whole
@@ -19,7 +28,7 @@ from .layout import SCHEMA_VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from .server import Server
@@ -43,7 +52,7 @@ class NodeOrders:
         mine = {"node": node, "at": {"$gt": now - REQUESTS_KEPT}, "answer": {"$exists": False}}
         unanswered = {"$or": [mine, {"node": ANY_NODE}]}
         cancels, requests = [], []
-        backfills: dict[str, str] = {}
+        kept = []
         with self._server.translated():
             lease = self._server.nodes.find_one({"_id": node}, {"draining": 1}) or {}
             marks = self._server.meta.find_one({"_id": "schema"}, {"version": 1}) or {}
@@ -55,19 +64,20 @@ class NodeOrders:
             for document in self._server.requests.find(unanswered):
                 id, nominal = document.get("job_id"), document.get("nominal")
                 if document.get("node") == ANY_NODE:
-                    backfills |= _backfills([document])
+                    kept.append(_kept(document))
                     continue
                 about = (id, int(nominal)) if type(id) is str and is_time(nominal) else None
                 requests.append(Request(document["_id"], text_instead(document.get("kind")), about))
         version = marks.get("version")
         outdated = isinstance(version, int) and version > SCHEMA_VERSION
         draining = is_time(lease.get("draining"))
-        return Orders(draining, cancels, requests, next_waiting, outdated, backfills)
+        return Orders(draining, cancels, requests, next_waiting, outdated, *kept_backfills(kept))
 
     def backfills(self, now: int) -> dict[str, str]:
         """Return what is left of backfills, by the ids of their jobs."""
         with self._server.translated():
-            return _backfills(self._server.requests.find({"node": ANY_NODE}))
+            found = self._server.requests.find({"node": ANY_NODE})
+            return kept_backfills(map(_kept, found))[0]
 
     def keep_backfill(self, job_id: str, text: str | None, before: str | None, now: int) -> bool:
         """Keep what is left of the backfill of a job, if that is still as it was looked at."""
@@ -122,10 +132,7 @@ class NodeOrders:
             self._server.requests.delete_many({"at": {"$not": {"$gt": now - REQUESTS_KEPT}}})
 
 
-def _backfills(documents: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for document in documents:
-        job_id, text = document.get("job_id"), document.get("answer")
-        if type(job_id) is str and type(text) is str:
-            found[job_id] = text
-    return found
+def _kept(document: Mapping[str, Any]) -> tuple[Any, Any, str | None]:
+    """Return id, job id and text of what is left of a backfill, None if that is no text."""
+    text = document.get("answer")
+    return document["_id"], document.get("job_id"), text if type(text) is str else None

@@ -5,7 +5,9 @@ Each step looks at a part of everything. What is overwritten is kept.
 
 from __future__ import annotations
 
+from ...clock import NO_TIME
 from ...codec.damaged import DAMAGED, NEVER_DUE
+from ...core.chains import is_misplaced, parent_of
 from ...core.states import QUARANTINED, set_job_state
 from ..retention import Pace
 from .forms import state_of
@@ -62,7 +64,7 @@ class Damage:
         pace = Pace(LOOKED_AT)
         for _ in range(STEPS):
             began, size = clock.monotonic(), str(pace.size)
-            self._at_state, found = texts(self._run("look_over", self._at_state, size))
+            self._at_state, found, untimed = texts(self._run("look_over", self._at_state, size, str(NO_TIME)))
             lost = state_of(QUARANTINED, None, None, "default", f"{DAMAGED}nobody knows when it is due")
             self._at_job = str(self._run("look_for_lost", self._at_job, size, lost))
             jobs = jobs_of(found)
@@ -70,6 +72,7 @@ class Damage:
                 if job.state != QUARANTINED:
                     job.error = NEVER_DUE
                     set_job_state(job, QUARANTINED)
+            jobs += self._look_at_chains(jobs_of(untimed)) if untimed else ()
             self._at_run, runs, of_runs = texts(self._run("look_at_runs", self._at_run, size))
             orphans = Orphans(runs, of_runs, "", (), now)
             ended = self._runs.take(orphans.damaged, orphans, "", now, {}) if orphans.damaged else []
@@ -78,6 +81,16 @@ class Damage:
             yield jobs, ended
             if self._at_state == self._at_job == self._at_run == "0" and self._at_waiting == NOWHERE:
                 return
+
+    def _look_at_chains(self, jobs: Sequence[Job]) -> list[Job]:
+        """Have jobs found by the ends of those that start them; return those that are to be put in order or into quarantine."""
+        restored = [
+            job for job in jobs if job.state != QUARANTINED
+        ]  # of the others whoever needs them finds out
+        chained = [(parent, job.id) for job in restored if (parent := parent_of(job)) is not None]
+        if chained:
+            self._run("adopt", *(part for pair in chained for part in pair))
+        return [job for job in restored if is_misplaced(job)]
 
     def set_aside(self, run: Callable[..., Any], executors: Collection[str]) -> Iterator[tuple[str, str]]:
         """Put keys aside that somebody has overwritten by values of another kind, and make anew what follows from the others.

@@ -9,7 +9,7 @@ from ...clock import DAY, HOUR, LEASE, SECOND
 from ...core.states import END_STATES
 from ...errors import ConfigurationError, SchemaError, StoreError
 from .. import earlier
-from ..documents import steps_from
+from ..documents import steps_from, version_in
 from ..identity import new_identity
 from ..server_clock import AHEAD
 from .lua import Script, quoted, sources
@@ -129,7 +129,8 @@ def take_possession(keys: Keys, server: Server, create: bool) -> tuple[str, bool
     where = f"{keys.jobs} … on {server.address}"
     if version == "missing":
         raise SchemaError(f"There are no keys {where}, and create is False")
-    found = int(version) if version.isdecimal() else version
+    known = version_in(version)
+    found = version if known is None else known
     for step in steps_from(found, SCHEMA_VERSION, create, where, "another jobs_key"):
         while keys.run(server, MIGRATIONS[step], ()) == "more":
             pass

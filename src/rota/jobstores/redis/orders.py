@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from ...clock import LAST_SHOWN
 from ...core.details import cut
-from ...core.orders import LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request, backfill_id
+from ...core.orders import LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request, backfill_id, kept_backfills
 from ...util import new_node_id
+from ..documents import version_in
 from .forms import kept_text, number_of, time_of_score
 from .layout import SCHEMA_VERSION
 from .server import texts
@@ -38,8 +39,8 @@ class OrderBook:
         end = 2 * int(count)
         cancels, kept, asked = (
             found[:end],
-            found[end : end + 2 * int(several)],
-            found[end + 2 * int(several) :],
+            found[end : end + 3 * int(several)],
+            found[end + 3 * int(several) :],
         )
         return Orders(
             bool(draining),
@@ -49,14 +50,14 @@ class OrderBook:
                 for id, kind, job_id, nominal in zip(*[iter(asked)] * _PARTS, strict=True)
             ],
             time_of_score(first) if first else None,
-            version.isdecimal() and int(version) > SCHEMA_VERSION,
-            dict(zip(kept[::2], kept[1::2], strict=True)),
+            (version_in(version) or 0) > SCHEMA_VERSION,
+            *kept_backfills(zip(*[iter(kept)] * 3, strict=True)),
         )
 
     def backfills(self, now: int) -> dict[str, str]:
         """Return what is left of backfills, by the ids of their jobs."""
         kept = texts(self._run("backfills", _since(now)))
-        return dict(zip(kept[::2], kept[1::2], strict=True))
+        return kept_backfills(zip(*[iter(kept)] * 3, strict=True))[0]
 
     def keep_backfill(self, job_id: str, text: str | None, before: str | None, now: int) -> bool:
         """Keep what is left of the backfill of a job, if that is still as it was looked at."""
@@ -95,4 +96,4 @@ def _cancel(key: str, reason: str) -> tuple[str, int, str]:
 
 
 def _is_number(text: str) -> bool:
-    return text.removeprefix("-").isdecimal()
+    return len(text) <= 20 and text.isascii() and text.removeprefix("-").isdecimal()

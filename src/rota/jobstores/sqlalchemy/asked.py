@@ -159,11 +159,16 @@ class AskedTables(TakesRequests, StartsChains):
         """Return what is left of backfills, by the ids of their jobs."""
         return self._transactions.read(self._orders.backfills)
 
+    def backfill_refusal(self, job_id: str, text: str) -> str | None:
+        """Return why what is left of the backfill of a job is not carried on; see the port."""
+        return self._format.backfill_refusal(job_id, text)
+
     def keep_backfill(self, job_id: str, text: str | None, before: str | None) -> bool:
         """Keep what is left of the backfill of a job, if that is still as it was looked at; see the port."""
+        signed = None if text is None else self._format.signed_backfill(job_id, text)
 
         def work(conn: Connection) -> bool:
-            kept = self._orders.keep_backfill(conn, job_id, text, before)
+            kept = self._orders.keep_backfill(conn, job_id, signed, before)
             self._wakeups.tell(conn)
             return kept
 

@@ -9,8 +9,9 @@ from functools import partial
 
 from sqlalchemy import bindparam, false, func, not_, or_, select, union
 
-from ...clock import HELD
+from ...clock import HELD, NO_TIME
 from ...codec.damaged import DAMAGED, EARLIEST, LATEST, NEVER_DUE, STATES, STATUSES, is_damaged
+from ...core.chains import is_misplaced, parent_of
 from ...core.states import ACTIVE, CLAIMED, ENDED, LOST, QUARANTINED, WAITING, end, set_job_state
 from ..documents import KEPT
 from .databases.base import BATCH
@@ -49,6 +50,8 @@ class Damage:
         self._runs = tables.runs
         self._rows = rows
         self._follow = follow
+        #: the id up to which jobs that no time starts were looked at
+        self._at = ""
 
     def steps(
         self, transactions: Transactions, job_of: Callable[[Any], Job], now: int
@@ -64,6 +67,10 @@ class Damage:
             transactions.step(partial(self._rows.recount, ids=wrong, wait=False))
         yield [], []
         yield transactions.read(partial(self.jobs, job_of=job_of)), []
+        jobs, strays = transactions.read(partial(self.children, job_of=job_of))
+        if strays:
+            transactions.step(partial(self.adopt, strays=strays))
+        yield jobs, []
 
     # -- jobs ----------------------------------------------------------------------------------------------------
 
@@ -88,6 +95,39 @@ class Damage:
             if len(found) >= BATCH:
                 break
         return found
+
+    def children(
+        self, conn: Connection, job_of: Callable[[Any], Job]
+    ) -> tuple[list[Job], list[tuple[str, str, str]]]:
+        """Look at some of the jobs that no time starts, after those of the last look.
+
+        :return: the jobs whose times are to be put right, or that nothing starts; of those that are noted as started by
+            another job than their trigger says the ids, the triggers, and what they say
+        """
+        c = self._jobs.c
+        executors = [word for word in _distinct(conn, c.executor, c.state == ACTIVE) if type(word) is str]
+        untimed = (c.state == ACTIVE) & c.executor.in_(executors) & (c.next_due == NO_TIME)
+        some = select(*self._rows.columns, c.parent).where(untimed, c.id > self._at).order_by(c.id)
+        rows = conn.execute(some.limit(BATCH)).all() if executors else []
+        self._at = rows[-1].id if len(rows) == BATCH and type(rows[-1].id) is str else ""
+        wrong, strays = [], []
+        for row in rows:
+            job = job_of(row[:-1])
+            if job.state != ACTIVE:  # not restored: whoever needs it finds out
+                continue
+            parent = parent_of(job)
+            if parent is not None and parent != row.parent:
+                strays.append((job.id, row.trigger_spec, parent))
+            if is_misplaced(job):
+                wrong.append(job)
+        return wrong, strays
+
+    def adopt(self, conn: Connection, strays: list[tuple[str, str, str]]) -> None:
+        """Have jobs found by the ends of those that start them, unless their triggers have changed since they were read."""
+        c = self._jobs.c
+        for id, trigger, parent in strays:
+            same = self._jobs.update().where(c.id == id, c.trigger_spec == trigger)
+            conn.execute(same.values(parent=parent))
 
     # -- runs ----------------------------------------------------------------------------------------------------
 
@@ -150,12 +190,25 @@ class Damage:
         )
         wrong = select(jobs.id).where(jobs.id == claimed.c.job_id, jobs.running != claimed.c.count)
         is_free = jobs.id.not_in(select(claimed.c.job_id))
+        executors = [
+            word for word in _distinct(conn, jobs.executor, jobs.state == ACTIVE) if type(word) is str
+        ]
         waiting = [
             select(jobs.id).where(
                 jobs.state == ACTIVE, jobs.executor == executor, jobs.next_due == HELD, is_free
             )
-            for executor in _distinct(conn, jobs.executor, jobs.state == ACTIVE)
-            if type(executor) is str
+            for executor in executors
+        ]
+        # Those that no time starts are not claimed, which would find out.
+        waiting += [
+            select(jobs.id).where(
+                jobs.state == ACTIVE,
+                jobs.executor == executor,
+                jobs.next_due == NO_TIME,
+                jobs.running != 0,
+                is_free,
+            )
+            for executor in executors
         ]
         over = select(jobs.id).where(jobs.state == ENDED, is_free, not_(has_waiting(self._jobs, self._runs)))
         found = union(wrong, over, *waiting).subquery("found")

@@ -303,7 +303,9 @@ def run_of(row: Row) -> Run:
     if not is_sound_run(*columns, *others):
         return _run_of_damaged(row)
     run = Run(row.job_id, row.nominal, row.due, None, row.executor)
-    run.last, run.count, run.attempt = row.last, row.times, row.attempt
+    # A record of one time stands for its own, whatever the other says.
+    run.last = row.nominal if row.times == 1 else row.last
+    run.count, run.attempt = row.times, row.attempt
     run.status, run.owner = row.status, row.owner
     run.claimed_at, run.started_at, run.finished_at = row.claimed, row.started, row.finished
     _set_texts(run, row, row.reason)

@@ -137,7 +137,7 @@ class History:
     def recorded(self, conn: Connection, job_id: str, since: int) -> list[Recorded]:
         """Return the records of a job that stand for times from an instant on, oldest first."""
         runs = self._runs.c
-        of_job = select(runs.nominal, runs.last, runs.status).where(runs.job_id == job_id)
+        of_job = select(runs.nominal, runs.last, runs.times, runs.status).where(runs.job_id == job_id)
         later = conn.execute(of_job.where(runs.nominal >= since).order_by(runs.nominal).limit(MOST)).all()
         before = of_job.where(runs.nominal < since).order_by(runs.nominal.desc()).limit(BEFORE)
         found = [*conn.execute(before), *later]

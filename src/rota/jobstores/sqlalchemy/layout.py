@@ -19,8 +19,9 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateColumn, ExecutableDDLElement
 
 from ...errors import SchemaError
+from ...texts import shortened
 from .. import earlier
-from ..documents import remedy_for
+from ..documents import remedy_for, version_in
 from ..identity import new_identity
 from . import columns
 from .databases.lookup import of_dialect
@@ -171,7 +172,7 @@ class Tables:
         if not set(missing) <= {table.name for table in self.later}:
             return False
         found = conn.scalar(select(self.meta.c.value).where(self.meta.c.key == VERSION_KEY))
-        return found is not None and found.isdecimal() and 0 < int(found) < _WITH_LATER
+        return 0 < (version_in(found) or 0) < _WITH_LATER
 
     def _of_apscheduler(self, conn: Connection, missing: Sequence[str]) -> str:
         """Return what to do if the table of that name is one of APScheduler's."""
@@ -223,10 +224,10 @@ class Tables:
         found = conn.scalar(select(self.meta.c.value).where(self.meta.c.key == VERSION_KEY))
         if found is None and not allowed:  # made by the user's migrations: the first start writes the version
             return self._mark(conn)
-        version = int(found) if found is not None and found.isdecimal() else None
+        version = version_in(found)
         if version is None or not 1 <= version <= SCHEMA_VERSION:
             raise SchemaError(
-                f"The table {self.meta.fullname} says schema version {found!r}; this version of Rota knows 1 to "
+                f"The table {self.meta.fullname} says schema version {shortened(repr(found), 80)}; this version of Rota knows 1 to "
                 f"{SCHEMA_VERSION}. {remedy_for(version, SCHEMA_VERSION, 'another tablename')}"
             )
         if version == SCHEMA_VERSION:

@@ -9,18 +9,25 @@ from sqlalchemy import and_, func, or_, select
 
 from ...clock import LAST_SHOWN
 from ...core.details import cut
-from ...core.orders import ANY_NODE, BACKFILL, LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request, backfill_id
+from ...core.orders import (
+    ANY_NODE,
+    BACKFILL,
+    LONGEST_ANSWER,
+    REQUESTS_KEPT,
+    Orders,
+    Request,
+    backfill_id,
+    kept_backfills,
+)
 from ...core.states import CLAIMED
 from ...core.waiting import KEY_HOLDS
 from ...util import new_node_id
+from ..documents import version_in
 from .forms import whole
 from .layout import SCHEMA_VERSION, VERSION_KEY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Any
-
     from sqlalchemy import Connection
 
     from .layout import Tables
@@ -59,14 +66,14 @@ class NodeOrders:
             ],
             self._waiting.next(conn),
             self._is_outdated(conn),
-            _backfills((row.job_id, row.answer) for row in found if row.node == ANY_NODE),
+            *kept_backfills((row.id, row.job_id, row.answer) for row in found if row.node == ANY_NODE),
         )
 
     def backfills(self, conn: Connection) -> dict[str, str]:
         """Return what is left of backfills, by the ids of their jobs."""
         asked = self._tables.requests.c
-        rows = conn.execute(select(asked.job_id, asked.answer).where(asked.node == ANY_NODE))
-        return _backfills((row.job_id, row.answer) for row in rows)
+        rows = conn.execute(select(asked.id, asked.job_id, asked.answer).where(asked.node == ANY_NODE))
+        return kept_backfills((row.id, row.job_id, row.answer) for row in rows)[0]
 
     def keep_backfill(self, conn: Connection, job_id: str, text: str | None, before: str | None) -> bool:
         """Keep what is left of the backfill of a job, if that is still as it was looked at."""
@@ -88,7 +95,7 @@ class NodeOrders:
         """Whether the tables have a newer version than this code knows."""
         meta = self._tables.meta.c
         found = conn.scalar(select(meta.value).where(meta.key == VERSION_KEY))
-        return type(found) is str and found.isdecimal() and int(found) > SCHEMA_VERSION
+        return (version_in(found) or 0) > SCHEMA_VERSION
 
     def drain(self, conn: Connection, node: str, draining: bool, now: int) -> bool:
         """Have a node claim nothing more, or claim again; return False if there is none."""
@@ -132,7 +139,3 @@ class NodeOrders:
         requests, keys = self._tables.requests, self._tables.keys
         conn.execute(requests.delete().where(requests.c.at <= now - REQUESTS_KEPT))
         conn.execute(keys.delete().where(keys.c.at <= now - KEY_HOLDS))
-
-
-def _backfills(rows: Iterable[tuple[Any, Any]]) -> dict[str, str]:
-    return {job_id: str(text) for job_id, text in rows if type(job_id) is str and text is not None}

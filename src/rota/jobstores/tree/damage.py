@@ -10,19 +10,20 @@ import json
 from ...clock import HELD
 from ...codec.damaged import DAMAGED, is_time
 from ...core.extras import extra_of, keeps_place
-from ...core.states import CLAIMED, LOST, end
+from ...core.states import ACTIVE, CLAIMED, LOST, end
 from ...errors import DeserializationError
 from ...texts import shortened
 from ...triggers.base import BaseTrigger
 from ..documents import fields_of, mended_fields, run_of
 from ..retention import Pace
-from .forms import changes_of, doc_of, run_of_text, run_of_waiting
+from .forms import changes_of, doc_of, parent_in, run_of_text, run_of_waiting
 from .keys import (
     ACTIVE_RUNS,
     JOBS,
     WAITING_RUNS,
     active_key,
     active_of,
+    child_key,
     damaged_key,
     ended_key,
     instant_of,
@@ -85,7 +86,8 @@ class Damage:
     def steps(self, now: int, clock: Clock, logger: GuardedLogger) -> Iterator[tuple[list[Doc], list[Run]]]:
         """Look for jobs and runs that nobody would find because of what is stored of them, in steps; see the port.
 
-        :return: for each step the documents of jobs that have to be put into quarantine, and the runs that got an end
+        :return: for each step the documents of jobs that are to be put into quarantine or in order, or may be, and the runs that
+            got an end
         """
         pace = Pace(LOOKED_AT)
         waiting = set(map(unquoted, self._tree.some_below(WAITING_RUNS, WAITING)[0]))
@@ -102,7 +104,7 @@ class Damage:
         """Look at the next jobs: counts and keys that contradict their documents are put right.
 
         :param waiting: ids of jobs of which runs wait
-        :return: the documents of jobs that have to be put into quarantine, and that nobody would find
+        :return: the documents of jobs that have to be put into quarantine, and that nobody would find; and of jobs in chains
         """
         names = self._tree.after(JOBS, self._at, limit + 1)
         some = names[:limit]
@@ -123,7 +125,20 @@ class Damage:
                 hidden.append(doc)
             elif doc.index is not None:  # nobody would find it
                 self._tree.commit([Change(doc.key, KEEP, doc.rev), Change(key, "")])
-        return hidden
+        return hidden + self._look_at_chains(docs)
+
+    def _look_at_chains(self, docs: Iterable[Doc]) -> list[Doc]:
+        """Have jobs found by the ends of those that start them; return the documents of jobs that may be in no chain."""
+        chained = [
+            doc
+            for doc in docs
+            if doc.unreadable is None and doc.state == ACTIVE and '"after"' in doc.parts[3]
+        ]
+        keys = {child_key(parent, doc.id): doc for doc in chained if (parent := parent_in(doc)) is not None}
+        for (key, doc), entry in zip(keys.items(), self._tree.read(list(keys)) if keys else (), strict=True):
+            if entry.value is None:
+                self._tree.commit([Change(doc.key, KEEP, doc.rev), Change(key, "")])
+        return chained
 
     def _look_at_waiting(self, doc: Doc, now: int) -> None:
         """Put right the counts of a job's waiting runs, and have them found that nobody would find."""

@@ -97,7 +97,7 @@ def identity_of(text: str | None) -> str | None:
     """Return the identity of a path by its :data:`META`, None if it has none."""
     try:
         found = json.loads(text or "")["identity"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return found if isinstance(found, str) else None
 
@@ -106,7 +106,7 @@ def is_newer(text: str | None) -> bool:
     """Whether a path has a layout that is newer than this code knows, by its :data:`META`."""
     try:
         version = json.loads(text or "")["schema"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return False
     return isinstance(version, int) and version > SCHEMA_VERSION
 
@@ -115,7 +115,7 @@ def _version(text: str | None, where: str) -> object:
     try:
         found = json.loads(text or "")
         version = found["schema"] if found["format"] == "rota" else None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         version = None
     if version is None:
         raise SchemaError(f"{where} is not Rota's: its {META!r} is {text!r:.80}; give another path")

@@ -10,7 +10,16 @@ import json
 from ...clock import LAST_SHOWN
 from ...codec.damaged import is_time
 from ...core.details import cut
-from ...core.orders import ANY_NODE, BACKFILL, LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request, backfill_id
+from ...core.orders import (
+    ANY_NODE,
+    BACKFILL,
+    LONGEST_ANSWER,
+    REQUESTS_KEPT,
+    Orders,
+    Request,
+    backfill_id,
+    kept_backfills,
+)
 from ...errors import StoreConflictError
 from ...util import new_node_id
 from .keys import (
@@ -63,11 +72,11 @@ class NodeOrders:
             if asked["node"] == node and asked["answer"] is None and now - asked["at"] < REQUESTS_KEPT
         ]
         draining = description_of(lease.value)[1] is not None
-        return Orders(draining, cancels, requests, next_waiting, is_newer(meta.value), _backfills(known))
+        return Orders(draining, cancels, requests, next_waiting, is_newer(meta.value), *_backfills(known))
 
     def backfills(self, now: int) -> dict[str, str]:
         """Return what is left of backfills, by the ids of their jobs."""
-        return _backfills(self._requests())
+        return _backfills(self._requests())[0]
 
     def keep_backfill(self, job_id: str, text: str | None, before: str | None, now: int) -> bool:
         """Keep what is left of the backfill of a job, if that is still as it was looked at."""
@@ -136,13 +145,13 @@ class NodeOrders:
         return [(id, asked, entry) for id, asked, entry in found if asked is not None]
 
 
-def _backfills(requests: Iterable[tuple[str, dict[str, Any], Entry]]) -> dict[str, str]:
-    """Return what is left of backfills among requests, by the ids of their jobs."""
-    return {
-        asked["subject"][0]: asked["answer"]
-        for _, asked, _ in requests
-        if asked["node"] == ANY_NODE and asked["subject"] is not None and asked["answer"] is not None
-    }
+def _backfills(requests: Iterable[tuple[str, dict[str, Any], Entry]]) -> tuple[dict[str, str], list[str]]:
+    """Return what is left of backfills among requests, by the ids of their jobs, and the ids of what belongs to none."""
+    return kept_backfills(
+        (id, None if asked["subject"] is None else asked["subject"][0], asked["answer"])
+        for id, asked, _ in requests
+        if asked["node"] == ANY_NODE
+    )
 
 
 def _request_in(entry: Entry) -> dict[str, Any] | None:

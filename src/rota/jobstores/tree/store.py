@@ -9,6 +9,7 @@ from functools import partial
 
 from ...clock import instant
 from ...codec.unrestored import can_run
+from ...core.chains import is_misplaced
 from ...core.hours import HourCounts, hour_of
 from ...core.orphans import Search
 from ...core.queries import Count
@@ -355,7 +356,8 @@ class TreeJobStore(AsksNodes, DurableJobStore):
         self._check_started()
         for hidden, ended in self._damage.steps(now, self.clock, self._log):
             self._seen |= {doc.id: doc for doc in hidden}
-            yield list(map(self._job_of, hidden)), ended
+            jobs = [(doc, self._job_of(doc)) for doc in hidden]
+            yield [job for doc, job in jobs if doc.unreadable is not None or is_misplaced(job)], ended
 
     def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import pytest
 
-from ...clock import SECOND, moment
+from ...clock import NO_TIME, SECOND, moment
 from ...core.states import ACTIVE, CLAIMED, QUARANTINED, SUCCEEDED, WAITING, succeed
 from ...errors import StoreReplacedError
 from ...events import EVENT_SCHEDULER_DEGRADED
 from ...executors.steps import current_run
+from ...triggers.after import After
 from ..clock import VirtualClock
 from ..manual import ManualScheduler
 from .damage_found import JOB, NODE, RECORD, RUN, Damage, Found, check_listings, check_neighbours
-from .damage_made import LATER, LEASE, MAKE, claimed
+from .damage_made import LATER, LEASE, MAKE, claimed, make_records
 from .store_jobs import START, make_job, task
 
 TYPE_CHECKING = False
@@ -85,6 +86,10 @@ class Hand:
         :param field: one of :attr:`fields`
         """
         raise NotImplementedError
+
+    def forget_child(self, parent: str, child: str) -> bool:
+        """Have a job not be found by the ends of the one that starts it; return False if this hand does not reach that."""
+        return False
 
     def write_identity(self, value: Any) -> bool:
         """Overwrite the identity of the store; return False if the database refuses that, or if this hand does not reach it."""
@@ -204,6 +209,68 @@ class DamageContract:
             assert not wrong, "\n".join(map(repr, wrong))
         finally:
             store.shutdown()
+            hand.close()
+
+    def test_a_record_of_one_time_stands_for_no_later_one_whatever_its_last_time_says(
+        self, hand: Hand
+    ) -> None:
+        clock = VirtualClock(moment(START))
+        store = _started(hand)
+        ((job_id, nominal),) = make_records(store, 1, 1)
+        if not hand.write(RECORD, (job_id, nominal), "last", LATER):
+            pytest.skip("the store keeps no last time of a record")
+        assert store.recorded({job_id: START})[job_id][0][:2] == (nominal, nominal)
+        store.shutdown()
+        scheduler = ManualScheduler(clock=clock, jobstores={"default": hand.open()}, lease=LEASE // SECOND)
+        scheduler.start()
+        try:
+            scheduler.pause_job(job_id)
+            scheduler.resume_job(job_id)
+            scheduler.advance(seconds=150)
+            assert [run.nominal for run in scheduler.get_runs(job_id)] == [
+                nominal + 150 * SECOND,
+                nominal,
+            ]
+            scheduler.rerun(job_id, nominal)
+            scheduler.advance(seconds=1)
+            assert [run.attempt for run in scheduler.get_runs(job_id)] == [1, 2]
+        finally:
+            scheduler.shutdown()
+            hand.close()
+
+    def test_a_job_that_others_start_goes_on_whatever_is_damaged_of_its_place_in_the_chain(
+        self, hand: Hand
+    ) -> None:
+        clock = VirtualClock(moment(START))
+        scheduler = ManualScheduler(clock=clock, jobstores={"default": hand.open()}, lease=LEASE // SECOND)
+        scheduler.start()
+        damages = [
+            (field, value)
+            for field, value in (
+                *((name, START - SECOND) for name in ("next_due", "due", "next_nominal", "next")),
+                ("running", 1),
+            )
+            if field in hand.fields[JOB]
+        ]
+        try:
+            scheduler.add_job(task, "interval", seconds=EVERY, id="parent", start_date=moment(START + SECOND))
+            for id in ("lost", *(field for field, _ in damages)):
+                scheduler.add_job(task, After("parent"), id=id)
+            scheduler.advance(seconds=2)
+            done = [hand.write(JOB, (field,), field, value) for field, value in damages]
+            assert any([hand.forget_child("parent", "lost"), *done])
+            scheduler.advance(minutes=2)
+            before = clock.now()
+            scheduler.advance(minutes=1)
+            check_neighbours(scheduler, ["parent"], range(START + SECOND, clock.now() + 1, EVERY * SECOND))
+            for id in ("lost", *(field for field, _ in damages)):
+                job = scheduler._lookup_job(id, None)[0]
+                assert (job.next_nominal, job.next_due, job.running) == (NO_TIME, NO_TIME, 0), id
+                runs = [run for run in scheduler.get_runs(id) if run.nominal > before]
+                assert [run.status for run in runs] == [SUCCEEDED] * (60 // EVERY), id
+                assert "missed" not in {run.status for run in scheduler.get_runs(id)}
+        finally:
+            scheduler.shutdown()
             hand.close()
 
     @pytest.mark.timeout(900)

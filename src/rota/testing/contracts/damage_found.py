@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 
+from ...codec.damaged import DAMAGED
 from ...core.states import MISSED, QUARANTINED, SUCCEEDED
 
 TYPE_CHECKING = False
@@ -62,6 +63,10 @@ def check_listings(scheduler: ManualScheduler) -> None:
     scheduler.health()
 
 
+def _is_damaged(run: Run) -> bool:
+    return DAMAGED in f"{run.reason} {run.error}"
+
+
 class Found:
     """What there is after the damages, and whether it accounts for each of them.
 
@@ -90,8 +95,9 @@ class Found:
             return bool(job.error)
         if job.executor != "default":
             return True  # it waits for an executor that this scheduler does not have
-        # What is skipped because of a wrong count is no answer.
-        return any(run.status in (SUCCEEDED, MISSED) for run in self.runs.get(id, ()))
+        # What is skipped because of a wrong count is no answer, nor is a record that the damage has spread to.
+        runs = self.runs.get(id, ())
+        return any(run.status in (SUCCEEDED, MISSED) for run in runs) and not any(map(_is_damaged, runs))
 
     def goes_on(self, id: str, since: int) -> bool:
         """Whether the job of a damaged run runs again, from an instant on, and has none under way."""

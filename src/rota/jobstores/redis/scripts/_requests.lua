@@ -16,12 +16,13 @@ local function requests_from(instant)
   return found
 end
 
--- Return job id and text of what is left of backfills: what is asked of no particular node, and never too old.
+-- Return id, job id and text of what is left of backfills: what is asked of no particular node, and never too old.
 local function backfills_among(requests)
   local found = {}
   for id, request in pairs(requests) do
     local text = request[1] == '*' and call('HGET', REPLIES, id)
     if text then
+      found[#found + 1] = id
       found[#found + 1] = request[4]
       found[#found + 1] = text
     end

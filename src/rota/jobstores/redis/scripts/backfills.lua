@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  the hash of the jobs
 -- ARGV[1]  the instant from which on questions count
--- Returns  job id and what is left of each
+-- Returns  id, job id and what is left of each
 
 -- include _requests
 

@@ -33,8 +33,8 @@ local function cuts_of(text)
     local record = call('HEXISTS', CLAIMED, key) == 0 and call('HGET', RUNS, key)
     if record then
       local status, attempt, last, count = seen(record)
-      if status == c[i + 2] and status ~= 'waiting' and attempt == c[i + 3] and (last or c[i + 4]) == c[i + 4]
-        and (count or '1') == c[i + 5] then
+      if status == c[i + 2] and status ~= 'waiting' and attempt == c[i + 3]
+        and ((count or '1') == '1' or last == c[i + 4]) and (count or '1') == c[i + 5] then
         cuts[tostring(number)] = {key, status, left}
       end
     end

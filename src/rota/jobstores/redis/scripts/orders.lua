@@ -29,7 +29,7 @@ found[4] = tostring(cancels)
 each('HDEL', CANCELS, over)
 local requests = requests_from(tonumber(f[2]))
 local backfills = backfills_among(requests)
-found[5] = string.format('%d', #backfills / 2)
+found[5] = string.format('%d', #backfills / 3)
 for _, text in ipairs(backfills) do found[#found + 1] = text end
 for id, request in pairs(requests) do
   if request[1] == node and call('HEXISTS', REPLIES, id) == 0 then
