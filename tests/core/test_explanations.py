@@ -98,8 +98,10 @@ def test_runs_that_wait_for_an_executor_that_nobody_has_are_told_of(tmp_path, ca
     with closing(connect(path)) as connection, connection:
         connection.execute("UPDATE rota_jobs SET executor = 'gone' WHERE id = 'second'")
     scheduler.advance(125)
-    assert 'No living node has its executor "gone".' in scheduler.explain("second")
+    assert 'until a node starts it: no living node has its executor "gone".' in scheduler.explain("second")
     (waiting, *_) = scheduler.get_runs("second", status="waiting")
-    assert 'No living node has its executor "gone".' in scheduler.explain("second", waiting.nominal)
+    assert 'a node starts it: no living node has its executor "gone".' in scheduler.explain(
+        "second", waiting.nominal
+    )
     assert 'wait for an executor "gone" that this scheduler does not have; add it' in caplog.text
     scheduler.shutdown(wait=False)

@@ -12,7 +12,7 @@ from ...core.orphans import linked, sort_out
 from ...core.pauses import counting
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, ENDED, WAITING
-from ...core.transitions import is_allowed, marked, not_ended_well, released
+from ...core.transitions import ends_pause, is_allowed, marked, not_ended_well, released
 from ...core.tries import end_superseded, hear, is_unasked
 from ...errors import ConflictingIdError, JobLookupError, StoreConflictError, StoreError
 from ...jobstores.documents import label_of
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ...core.timeouts import PartsOf
+    from ...job.handle import Job
     from .database import Program, Statement, View
     from .rules import Rules
 
@@ -173,6 +174,8 @@ def claim(decisions: Sequence[Decision], node: str, now: int, rules: Rules = ALL
     for decision, running in won:
         job = decision.job
         job.next_nominal, job.next_due = decision.next_nominal, decision.next_due
+        if ends_pause(decision):
+            job.paused = None
         job.state, job.error = decision.state, decision.error
         job.version, job.running = decision.version + 1, running
     return [decision for decision, _ in won]
@@ -238,6 +241,7 @@ def _claim(
             state=decision.state,
             error=decision.error,
             running=running,
+            job=_without_pause(row.job) if ends_pause(decision) else row.job,
         )
         won.append((decision, running))
         for run in marked(decision, node, now):
@@ -245,6 +249,12 @@ def _claim(
     following = follow([record for decision, _ in won for record in decision.records], now)
     yield from _write_claims(stored, moves, drops, runs, rules, ranges, following)
     return won
+
+
+def _without_pause(job: Job) -> Job:
+    template = job.copy()
+    template.paused = None
+    return template
 
 
 def _supersede(job_id: str, runs: Sequence[Run], now: int, rules: Rules) -> Part:
