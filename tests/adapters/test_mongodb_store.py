@@ -31,7 +31,6 @@ from rota.errors import (
     StoreUnavailableError,
 )
 from rota.testing.contracts.chains import add_chain, child, started
-from rota.testing.contracts.ended_jobs import LATER, again
 from rota.testing.contracts.store_jobs import (
     LEASE,
     NODE,
@@ -45,7 +44,6 @@ from rota.testing.contracts.store_jobs import (
     running,
     statuses,
 )
-from rota.testing.contracts.waiting import take
 from tests.needs import need
 from tests.servers.process import free_port
 
@@ -353,64 +351,6 @@ def test_a_time_that_was_left_unfiled_is_not_taken_again(
     assert store.save_job(found, found.version)
     assert claim(store) == []
     assert [(run.nominal, run.status) for run in store.get_runs()] == [(START, SUCCEEDED)]
-
-
-@pytest.mark.parametrize("times", [1, 3])
-def test_a_filing_that_comes_late_leaves_a_run_that_was_opened_again_meanwhile(
-    open_store: Open, monkeypatch: pytest.MonkeyPatch, times: int
-) -> None:
-    store, other = open_store(), open_store()
-    store.add_job(make_job(max_instances=3, coalesce=False, every=30 if times > 1 else 600))
-    runs = claim(store, LATER)
-    assert len(runs) == times
-    with monkeypatch.context() as patch:
-        patch.setattr(store._filing, "_file", lambda ids, ask: [])  # others come first
-        assert finish(store, runs) == []
-
-    def meanwhile(ready: Any, ask: bool) -> list[str]:
-        other._filing.file(["job"])
-        assert [run.nominal for run in other.open_runs([again()], START)] == [START]
-        return []
-
-    monkeypatch.setattr(store._filing, "_left_by", meanwhile)
-    store._filing.file(["job"])
-    assert sorted(statuses(store)) == [SUCCEEDED] * (times - 1) + [WAITING]
-    (run,) = take(store, LATER)
-    assert (run.nominal, run.attempt) == (START, 2)
-    assert finish(store, [run], LATER) == []
-    assert (statuses(store), running(store)) == ([SUCCEEDED] * times, 0)
-
-
-@pytest.mark.parametrize("is_filed", [True, False], ids=["filed", "not filed"])
-def test_a_filing_that_comes_late_neither_loses_a_newer_end_nor_writes_the_older_one_over_it(
-    open_store: Open, monkeypatch: pytest.MonkeyPatch, is_filed: bool
-) -> None:
-    store, other = open_store(), open_store()
-    store.add_job(make_job(every=600))
-    (run,) = claim(store)
-    fail(run, ValueError("no"), "", START)
-    with monkeypatch.context() as patch:
-        patch.setattr(store._filing, "_file", lambda ids, ask: [])
-        assert store.finish([run], START) == []
-
-    def meanwhile(ready: Any, ask: bool) -> list[str]:
-        other._filing.file(["job"])
-        assert len(other.open_runs([again()], START)) == 1
-        (taken,) = take(other, LATER)
-        with monkeypatch.context() as patch:
-            if not is_filed:
-                patch.setattr(other._filing, "_file", lambda ids, ask: [])
-            assert finish(other, [taken], LATER) == []
-        return []
-
-    with monkeypatch.context() as patch:
-        patch.setattr(store._filing, "_left_by", meanwhile)
-        store._filing.file(["job"])
-    for _ in range(2):
-        (record,) = store.get_runs()
-        assert (record.status, record.attempt, running(store)) == (SUCCEEDED, 2, 0)
-        other._filing.file(["job"])  # what was not filed before
-    assert store.collection.database["runs"].count_documents({"status": SUCCEEDED}) == 1
 
 
 def test_records_of_times_that_did_not_run_come_with_the_claim(open_store: Open) -> None:

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from bson.int64 import Int64
 from pymongo import ReplaceOne, UpdateMany, UpdateOne
-from pymongo.errors import BulkWriteError
 
 from ...clock import HELD
-from ...codec.damaged import is_time
 from ...codec.options import spare_in
 from ...core.policy import Policy
 from ...core.states import ENDED, FAILURES, WAITING
@@ -24,7 +21,7 @@ from .jobs import release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Any
 
     from .chains import Chains
@@ -32,11 +29,6 @@ if TYPE_CHECKING:
 
 #: How many jobs one question names.
 BATCH = 500
-#: What tells an end from others of the same time, and of which types it is unless it is damaged.
-_IDENTITY = ("owner", "attempt", "status", "finished")
-_SIMPLE = (str, int, Int64)
-#: The code of a write whose key is taken.
-_TAKEN = 11000
 
 
 class Filing:
@@ -87,30 +79,21 @@ class Filing:
                 entries = list(numbered(ended))
                 for entry in entries:
                     key = key_of(id, entry["nominal"])
-                    record = {"_id": key, "job_id": id, **entry}
-                    files.append(ReplaceOne({"_id": key, **_not_newer(entry)}, record, upsert=True))
-                if not entries:
+                    files.append(ReplaceOne({"_id": key}, {"_id": key, "job_id": id, **entry}, upsert=True))
+                nominals = [entry["nominal"] for entry in entries]
+                if not nominals:
                     continue
                 last = max(entries, key=_finished)
                 if last.get("status") in FAILURES:
-                    changes.append(_keeping(id, [entry["nominal"] for entry in entries]))
-                changes += _taking_out(id, entries)
+                    changes.append(_keeping(id, nominals))
+                changes.append(UpdateOne({"_id": id}, {"$pull": {"pending": {"nominal": {"$in": nominals}}}}))
             if files:
-                self._write(files)
+                self._server.runs.bulk_write(files, ordered=False)
             # R6: a job that waited for its runs becomes due, and one whose schedule is over goes with its last run.
             idle = {"_id": {"$in": list(ids)}, "under_way": [], "pending": []}
             jobs.bulk_write([*changes, *release(list(ids)), UpdateMany(idle, {"$unset": {"busy": 1}})])
             jobs.delete_many({**idle, "state": {"$in": list(OVER)}})
         return left
-
-    def _write(self, files: Sequence[ReplaceOne[Any]]) -> None:
-        """Write records, but for those of which the ledger has a newer one: they were filed, opened again and ended once more."""
-        try:
-            self._server.runs.bulk_write(files, ordered=False)
-        except BulkWriteError as exc:
-            refused = exc.details.get("writeErrors") or ()
-            if {error.get("code") for error in refused} != {_TAKEN} or exc.details.get("writeConcernErrors"):
-                raise
 
     def let_go_on(self, ids: Collection[str]) -> None:
         """Make jobs due that wait for a place and not for the end of all of their runs (R6)."""
@@ -162,29 +145,9 @@ class Filing:
 
 def _keeping(job_id: str, nominals: Sequence[int]) -> UpdateOne:
     """Return the update by which a job stays whose schedule is over, if no run of it is left but some that have ended (R6)."""
-    none_else = {"$not": {"$elemMatch": {"nominal": {"$nin": nominals}}}}
-    none_waits = {"pending.status": {"$ne": WAITING}}
-    last = {"_id": job_id, "state": ENDED, "under_way": [], "pending": none_else, **none_waits}
+    others = {"$elemMatch": {"nominal": {"$nin": nominals}}}
+    last = {"_id": job_id, "state": ENDED, "under_way": [], "pending": {"$not": others}}
     return UpdateOne(last, {"$set": {"state": KEPT}})
-
-
-def _taking_out(job_id: Any, entries: Sequence[Mapping[str, Any]]) -> Iterator[UpdateOne]:
-    """Return the updates that take the very ends from a job's document that were filed, those of one claim together.
-
-    An entry of the same time may be there instead, if others have filed that end meanwhile: its run was opened again.
-    """
-    ends: dict[str, tuple[dict[str, Any], list[Any]]] = {}
-    for entry in entries:
-        same = {name: value for name in _IDENTITY if type(value := entry.get(name)) in _SIMPLE}
-        ends.setdefault(repr(same), (same, []))[1].append(entry["nominal"])
-    for same, nominals in ends.values():
-        yield UpdateOne({"_id": job_id}, {"$pull": {"pending": {"nominal": {"$in": nominals}, **same}}})
-
-
-def _not_newer(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the condition that a record, if there is one, has not ended after this end."""
-    finished = entry.get("finished")
-    return {"finished": {"$not": {"$gt": finished}}} if is_time(finished) else {}
 
 
 def _finished(entry: Mapping[str, Any]) -> int:

@@ -5,7 +5,7 @@ Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how 
 
 from __future__ import annotations
 
-from ...clock import HELD, SECOND, SYSTEM_CLOCK, moment
+from ...clock import HELD, SECOND, moment
 from ...core.pauses import pause_of
 from ...core.retry import Retry
 from ...core.states import (
@@ -25,12 +25,11 @@ from .ended_jobs import again, found
 from .failures import ended, job_of
 from .overlaps import SECOND_TIME, THIRD_TIME, claim_at, due_time_of, wait_for_room
 from .retries import fail_and_give_back
-from .store_jobs import LEASE, MARGIN, OTHER, START, at_once, claim, make_job, until_done
+from .store_jobs import LEASE, MARGIN, OTHER, START, claim, make_job, until_done
 from .waiting import take
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ...core.run import Run
     from ...jobstores.base import BaseJobStore
 
 LATER = START + 60 * SECOND
@@ -219,27 +218,3 @@ class SharedPairsContract:
         (lost,) = until_done(lambda: other.rescue(OTHER, later))
         assert (lost.status, job_of(store).state) == (LOST, PAUSED)
         assert started(store, "bad") == [(WAITING, f"job@{START}#1")]
-
-    def test_a_run_that_is_opened_again_as_soon_as_it_has_ended_waits_whatever_its_node_still_does(
-        self, store: BaseJobStore, other: BaseJobStore
-    ) -> None:
-        for id in ("a", "b", "c", "d"):
-            store.add_job(make_job(id, every=600))
-            (run,) = claim(store)
-            reopened = again()
-            reopened.job_id = id
-            opened: list[Run] = []
-
-            def work(
-                number: int, run: Run = run, reopened: Run = reopened, opened: list[Run] = opened
-            ) -> None:
-                if number == 0:
-                    assert ended(store, run, FAILED) == []
-                    return
-                until = SYSTEM_CLOCK.monotonic() + 30 * SECOND
-                while not opened and SYSTEM_CLOCK.monotonic() < until:
-                    opened += until_done(lambda: other.open_runs([reopened], LATER))
-
-            at_once(2, work)
-            assert [each.job_id for each in opened] == [id]
-            assert [(each.nominal, each.status) for each in store.get_runs(id)] == [(START, WAITING)]
