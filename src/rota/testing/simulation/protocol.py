@@ -40,6 +40,7 @@ from .rows import (
     visible,
     waiting_attempts,
     within,
+    without_pause,
     without_waiting,
 )
 from .rules import ALL
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ...core.timeouts import PartsOf
-    from ...job.handle import Job
     from .database import Program, Statement, View
     from .rules import Rules
 
@@ -241,7 +241,7 @@ def _claim(
             state=decision.state,
             error=decision.error,
             running=running,
-            job=_without_pause(row.job) if ends_pause(decision) else row.job,
+            job=without_pause(row.job) if ends_pause(decision) else row.job,
         )
         won.append((decision, running))
         for run in marked(decision, node, now):
@@ -249,12 +249,6 @@ def _claim(
     following = follow([record for decision, _ in won for record in decision.records], now)
     yield from _write_claims(stored, moves, drops, runs, rules, ranges, following)
     return won
-
-
-def _without_pause(job: Job) -> Job:
-    template = job.copy()
-    template.paused = None
-    return template
 
 
 def _supersede(job_id: str, runs: Sequence[Run], now: int, rules: Rules) -> Part:

@@ -249,3 +249,10 @@ def is_as_in(stored: Mapping[str, JobRow]) -> Callable[[JobRow], bool]:
 def is_refusal(record: Run) -> bool:
     """Whether a time is recorded as skipped because the counter says that the job runs as often as it may."""
     return record.status == SKIPPED and record.reason == "max_instances"
+
+
+def without_pause(job: Job) -> Job:
+    """Return a copy of what makes a job, of which nothing is kept of a pause that has ended."""
+    template = job.copy()
+    template.paused = None
+    return template
