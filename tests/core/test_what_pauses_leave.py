@@ -624,3 +624,19 @@ def test_a_run_does_not_wait_for_another_one_of_its_own_job() -> None:
     )
     assert "it waits for the end of this run of the same job" in said.get(timeout=20)
     scheduler.shutdown(wait=False)
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_job_that_is_paused_once_more_without_an_end_stays_paused(scheduler: Any, held: bool) -> None:
+    scheduler.add_job(note, "interval", minutes=1, id="job", tags=["t"])
+    scheduler.pause_job("job", note="a while", until=scheduler.clock.datetime() + timedelta(minutes=2))
+    if held:
+        scheduler.hold(tag="t")
+    scheduler.pause_job("job")
+    if held:
+        scheduler.release(tag="t")
+    scheduler.advance(minutes=10)
+    assert scheduler.get_job("job").next_run_time is None
+    assert "a while" in scheduler.explain("job")
+    scheduler.resume_job("job")
+    assert [(run.status, run.count) for run in scheduler.get_runs("job")] == [("skipped", 9)]

@@ -61,9 +61,6 @@ def test_several_nodes_on_one_redis_server_lose_nothing_and_double_nothing(redis
     class Deaf(RedisJobStore):
         """A store that nothing wakes: time is virtual, and the seed decides who does something."""
 
-        #: with times that are left out ahead, seed 116 leaves a record that is not explained yet
-        has_times_left_out = False
-
         def on_wake(self, wake: Callable[[], None]) -> None:
             pass
 

@@ -164,9 +164,9 @@ def stay_on_hold(job: Job, pause: Pause) -> None:
     """
     given = job.next_nominal
     pause.active, pause.given = given is not None, given
+    pause.until = None
     if given is not None:
-        pause.until = pause.note = None
-        pause.since = given
+        pause.note, pause.since = None, given
     job.set_next(None)
     job.paused = text_of(pause)
 

@@ -119,6 +119,11 @@ def _modified(book: JobBook, changes: dict[str, Any], draft: Job) -> None:
             draft.paused = None
         elif nominal is not None:
             draft.paused = text_of(Pause(nominal, book.now_for(draft)))
+        elif (
+            pause := pause_of(draft)
+        ).until is not None:  # it was paused for a while, and is from now on until it is resumed
+            pause.until = None
+            draft.paused = text_of(pause)
 
 
 def _stays_on_hold(draft: Job) -> bool:

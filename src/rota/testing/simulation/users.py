@@ -110,7 +110,7 @@ class Users:
             else:
                 scheduler.remove_job(job_id)
         elif kind == "pause":
-            for_a_while = self._apart.random() < 0.6 and getattr(node.store, "has_times_left_out", True)
+            for_a_while = self._apart.random() < 0.6
             until = moment(node.now + self._apart.randint(1, 8) * SECOND) if for_a_while else None
             scheduler.pause_job(job_id, until=until)
         elif kind == "resume":
@@ -159,8 +159,7 @@ class Users:
         nominal = self._audit.some_run(job_id, rng)
         if kind == "cancel a run of":
             if nominal is None:
-                if getattr(node.store, "has_times_left_out", True):
-                    self._leave_out(node, job_id)
+                self._leave_out(node, job_id)
             else:
                 node.scheduler.cancel_run(job_id, moment(nominal), reason="cancelled by a user")
         elif self._audit.durable:  # else it is claimed at once, as no pass plans it
