@@ -14,10 +14,10 @@ from rota.core.chains import (
     LONGEST_CHAIN,
     MOST_CHILDREN,
     SKIPPED_AHEAD,
+    check_place,
     ends_among,
     followers,
     has_inside,
-    is_misplaced,
     moved_on,
     parents_among,
     starts_others,
@@ -221,9 +221,9 @@ def test_a_job_may_follow_one_that_is_not_there_yet():
 )
 def test_a_job_that_another_one_starts_owes_no_time_whatever_is_stored_of_it(nominal, due):
     job = child()
-    assert not is_misplaced(job)
+    assert not check_place(job)
     job.set_next(nominal, due)
-    assert is_misplaced(job) == (due == NO_TIME)  # the others are due
+    assert check_place(job) == (due == NO_TIME)  # the others are due
     decision = plan(job, START)
     assert (decision.runs, decision.records, decision.state) == ([], [], ACTIVE)
     assert (decision.next_nominal, decision.next_due) == (NO_TIME, NO_TIME)
@@ -231,10 +231,10 @@ def test_a_job_that_another_one_starts_owes_no_time_whatever_is_stored_of_it(nom
 
 def test_a_job_whose_trigger_has_another_one_inside_is_put_into_quarantine_as_nothing_starts_it():
     inside = make_job("inside", NO_TIME, trigger=OrTrigger([After("job")]))
-    assert is_misplaced(inside)
+    assert check_place(inside)
     assert inside.state == QUARANTINED
     assert str(inside.error).startswith("no run starts it")
-    assert not is_misplaced(make_job("timed", every=60))
+    assert not check_place(make_job("timed", every=60))
 
 
 def test_itself_and_circles_are_refused_by_their_names():

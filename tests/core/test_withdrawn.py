@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextvars import Context
 from datetime import timedelta
 from typing import Any
 
@@ -14,46 +13,20 @@ from rota.core.run import GONE, Run
 from rota.core.states import CANCELLED, CLAIMED, FAILED, SUCCEEDED, WAITING, end
 from rota.engine.withdrawn import Withdrawn
 from rota.events import EVENT_JOB_CANCEL_REQUESTED, EVENT_JOB_CANCELLED
-from rota.executors.base import NativeExecutor, chain
 from rota.executors.debug import DebugExecutor
 from rota.executors.pool import ThreadPoolExecutor
-from rota.executors.steps import perform
 from rota.jobstores.memory import MemoryJobStore
 from rota.testing import ManualScheduler
+from tests.core.queued import Queue
 from tests.needs import need
 
 CALLS: list[int] = []
 
 
-class Queue(NativeExecutor):
-    """Keeps groups of runs, and carries out the first one when it is told to."""
+class Skipping(Queue):
+    """The same for an executor that never calls a run which was asked to stop before its turn."""
 
     skips_cancelled = True
-
-    def __init__(self) -> None:
-        self.groups: list[tuple[list[Any], Any]] = []
-
-    def submit(self, runs: Any, done: Any) -> None:
-        self.groups += [(list(chain(head)), done) for head in runs]
-
-    def work(self) -> None:
-        runs, done = self.groups[0]
-        run = runs.pop(0)
-        if not runs:
-            del self.groups[0]
-        perform(run, Context(), self._clock, self._log)
-        self._report(run, done)
-
-    def cancel(self) -> None:
-        while self.groups:
-            self.groups[0][0][0].cancelled = True
-            self.work()
-
-
-class Deaf(Queue):
-    """The same for an executor that may call a run which was asked to stop."""
-
-    skips_cancelled = False
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -102,7 +75,7 @@ def statuses(scheduler: ManualScheduler) -> list[str]:
 
 
 def test_a_run_that_has_not_started_ends_at_once_and_is_reported_once(store: Any) -> None:
-    queue = Queue()
+    queue = Skipping()
     scheduler = started(queue, store)
     told: list[int] = []
     scheduler.add_listener(
@@ -121,7 +94,7 @@ def test_a_run_that_has_not_started_ends_at_once_and_is_reported_once(store: Any
 
 
 def test_one_that_is_cancelled_twice_has_one_end(store: Any) -> None:
-    queue = Queue()
+    queue = Skipping()
     scheduler = started(queue, store)
     times = owe(scheduler)
     told: list[Any] = []
@@ -135,7 +108,7 @@ def test_one_that_is_cancelled_twice_has_one_end(store: Any) -> None:
 
 
 def test_an_executor_that_may_call_such_a_run_ends_it_when_its_turn_comes(store: Any) -> None:
-    queue = Deaf()
+    queue = Queue()
     scheduler = started(queue, store)
     times = owe(scheduler)
     assert scheduler.cancel_run("job", times[1]).status == CLAIMED
@@ -149,7 +122,7 @@ def test_an_executor_that_may_call_such_a_run_ends_it_when_its_turn_comes(store:
 
 def test_the_end_of_one_makes_room_for_the_time_that_waits_for_it(store: Any) -> None:
     """R6"""
-    queue = Queue()
+    queue = Skipping()
     scheduler = started(queue, store)
     due = moment(scheduler.clock.now())
     scheduler.add_job(work, "interval", seconds=10, id="job", overlap="buffer_one", next_run_time=due)
@@ -165,7 +138,7 @@ def test_the_end_of_one_makes_room_for_the_time_that_waits_for_it(store: Any) ->
 def test_a_retry_waits_for_those_of_its_group_that_have_not_ended_though_the_last_was_cancelled(
     store: Any,
 ) -> None:
-    queue = Queue()
+    queue = Skipping()
     scheduler = started(queue, store)
     retry = Retry(wait_initial=10, wait_jitter=0, until=None)
     times = owe(scheduler, fail, retry=retry)
@@ -186,7 +159,7 @@ def test_a_retry_waits_for_those_of_its_group_that_have_not_ended_though_the_las
 
 
 def test_one_whose_time_is_limited_ends_at_once_and_is_watched_no_more(store: Any) -> None:
-    queue = Queue()
+    queue = Skipping()
     scheduler = started(queue, store)
     times = owe(scheduler, timeout=5)
     scheduler.cancel_run("job", times[2])

@@ -65,11 +65,12 @@ def parent_of(job: Job) -> str | None:
     return getattr(job.trigger, "starts_after", None)  # some are only registered as triggers
 
 
-def is_misplaced(job: Job) -> bool:
-    """Whether what is stored of an active job that no time starts has to be put right by planning it.
+def check_place(job: Job) -> bool:
+    """Look at the place in its chain of an active job that no time starts; one that nothing would start is put into quarantine.
 
-    It waits for a time that is never due. Or the job that starts it stands inside a trigger that is made of several, where no end
-    is looked for: such a job is put into quarantine, as nothing would start it.
+    That is one with a trigger made of several, inside which the job that starts it stands: no end is looked for there.
+
+    :return: whether the pass has to plan it, as it is in quarantine, or waits for a time that is never due
     """
     if parent_of(job) is not None:
         return job.next_due == NO_TIME != job.next_nominal

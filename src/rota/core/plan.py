@@ -130,7 +130,7 @@ def plan(
 
 def _not_due(job: Job) -> tuple[int | None, int | None]:
     """Return the times of a job that is not due, as they stay; one that no time starts has none, whatever is stored."""
-    if job.next_due == NO_TIME and getattr(job.trigger, "starts_after", None) is not None:
+    if job.next_due == NO_TIME and _has_no_times(job.trigger):
         return NO_TIME, NO_TIME
     return job.next_nominal, job.next_due
 
@@ -270,10 +270,16 @@ def _counts_work(trigger: BaseTrigger) -> bool:
     return getattr(trigger, "counts_work", False)  # some are only registered as triggers
 
 
+def _has_no_times(trigger: BaseTrigger) -> bool:
+    return (
+        getattr(trigger, "starts_after", None) is not None
+    )  # likewise; the ends of another job's runs start it
+
+
 def _plan_forgotten(decision: Decision, nominal: int, age: int, now: int, walks: Walks | None) -> None:
     """Record the times that are older than the ledger remembers as missed: nobody knows whether they ran."""
     job, trigger = decision.job, decision.job.trigger
-    if getattr(trigger, "starts_after", None) is not None:  # no time is owed, whatever is stored
+    if _has_no_times(trigger):  # none is owed, whatever is stored
         decision.next_nominal = decision.next_due = NO_TIME
         return
     if trigger.follows_end:  # one time is owed, and the next is counted from now

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..clock import HELD, NO_TIME, SECOND, moment
 from ..interrupts import is_interrupt
-from .chains import SKIPPED_AHEAD
+from .chains import SKIPPED_AHEAD, parent_of
 from .extras import KEEPS_PLACE, RETRY
 from .overlaps import REPLACED
 from .pauses import RESCHEDULED, pause_of
@@ -136,7 +136,7 @@ def _kept_up(job: Job, at: int | None, tried: str, keeps: bool, seen: Seen) -> s
 
 def _starts_after(job: Job, at: int | None, tried: str, nodes: Sequence[Node] | None) -> str | None:
     """Return that no time starts a job but the end of another one's run; None: it has times, or a time was asked for."""
-    after = getattr(job.trigger, "starts_after", None)
+    after = parent_of(job)
     pending = job.next_nominal if at is None else at
     if after is None or not (pending == NO_TIME or (at is None and job.next_due == NO_TIME)):
         return None
@@ -347,10 +347,16 @@ def _state(job: Job, zone: tzinfo) -> str | None:
     return f"The job is paused{since}{until}{f': {pause.note}' if pause.note else ''}."
 
 
+def _able(job: Job, nodes: Sequence[Node] | None) -> list[Node]:
+    """Return the living nodes that have the executor of a job, or have not said which they have."""
+    return [
+        node for node in nodes or () if node.alive and (not node.executors or job.executor in node.executors)
+    ]
+
+
 def _without_executor(job: Job, nodes: Sequence[Node] | None) -> str | None:
     """Return that no living node has the executor of a job, None if one has it, or none is alive."""
-    living = [node for node in nodes or () if node.alive]
-    if not living or any(not node.executors or job.executor in node.executors for node in living):
+    if _able(job, nodes) or not any(node.alive for node in nodes or ()):
         return None
     return f'No living node has its executor "{job.executor}".'
 
@@ -359,23 +365,17 @@ def _without_node(job: Job, nodes: Sequence[Node] | None) -> str | None:
     """Return why no node takes the job, None if one does."""
     if nodes is None:
         return None
-    living = [node for node in nodes if node.alive]
-    if not living:
+    if not any(node.alive for node in nodes):
         return "No node is alive that runs the jobs of this store."
-    without = _without_executor(job, nodes)
-    if without:
-        return without
-    able = [node for node in living if not node.executors or job.executor in node.executors]
-    if all(node.draining for node in able):
+    able = _able(job, nodes)
+    if able and all(node.draining for node in able):
         return "Every node that has its executor is draining, and claims nothing more."
-    return None
+    return _without_executor(job, nodes)
 
 
 def _without_room(job: Job, nodes: Sequence[Node] | None) -> str | None:
     """Return that no node has room for the job, None if one has."""
-    able = [
-        node for node in nodes or () if node.alive and (not node.executors or job.executor in node.executors)
-    ]
+    able = _able(job, nodes)
     if able and all(node.executors.get(job.executor, None) == 0 for node in able):
         return f'The executor "{job.executor}" has no room on any node.'
     return None

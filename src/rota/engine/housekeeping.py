@@ -16,7 +16,7 @@ from .announcements import EVENT_OF_STATUS, announce
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     from ..job.handle import Job
@@ -45,6 +45,7 @@ class Housekeeping:
 
     :param outlet: the scheduler, as its engine sees it
     :param alias: the alias of the store
+    :param next_waiting: returns when the earliest waiting run may start (instant), as far as is known
     """
 
     __slots__ = (
@@ -52,6 +53,7 @@ class Housekeeping:
         "_began",
         "_healed",
         "_next",
+        "_next_waiting",
         "_outlet",
         "_resume_at",
         "_steps",
@@ -63,7 +65,6 @@ class Housekeeping:
         "earliest",
         "goes_on_at",
         "looked_at",
-        "next_waiting",
         "overdue",
         "released",
         "resumed",
@@ -71,10 +72,13 @@ class Housekeeping:
         "to_heal",
     )
 
-    def __init__(self, outlet: Outlet, store: BaseJobStore, alias: str) -> None:
+    def __init__(
+        self, outlet: Outlet, store: BaseJobStore, alias: str, next_waiting: Callable[[], int | None]
+    ) -> None:
         self._outlet = outlet
         self._store = store
         self._alias = alias
+        self._next_waiting = next_waiting
         #: what is left of the round under way
         self._steps: Iterator[object] | None = None
         #: when the next round begins, and when the one under way goes on (monotonic microseconds)
@@ -95,8 +99,6 @@ class Housekeeping:
         self.resumed: list[Job] = []
         #: when the next pause is over, as far as is known (instant)
         self.goes_on_at: int | None = None
-        #: when the next waiting run may start, as far as is known (instant)
-        self.next_waiting: int | None = None
         #: the earliest due time, as far as is known (instant)
         self.earliest: int | None = None
         #: how many due jobs wait for each executor alias, and when that was looked up (monotonic microseconds)
@@ -118,9 +120,8 @@ class Housekeeping:
         :return: seconds until the next turn; None: any later pass will do
         """
         pause = self._turn(following, aliases, is_earliest, is_due)
-        if (
-            self.goes_on_at is None or self._steps is not None
-        ):  # the round under way comes first, and rests in between
+        # A round under way comes first, and rests in between.
+        if self.goes_on_at is None or self._steps is not None:
             return pause
         left = max(self.goes_on_at - self._store.now(), 0) / SECOND
         return left if pause is None else min(pause, left)
@@ -169,7 +170,8 @@ class Housekeeping:
         self._look(aliases)
         self._name_strangers(aliases, self.overdue, "Due jobs")
         yield None
-        if self.next_waiting is not None and self.next_waiting <= self._store.now() - ROUND:
+        earliest = self._next_waiting()
+        if earliest is not None and earliest <= self._store.now() - ROUND:
             self._name_strangers(aliases, self._waiting_for(), "Waiting runs")
             yield None
         now = self._store.now()

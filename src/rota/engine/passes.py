@@ -225,7 +225,6 @@ class StorePass:
                 state.unmoved = min(unmoved + 1, 10)
                 wait = min(FIRST_PAUSE << unmoved, LONGEST_PAUSE) / SECOND
         aliases = tuple(self._outlet.executors)
-        state.housekeeping.next_waiting = state.asked.next_waiting
         pause = state.housekeeping.turn(following, aliases, len(open_to) == len(aliases), wait == 0)
         if self._carry_out_found():
             state.asked.told = True  # runs may wait that the states of these jobs kept from starting

@@ -126,7 +126,7 @@ class StoreState:
         self.measured_at = outlet.clock.monotonic()
         #: until when (the store's time) the host waits; HELD while a pass is under way, so that whatever comes then wakes it up
         self.waits_until = HELD
-        self.housekeeping = Housekeeping(outlet, store, alias)
+        self.housekeeping = Housekeeping(outlet, store, alias, lambda: self.asked.next_waiting)
         #: whether the store stays open after its removal
         self.keeps_open = False
         #: claimed runs that somebody has asked for, for the next pass to start

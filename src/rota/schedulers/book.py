@@ -6,7 +6,6 @@ Before ``start()`` they wait in a list; from then on they are in the job stores.
 from __future__ import annotations
 
 from ..callables import ASKED, lacking
-from ..clock import HELD
 from ..core.overlaps import TERMINATE_OTHER
 from ..core.policy import Policy, check_log
 from ..core.states import ACTIVE, ENDED, HOLDING_UP, NEW, PAUSED, undo_job_state
@@ -35,7 +34,7 @@ from ..logs import INFO
 from ..triggers.base import AskedBy, BaseTrigger
 from .listeners import tell
 from .names import no_such_job
-from .new_jobs import LATE, keep_hold, keep_schedule, now_by_clock_of, tell_of_past
+from .new_jobs import LATE, keep_hold, keep_schedule, may_owe, now_by_clock_of, tell_of_past
 from .pending import PendingJobs
 
 TYPE_CHECKING = False
@@ -362,7 +361,7 @@ class JobBook:
                 elif existing.paused is not None:
                     keep_hold(job, existing)
                 goes_on = existing.state in HOLDING_UP and job.state == ACTIVE
-                if existing.next_due == HELD or (existing.paused is not None and existing.state == PAUSED):
+                if may_owe(existing):
                     from .beside import settle_edit  # import time
 
                     version = settle_edit(self.scheduler, store, existing, job, now, self.log)
@@ -427,7 +426,7 @@ class JobBook:
                 self._pass_over(store, draft, nominal)
             is_paused = draft.state == PAUSED != job.state
             goes_on = job.state in HOLDING_UP and draft.state in (ACTIVE, ENDED)
-            if job.next_due == HELD or (job.paused is not None and job.state == PAUSED):
+            if may_owe(job):
                 from .beside import settle_edit  # import time
 
                 version = settle_edit(scheduler, store, job, draft, store.now(), self.log)

@@ -9,7 +9,6 @@ from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
-from ..clock import HELD
 from ..core.policy import check_log, with_options
 from ..core.states import NEW, QUARANTINED, set_job_state, undo_job_state
 from ..errors import CallableMismatchError, ConflictingIdError, StoreConflictError, StoreError
@@ -19,7 +18,7 @@ from ..triggers.base import AskedBy, BaseTrigger
 from .beside import settle_edit
 from .book import STATE_RUNNING, TRIES, need_a_look
 from .listeners import tell
-from .new_jobs import keep_schedule, start_by_clock_of
+from .new_jobs import keep_schedule, may_owe, start_by_clock_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,9 +100,7 @@ def _replace_together(
     def keep(job: Job, existing: Job) -> None:
         kept.append((job, job.trigger, job.state, job.next_nominal, job.next_due, job.paused))
         keep_schedule(job, existing, planned)
-        if (existing.paused is not None or existing.next_due == HELD) and settled.get(
-            job.id
-        ) != existing.version:
+        if may_owe(existing) and settled.get(job.id) != existing.version:
             from ..core.pauses import lets_go  # import time: most programs pause no jobs
 
             if lets_go(existing, job, now):
@@ -139,7 +136,7 @@ def _settle_all(
     while True:
         page = store.find_jobs(query, 500, cursor)
         for existing in page.items:
-            if existing.id in by_id and (existing.paused is not None or existing.next_due == HELD):
+            if existing.id in by_id and may_owe(existing):
                 draft = by_id[existing.id].copy()
                 keep_schedule(draft, existing, planned)
                 version = settle_edit(book.scheduler, store, existing, draft, now, book.log)

@@ -6,11 +6,11 @@ It makes, plans and refuses; it stores nothing and runs nothing.
 from __future__ import annotations
 
 from ..callables import described
-from ..clock import FIRST_SHOWN, LAST_SHOWN, MINUTE, SECOND
+from ..clock import FIRST_SHOWN, HELD, LAST_SHOWN, MINUTE, SECOND
 from ..core.overlaps import check_overlap
 from ..core.plan import due_time
 from ..core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, with_options
-from ..core.states import ACTIVE, NEW, set_job_state
+from ..core.states import ACTIVE, NEW, PAUSED, set_job_state
 from ..engine.announcements import local
 from ..errors import JobTypeError, OptionTypeError, TooMuchWorkError
 from ..job.checks import checked_time, not_a_trigger
@@ -337,6 +337,11 @@ def tell_of_past(job: Job, nominal: int, now: int, logger: GuardedLogger) -> Non
         local(job, nominal),
         becomes,
     )
+
+
+def may_owe(job: Job) -> bool:
+    """Whether a stored job may have left out times that an edit has to record: it is paused, or waits for room. It asks nobody."""
+    return job.next_due == HELD or (job.paused is not None and job.state == PAUSED)
 
 
 def keep_schedule(job: Job, existing: Job, only: Collection[str] | None = None) -> None:

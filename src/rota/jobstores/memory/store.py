@@ -268,9 +268,8 @@ class MemoryJobStore(BaseJobStore):
                     continue
                 if came_back and job.id in came_back and not self._runs.leave_out(decision):  # R4
                     came_back.discard(job.id)
-                if (decision.superseded or not decision.runs) and not self._is_allowed(
-                    decision, now
-                ):  # R2, R4
+                # R2, R4
+                if (decision.superseded or not decision.runs) and not self._is_allowed(decision, now):
                     continue
                 won.append(decision)
                 job.next_nominal = decision.next_nominal  # R3

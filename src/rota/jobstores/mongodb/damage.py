@@ -18,7 +18,7 @@ from ...codec.damaged import (
     text_instead,
     version_of,
 )
-from ...core.chains import is_misplaced, parent_of
+from ...core.chains import check_place, parent_of
 from ...core.states import ACTIVE, CLAIMED, LOST, QUARANTINED, end, set_job_state
 from ...texts import shortened
 from ..documents import KEPT, fields_of, mended_fields, new_version, run_of
@@ -235,7 +235,7 @@ class Damage:
                 same = {"_id": document["_id"], "version": document.get("version")}
                 with self._server.translated():
                     self._server.jobs.update_one(same, {"$set": {"parent": parent}})
-            if is_misplaced(job):
+            if check_place(job):
                 found.append(job)
         return found
 

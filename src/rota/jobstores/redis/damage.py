@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ...clock import NO_TIME
 from ...codec.damaged import DAMAGED, NEVER_DUE
-from ...core.chains import is_misplaced, parent_of
+from ...core.chains import check_place, parent_of
 from ...core.states import QUARANTINED, set_job_state
 from ..retention import Pace
 from .forms import state_of
@@ -84,13 +84,12 @@ class Damage:
 
     def _look_at_chains(self, jobs: Sequence[Job]) -> list[Job]:
         """Have jobs found by the ends of those that start them; return those that are to be put in order or into quarantine."""
-        restored = [
-            job for job in jobs if job.state != QUARANTINED
-        ]  # of the others whoever needs them finds out
+        # Of those that are not restored, whoever needs them finds out.
+        restored = [job for job in jobs if job.state != QUARANTINED]
         chained = [(parent, job.id) for job in restored if (parent := parent_of(job)) is not None]
         if chained:
             self._run("adopt", *(part for pair in chained for part in pair))
-        return [job for job in restored if is_misplaced(job)]
+        return [job for job in restored if check_place(job)]
 
     def set_aside(self, run: Callable[..., Any], executors: Collection[str]) -> Iterator[tuple[str, str]]:
         """Put keys aside that somebody has overwritten by values of another kind, and make anew what follows from the others.

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, false, func, not_, or_, select, union
 
 from ...clock import HELD, NO_TIME
 from ...codec.damaged import DAMAGED, EARLIEST, LATEST, NEVER_DUE, STATES, STATUSES, is_damaged
-from ...core.chains import is_misplaced, parent_of
+from ...core.chains import check_place, parent_of
 from ...core.states import ACTIVE, CLAIMED, ENDED, LOST, QUARANTINED, WAITING, end, set_job_state
 from ..documents import KEPT
 from .databases.base import BATCH
@@ -118,7 +118,7 @@ class Damage:
             parent = parent_of(job)
             if parent is not None and parent != row.parent:
                 strays.append((job.id, row.trigger_spec, parent))
-            if is_misplaced(job):
+            if check_place(job):
                 wrong.append(job)
         return wrong, strays
 

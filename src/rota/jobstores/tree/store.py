@@ -9,7 +9,7 @@ from functools import partial
 
 from ...clock import instant
 from ...codec.unrestored import can_run
-from ...core.chains import is_misplaced
+from ...core.chains import check_place
 from ...core.hours import HourCounts, hour_of
 from ...core.orphans import Search
 from ...core.queries import Count
@@ -357,7 +357,7 @@ class TreeJobStore(AsksNodes, DurableJobStore):
         for hidden, ended in self._damage.steps(now, self.clock, self._log):
             self._seen |= {doc.id: doc for doc in hidden}
             jobs = [(doc, self._job_of(doc)) for doc in hidden]
-            yield [job for doc, job in jobs if doc.unreadable is not None or is_misplaced(job)], ended
+            yield [job for doc, job in jobs if doc.unreadable is not None or check_place(job)], ended
 
     def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
