@@ -59,9 +59,14 @@ _DATE_PATTERN = (
 
 
 class _Undefined:
-    """The type of :data:`undefined`."""
+    """The type of :data:`undefined`, which equals nothing else, not even what says that it equals everything."""
 
     __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__
 
     def __bool__(self) -> bool:
         return False

@@ -28,7 +28,6 @@ LONG_FILES = {
 #: Functions that are longer, or have more ways through them, and why.
 LONG_FUNCTIONS = {
     "schedulers/book.py:add": "every job that is added goes through it: each further call is a hundredth of its time",
-    "schedulers/new_jobs.py:make": "likewise; it has a condition for each option",
 }
 #: Attributes with an underscore that others read too, by the reason.
 SHARED_ATTRIBUTES = {

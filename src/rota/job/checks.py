@@ -134,15 +134,15 @@ def checked_call(func: Any, args: Any, kwargs: Any) -> tuple[Callable[..., Any],
     :raises ArgumentMismatchError: if the callable does not take the arguments
     """
     func_ref: str | None
-    if type(func) is FunctionType and "<" not in func.__qualname__ and type(func.__module__) is str:
-        name = func.__qualname__  # described(), without the call
-        func_ref = intern(f"{func.__module__}:{name}")
+    is_plain = type(func) is FunctionType
+    if is_plain and "<" not in (name := func.__qualname__) and type(func.__module__) is str:
+        func_ref = intern(f"{func.__module__}:{name}")  # described(), without the call
     elif isinstance(func, str):
         func_ref = func
         func = _referred(func)
         if not callable(func):
             raise JobTypeError(f"func must be a callable, and {func_ref!r} leads to {repr_of(func)}")
-        name = get_callable_name(func)
+        name, is_plain = get_callable_name(func), type(func) is FunctionType
     elif callable(func):
         name, func_ref = described(func)  # the memory store can keep it without a reference
     else:
@@ -161,11 +161,7 @@ def checked_call(func: Any, args: Any, kwargs: Any) -> tuple[Callable[..., Any],
         raise JobTypeError(
             f"kwargs must be a dict-like object, got {repr_of(kwargs)}; write kwargs={{'name': value}}"
         )
-    if (
-        (func.__code__.co_flags & CO_GENERATORS)
-        if type(func) is FunctionType
-        else is_generator_function(func)
-    ):
+    if (func.__code__.co_flags & CO_GENERATORS) if is_plain else is_generator_function(func):
         raise JobTypeError(
             f"func must do its work when it is called, got the generator function {name}, of which a call only makes a "
             f"generator and runs nothing; pass a function that iterates over it: for _ in {name}(…): pass"

@@ -11,7 +11,6 @@ from ..core.overlaps import check_overlap
 from ..core.plan import due_time
 from ..core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, with_options
 from ..core.states import ACTIVE, NEW, PAUSED, set_job_state
-from ..engine.announcements import local
 from ..errors import JobTypeError, OptionTypeError, TooMuchWorkError
 from ..job.checks import checked_time, not_a_trigger
 from ..job.handle import Job
@@ -52,8 +51,7 @@ PARAMETERS = (
 )
 #: What add_jobs() takes once for all jobs.
 _OF_ALL = frozenset(("jobstore", "replace_existing", "connection"))
-#: Stands for what was not given, whatever type the parameter has.
-_UNSET: Any = undefined
+_NOTHING_GIVEN = (undefined,) * len(OPTION_NAMES)
 _NO_OPTIONS: dict[str, Any] = {}
 
 
@@ -107,40 +105,23 @@ class NewJobs:
         **trigger_args: Any,
     ) -> tuple[Job, dict[str, Any]]:
         """Make a job that is not stored yet; return it and the options of its policy that were given."""
-        # Not by equality, as some things equal everything; one by one, which takes a fifth of the time of a loop.
-        if (
-            misfire_grace_time is _UNSET
-            and max_instances is _UNSET
-            and expires is _UNSET  # type: ignore[unreachable]  # mypy takes an int for something that is never Any
-            and on_lost is _UNSET
-            and max_attempts is _UNSET
-            and on_failure is _UNSET
-            and keep_log is _UNSET
-            and retry is _UNSET
-            and timeout is _UNSET
-            and heartbeat_timeout is _UNSET
-            and overlap is _UNSET
-            and pause_on_failure is _UNSET
-            and coalesce is _UNSET
-        ):
-            options = _NO_OPTIONS  # type: ignore[unreachable]
-        else:
-            given = (
-                misfire_grace_time,
-                coalesce,
-                max_instances,
-                expires,
-                on_lost,
-                max_attempts,
-                keep_log,
-                timeout,
-                heartbeat_timeout,
-                on_failure,
-                retry,
-                overlap,
-                pause_on_failure,
-            )
-            options = _options_of(given)
+        given = (
+            misfire_grace_time,
+            coalesce,
+            max_instances,
+            expires,
+            on_lost,
+            max_attempts,
+            keep_log,
+            timeout,
+            heartbeat_timeout,
+            on_failure,
+            retry,
+            overlap,
+            pause_on_failure,
+        )
+        # Some things equal everything; what is not given, which is asked first, equals nothing else.
+        options = _NO_OPTIONS if _NOTHING_GIVEN == given else _options_of(given)  # noqa: SIM300  # not the other way round
         if trigger == "crontab" and id is not None:
             trigger_args.setdefault("seed", id)  # of H, so that each job has its own place
         # To call the class hands all of it through __new__() as well, which is a third of the time for a new job.
@@ -328,6 +309,8 @@ def start_by_clock_of(store: BaseJobStore, job: Job) -> None:
 
 def tell_of_past(job: Job, nominal: int, now: int, logger: GuardedLogger) -> None:
     """Log that the first time of a new job is past: it may have been meant in another zone."""
+    from ..engine.announcements import local  # import time: it is rare
+
     grace = job.policy.misfire_grace
     becomes = "it runs at once" if grace is None or now - nominal <= grace else "it is recorded as missed"
     logger.info(
