@@ -22,6 +22,12 @@ POLICIES = {"retry": True, "timeout": 3600}
 OWNERS, PORTION = 100, 1_000
 #: How many passes come before those that count.
 WARMUP = 20
+#: The calls of the jobs that are due in these; a store may keep fewer records.
+calls: list[None] = []
+
+
+def called() -> None:
+    calls.append(None)
 
 
 def threads(package: str, jobs: int) -> dict[str, Any]:
@@ -45,13 +51,12 @@ def passes(package: str, server: str, waiting: int, jobs: int, passes: int) -> d
                 begin = time.perf_counter()
                 scheduler.run_pending()
                 took[scheduler].append((time.perf_counter() - begin) * 1e3)
-        ran = sum(scheduler.count_runs(statuses="succeeded") for scheduler in took)
         for scheduler in took:
             scheduler.shutdown()
     with_them, without = (median(times[WARMUP:]) for times in took.values())
     return {
         "figures": {"beside": with_them, "alone": without, "ratio": with_them / without},
-        "count": ran,
+        "count": len(calls),
         "expected": 2 * jobs * (WARMUP + passes),
     }
 
@@ -59,7 +64,7 @@ def passes(package: str, server: str, waiting: int, jobs: int, passes: int) -> d
 def _scheduler(store: Any, jobs: int) -> ManualScheduler:
     scheduler = ManualScheduler(jobstores={"default": store})
     scheduler.start()
-    scheduler.add_jobs([{"func": idle, "trigger": "interval", "seconds": 1} for _ in range(jobs)])
+    scheduler.add_jobs([{"func": called, "trigger": "interval", "seconds": 1} for _ in range(jobs)])
     return scheduler
 
 
