@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from rota import current_run
-from rota.clock import HELD, HOUR, SECOND
+from rota.clock import HOUR, SECOND
 from rota.core.extras import Extra
 from rota.core.orphans import sort_out
 from rota.core.policy import DEFAULT_POLICY, with_options
 from rota.core.run import Run, outcome_of
-from rota.core.timeouts import MARK, NO_HEARTBEAT, TIMEOUT, has_limit, note_of, shortest, time_out, until
+from rota.core.timeouts import MARK, NO_HEARTBEAT, TIMEOUT, note_of, time_out, until
 from rota.engine.outlet import Outlet
 from rota.engine.pass_watch import PassWatch
 from rota.engine.timeouts import Timeouts
@@ -89,13 +89,11 @@ def test_time_asleep_does_not_count_and_leaves_no_time_to_say_something(sleeps, 
     ids=str,
 )
 def test_no_time_is_over_before_the_shorter_one_of_its_limits(options, least):
-    assert shortest(policy_of(**options)) == least * SECOND
-    assert has_limit(policy_of(**options))
+    assert policy_of(**options).time_limit == least * SECOND
 
 
 def test_without_a_limit_no_time_is_ever_over():
-    assert shortest(DEFAULT_POLICY) == HELD
-    assert not has_limit(DEFAULT_POLICY)
+    assert DEFAULT_POLICY.time_limit is None
 
 
 @pytest.mark.parametrize(

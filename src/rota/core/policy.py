@@ -53,6 +53,7 @@ class Policy:
         "overlap",
         "pause_on_failure",
         "retry",
+        "time_limit",
         "timeout",
         "waits_for_room",
     )
@@ -91,6 +92,10 @@ class Policy:
         #: how long an attempt may take, and how long it may say nothing; see :mod:`rota.core.timeouts`
         self.timeout = timeout
         self.heartbeat_timeout = heartbeat_timeout
+        #: the shorter one of these two, for which no attempt is over; None: there is neither
+        self.time_limit = min(
+            (each for each in (timeout, heartbeat_timeout) if each is not None), default=None
+        )
         #: what is called with a run that has failed: its textual reference, or itself if it has none
         self.on_failure = on_failure
         #: which failures are followed by another try; None: none, but those of nodes

@@ -33,19 +33,6 @@ MARK = "timed_out"
 _SHOWN = 500
 
 
-def has_limit(policy: Policy) -> bool:
-    """Whether the time of a job's runs is limited."""
-    return policy.timeout is not None or policy.heartbeat_timeout is not None
-
-
-def shortest(policy: Policy) -> int:
-    """Return a time for which no attempt is over: the shorter one of the limits."""
-    timeout, silence = policy.timeout, policy.heartbeat_timeout
-    if timeout is None:
-        return HELD if silence is None else silence
-    return timeout if silence is None or timeout < silence else silence
-
-
 def until(
     policy: Policy, started: int, beat_at: int | None, sleeps: Sequence[tuple[int, int]] = ()
 ) -> tuple[int, str]:
@@ -107,7 +94,7 @@ def marked(runs: Sequence[Any], jobs: Mapping[str, Any], parts_of: PartsOf) -> d
     for run in runs:
         job = jobs.get(run.job_id)
         policy = None if job is None else job.policy
-        if policy is None or policy.timeout is not None or policy.heartbeat_timeout is not None:
+        if policy is None or policy.time_limit is not None:
             keys.append((run.job_id, run.nominal))
     found = parts_of(keys) if keys else {}
     reasons = {}

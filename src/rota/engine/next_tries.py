@@ -110,12 +110,12 @@ class NextTries:
         :param is_leaving: whether this node leaves a store that others share
         """
         found, now = GivenBack(), self._store.now()
+        if not [1 for run in runs if run.status != SUCCEEDED or run.cancelled or hasattr(run, "extra")]:
+            found.ended += runs  # as nearly always
+            return found
         groups: dict[int, list[Run]] = {}
         keys: set[tuple[str, int]] | None = None
         for run in runs:
-            if run.status == SUCCEEDED and not run.cancelled and getattr(run, "extra", None) is None:
-                found.ended.append(run)  # as nearly always
-                continue
             tail = self._tails.pop(run, None)
             if next_try(run, now, not self._outlet.exiting, is_leaving) is None:
                 found.ended.append(run)

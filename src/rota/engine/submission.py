@@ -68,8 +68,10 @@ def limit_times(completions: Completions, heads: Sequence[Run]) -> None:
         run: Run | None = head
         while run is not None:
             job = run.job
-            if job is not None and (job.policy.timeout or job.policy.heartbeat_timeout):
-                run.watch = watch = watch or completions.watch()
+            if job is not None and job.policy.time_limit is not None:
+                if watch is None:
+                    watch = completions.watch()
+                run.watch = watch
             run = run.then
 
 

@@ -13,7 +13,7 @@ from time import sleep
 from ..clock import HELD, SECOND
 from ..core.run import said_by
 from ..core.states import CLAIMED, WITHHELD
-from ..core.timeouts import TIMEOUT, mark_of, note_of, shortest, time_out, until
+from ..core.timeouts import TIMEOUT, mark_of, note_of, time_out, until
 from ..events import EVENT_JOB_TIMED_OUT, JobTimedOutEvent
 from ..interrupts import is_interrupt
 from .announcements import local
@@ -172,7 +172,8 @@ class Timeouts:
         if job is None:
             return
         now, policy = self._monotonic(), job.policy
-        safe = now + shortest(policy)
+        limit = policy.time_limit
+        safe = HELD if limit is None else now + limit  # it had one when it was handed over
         self._watched[run] = now, policy, safe
         if self._outlet.passing == get_ident():
             self._has_news = True
@@ -205,13 +206,13 @@ class Timeouts:
         del run.watch
         if self._copies:
             self._copies.pop(run, None)
+        if watched is not None and self._monotonic() < watched[2]:  # as nearly always
+            return True
         if run.status == WITHHELD:
             return True
         reason = None
         if watched is not None:
-            (started, policy, safe), now = watched, self._monotonic()
-            if now < safe:
-                return True
+            (started, policy, _), now = watched, self._monotonic()
             reason = self._why_over(run, started, policy, now)
             if reason is not None:
                 self._tell(run, reason, "it has ended by now")

@@ -15,7 +15,6 @@ import pytest
 from ...clock import SYSTEM_CLOCK
 from ...core.policy import with_options
 from ...core.states import CANCELLED, SUCCEEDED
-from ...core.timeouts import has_limit
 from ...executors.steps import chain
 from . import timing_jobs as jobs
 from .executor_jobs import Ended, add, add_async
@@ -44,7 +43,7 @@ class Watch:
         """Have the time of runs watched, as the engine does with those that it hands out."""
         for head in heads:
             for run in chain(head):
-                if run.job is not None and has_limit(run.job.policy):
+                if run.job is not None and run.job.policy.time_limit is not None:
                     run.watch = self
 
     def begin(self, run: Run) -> None:
