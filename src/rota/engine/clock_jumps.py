@@ -5,7 +5,6 @@ It is told what the clocks show, or asks a store; it reads none itself.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import partial
 
 from ..clock import HELD, SECOND
@@ -198,5 +197,7 @@ def unrecorded(trigger: BaseTrigger, nominal: int, interval: int, recorded: Sequ
 def _save(store: BaseJobStore, job: Job, nominal: int) -> None:
     changed = job.copy()
     changed.set_next(nominal, HELD if job.next_due == HELD else due_time(job, nominal))
-    with suppress(JobLookupError):  # it was removed meanwhile
+    try:
         store.save_job(changed, job.version)  # False: somebody else has changed it, perhaps in the same way
+    except JobLookupError:  # it was removed meanwhile
+        pass

@@ -14,14 +14,11 @@ from ..core.policy import Policy
 from ..core.run import GONE, LAST, Run, asked_to_stop, is_plain
 from ..core.states import CANCELLED, LOST, SUCCEEDED, WITHHELD, end, take_back
 from ..errors import HeldRowsError
-from ..events import EVENT_JOB_LOST, EVENT_JOB_REFUSED
 from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
 from ..triggers.base import BaseTrigger
 from .announcements import EVENT_OF_STATUS, event_of, tell_of_pauses
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
-from .refusals import Refusals
-from .withdrawn import Withdrawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +32,9 @@ if TYPE_CHECKING:
     from .lease import Lease
     from .next_tries import GivenBack, NextTries
     from .outlet import Outlet
+    from .refusals import Refusals
     from .timeouts import Timeouts
+    from .withdrawn import Withdrawn
 
     class KnowsBackfills(Protocol):
         """What others ask of this node; see :class:`~rota.engine.store_state.Asked`."""
@@ -57,10 +56,6 @@ COMPANY = 10
 #: … for so long (seconds), which is less than a commit takes: a burst in SQLite is recorded a tenth faster.
 PAUSE = 0.001
 
-LOST_WITH_ITS_STORE = (
-    "has no record: its job store was emptied, put back from a backup or replaced while it ran"
-)
-
 
 class Completions:
     """The ended runs of one store on their way into its ledger."""
@@ -75,6 +70,10 @@ class Completions:
     timeouts: Timeouts | None = None
     #: whether some of them were not waited for any more
     has_left_some = False
+    #: the runs that were asked to stop before they had started; None: there was none yet
+    withdrawn: Withdrawn | None = None
+    #: what is known of ends that the store refused; None: it has refused none yet
+    refusals: Refusals | None = None
 
     def __init__(
         self, outlet: Outlet, back_off: BackOff, store: BaseJobStore, alias: str, lease: Lease | None
@@ -97,8 +96,8 @@ class Completions:
         self.in_hand: dict[tuple[str, int], Run] | None = {} if store.durable else None
         #: claimed runs of a durable store that a shutdown kept from starting; they are given back
         self.unstarted: list[Run] = []
-        self.refusals = Refusals(store, lease)
-        self.withdrawn = Withdrawn()
+        #: how often the store was opened anew
+        self.reopened = 0
         #: what jobs want to be told of their failed runs
         self.failures: Failures | None = None
         #: what others ask of this node in the store; None: nobody has said
@@ -169,7 +168,7 @@ class Completions:
             # Here, as it may call code of users, which may hang: not under a lock, nor in the thread that claims.
             run.kept = kept_of(run.retval)
         if run.status != SUCCEEDED and (asked := asked_to_stop(run)) is not None:
-            if self.withdrawn.drop(run):
+            if self.withdrawn is not None and self.withdrawn.drop(run):
                 return
             if run.status == CANCELLED:
                 run.reason = asked
@@ -262,7 +261,7 @@ class Completions:
             sleep(PAUSE)
 
     def _write(self) -> bool:
-        ended, outlet, reopened = self._ended, self._outlet, self.refusals.reopened
+        ended, outlet, reopened = self._ended, self._outlet, self.reopened
         if self._back_off.is_on:
             return False
         if self._store.does_io:
@@ -397,7 +396,12 @@ class Completions:
             left = [run for run in runs if run not in written]
         self._set_aside(held)
         if refused and self._lease is not None:
-            refused, lost, doubtful, failure = self.refusals.look_into(refused, reopened, self.in_hand or {})
+            from .refusals import refusals_of  # rare
+
+            known = refusals_of(self, self._store, self._lease)
+            refused, lost, doubtful, failure = known.look_into(
+                refused, lambda: self.reopened == reopened, self.in_hand or {}
+            )
             left += doubtful
             error = error or failure
         self._ended.extendleft(reversed(left))
@@ -444,7 +448,11 @@ class Completions:
     def _announce(self, batch: Sequence[Run], refused: Sequence[Run], lost: Sequence[Run]) -> None:
         outlet, alias = self._outlet, self._alias
         wanted = outlet.wanted()
-        unrecorded = self._announcements_of(refused, lost) if refused or lost else None
+        unrecorded = None
+        if refused or lost:
+            from .refusals import announcements_of, refusals_of  # rare
+
+            unrecorded = announcements_of(refused, lost, refusals_of(self, self._store, self._lease))
         if Policy.some_tell:
             self.note_failures(batch, unrecorded or ())
         if self.asked:
@@ -528,17 +536,6 @@ class Completions:
             self.failures = Failures(self._outlet, self._alias)
         self.failures.note(runs, unrecorded)
         return self.failures
-
-    def _announcements_of(self, refused: Sequence[Run], lost: Sequence[Run]) -> dict[int, tuple[int, str]]:
-        """Return, for runs (by identity) whose outcome has no place in the store, the code of the event and the reason."""
-        reasons = self.refusals.reasons_for(refused) if refused else {}
-        taken = "another node has taken the run over"
-        found = {
-            id(run): (EVENT_JOB_REFUSED, f"was refused: {reasons.get(id(run), taken)}") for run in refused
-        }
-        for run in lost:
-            found.setdefault(id(run), (EVENT_JOB_LOST, LOST_WITH_ITS_STORE))
-        return found
 
 
 def _is_unstarted(run: Run) -> bool:

@@ -5,37 +5,49 @@ It asks the store and the lease; it tells nobody.
 
 from __future__ import annotations
 
+from ..events import EVENT_JOB_LOST, EVENT_JOB_REFUSED
 from ..interrupts import is_interrupt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import Protocol
 
     from ..core.run import Run
     from ..jobstores.base import BaseJobStore
     from .lease import Lease
 
+    class KeepsRefusals(Protocol):
+        """The ends of the runs of one store."""
+
+        refusals: Refusals | None
+
+
+TAKEN_OVER = "another node has taken the run over"
+LOST_WITH_ITS_STORE = (
+    "has no record: its job store was emptied, put back from a backup or replaced while it ran"
+)
+
 
 class Refusals:
     """What is known of ends that one store refused."""
 
-    __slots__ = ("_lease", "_reasons", "_store", "displaced", "reopened")
+    __slots__ = ("_lease", "_reasons", "_store", "displaced")
 
     def __init__(self, store: BaseJobStore, lease: Lease | None) -> None:
         self._store = store
         self._lease = lease
         #: runs in hand (by identity) that have no place in their store, which was emptied, put back or replaced
         self.displaced: set[int] = set()
-        #: how often the store was opened anew
-        self.reopened = 0
         #: why the ends of runs (by identity) were refused, where that is known already
         self._reasons: dict[int, str] = {}
 
     def look_into(
-        self, refused: Sequence[Run], reopened: int, in_hand: dict[tuple[str, int], Run]
+        self, refused: Sequence[Run], is_same: Callable[[], bool], in_hand: dict[tuple[str, int], Run]
     ) -> tuple[list[Run], list[Run], list[Run], BaseException | None]:
         """Find out why ends were refused: by the fence, or because the store is not the one in which the runs were claimed.
 
+        :param is_same: whether the store was not opened anew since it has refused them
         :return: the runs that are refused, those that are lost with their store, those of which nothing is known yet as the store
             cannot be asked, and what it said then
         """
@@ -49,9 +61,7 @@ class Refusals:
         try:
             if others:
                 lease.check(in_hand)
-                if (
-                    self.reopened == reopened
-                ):  # else they may have been written anew after the store was asked
+                if is_same():  # else they may have been written anew after the store was asked
                     forgotten = self._forgotten(others, lease)
                     stale = [run for run in others if run not in forgotten]
                     again += forgotten
@@ -107,3 +117,22 @@ class Refusals:
             if (run.job_id, run.nominal) not in known:
                 reasons.setdefault(id(run), "the store has no record of the run any more")
         return reasons
+
+
+def refusals_of(ends: KeepsRefusals, store: BaseJobStore, lease: Lease | None) -> Refusals:
+    """Return what is known of the ends that a store refused; one object for all threads."""
+    known: Refusals = ends.refusals or vars(ends).setdefault("refusals", Refusals(store, lease))
+    return known
+
+
+def announcements_of(
+    refused: Sequence[Run], lost: Sequence[Run], known: Refusals
+) -> dict[int, tuple[int, str]]:
+    """Return, for runs (by identity) whose outcome has no place in the store, the code of the event and the reason."""
+    reasons = known.reasons_for(refused) if refused else {}
+    found = {
+        id(run): (EVENT_JOB_REFUSED, f"was refused: {reasons.get(id(run), TAKEN_OVER)}") for run in refused
+    }
+    for run in lost:
+        found.setdefault(id(run), (EVENT_JOB_LOST, LOST_WITH_ITS_STORE))
+    return found

@@ -11,6 +11,7 @@ from ..core.plan import Decision
 from ..core.run import GONE, Run
 from ..core.states import CLAIMED, LOST, end
 from .missing_records import TRIES, beside_the_schedules
+from .refusals import refusals_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def reopen(outlet: Outlet, state: StoreState) -> None:
     It may be called again if it raises.
     """
     store, lease, completions = state.store, state.lease, state.completions
-    completions.refusals.reopened += 1
+    completions.reopened += 1
     store.reopen()
     outlet.listen_to(store, state.asked.tell)
     state.skipping.clear()
@@ -45,7 +46,7 @@ def reopen(outlet: Outlet, state: StoreState) -> None:
             run.permission = lease.permission
         for run in lost:
             run.permission = GONE
-        completions.refusals.displaced = {id(run) for run in lost}
+        refusals_of(completions, store, lease).displaced = {id(run) for run in lost}
         lease.left_over = {
             (run.job_id, run.nominal)
             for run in store.get_runs(status=CLAIMED, limit=MOST)

@@ -64,7 +64,9 @@ def stop(outlet: Outlet, state: StoreState, run: Run, reason: str) -> Run | None
     run.cancelled = True
     executor, record = outlet.executors.get(run.executor), None
     if executor is not None and executor.skips_cancelled:
-        record = state.completions.withdrawn.withdraw(run, reason, state.store.now())
+        from .withdrawn import withdrawn_of  # rare
+
+        record = withdrawn_of(state.completions).withdraw(run, reason, state.store.now())
     if record is None:
         run.heartbeat(note=CANCEL_REQUESTED)
         if executor is not None:

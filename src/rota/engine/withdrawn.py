@@ -13,7 +13,14 @@ from ..core.states import CANCELLED, CLAIMED, end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from ..core.run import Run
+
+    class KeepsWithdrawn(Protocol):
+        """The ends of the runs of one store."""
+
+        withdrawn: Withdrawn | None
 
 
 class Withdrawn:
@@ -54,3 +61,9 @@ class Withdrawn:
             self._runs.discard(run)
         run.job = None  # what is executed after it stays: a retry of one before it waits for that
         return True
+
+
+def withdrawn_of(ends: KeepsWithdrawn) -> Withdrawn:
+    """Return the runs of one store that were asked to stop before they had started; one object for all threads."""
+    known: Withdrawn = ends.withdrawn or vars(ends).setdefault("withdrawn", Withdrawn())
+    return known

@@ -6,7 +6,6 @@ It keeps what it is told, and knows no store.
 from __future__ import annotations
 
 from collections import deque
-from copy import copy
 from heapq import nlargest
 from itertools import islice
 from operator import attrgetter
@@ -323,6 +322,8 @@ def as_recorded(run: Run) -> Run:
     """Return a run under way as its record says: what a worker has made of it counts from when it is recorded on."""
     if run.status == CLAIMED:
         return run
+    from copy import copy  # import time: most programs do not look at runs that are about to be recorded
+
     record = copy(run)
     label(record)
     record.status = CLAIMED

@@ -20,7 +20,6 @@ from ...errors import ConflictingIdError, JobLookupError
 from ...triggers.base import BaseTrigger
 from ..base import ALIASES, COUNTED, BaseJobStore
 from ..memory_ledger import MemoryLedger
-from .chains import Chains
 from .due_queue import DueQueue
 
 TYPE_CHECKING = False
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job.handle import Job
+    from .chains import Chains
     from .due_queue import Entry
 
 
@@ -51,6 +51,8 @@ class MemoryJobStore(BaseJobStore):
 
     does_io = False
     starts_chains = True
+    #: the jobs after others; None: there was none yet
+    _chains: Chains | None = None
 
     def __init__(self) -> None:
         self._by_id: dict[str, Job] = {}
@@ -66,7 +68,6 @@ class MemoryJobStore(BaseJobStore):
         self._runs = MemoryLedger()
         self._mutex = self._runs.lock
         self._is_held = False
-        self._chains = Chains(self._by_id)
 
     def before_fork(self) -> None:
         """Wait until no other thread changes the jobs, for five seconds at most."""
@@ -440,19 +441,24 @@ class MemoryJobStore(BaseJobStore):
     def children(self, parents: Collection[str]) -> Sequence[Job]:
         """Return the live jobs that the ends of some jobs start."""
         with self._mutex:
-            return self._chains.children(parents)
+            return () if self._chains is None else self._chains.children(parents)
 
     def parents(self) -> Collection[str]:
         """Return the ids of the jobs that start others, and of some that did."""
-        return self._chains.parents()
+        return () if self._chains is None else self._chains.parents()
 
     def _note(self, job: Job) -> None:
+        if self._chains is None:
+            from .chains import Chains  # import time: most programs have no chains
+
+            self._chains = Chains(self._by_id)
         if self._chains.note(job):
             self._parents = self._chains.parents()
 
     def _follow(self, runs: Sequence[Run], now: int) -> None:
         """Leave runs at the jobs that the ends of some start, in the step that keeps these ends."""
-        self._chains.follow(self.starting(runs), now, self._runs)
+        if self._chains is not None:
+            self._chains.follow(self.starting(runs), now, self._runs)
 
     # -- under the lock ------------------------------------------------------------------------------------------
 
