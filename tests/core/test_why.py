@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Annotated
 
 import pytest
 
 from rota import After, Inject, Retry, Snooze
+from rota.clock import moment
 from rota.testing import ManualScheduler
 
 
@@ -27,6 +28,10 @@ def fail():
 
 def snooze():
     raise Snooze(600)
+
+
+async def wait_long():
+    await asyncio.sleep(90)
 
 
 def test_a_run_that_waits_for_its_next_try_is_named_with_its_times(scheduler):
@@ -188,3 +193,21 @@ def test_a_run_after_another_job_that_waits_for_its_paused_job_is_told_of_by_the
     assert scheduler.explain("job") == f"T{paused} Its run of 2029-01-01 00:01:00 +0000 {waits}."
     (run,) = scheduler.get_runs("job")
     assert scheduler.explain("job", run.nominal) == f"It {waits}, and then until its job goes on: t{paused}"
+
+
+def test_a_time_with_jitter_is_not_said_to_be_due_before_its_due_time(scheduler):
+    scheduler.add_job(fail, "interval", hours=1, jitter=1200, first="now", id="job")
+    job = scheduler.get_job("job")
+    nominal, due = moment(job.next_nominal, UTC), moment(job.next_due, UTC)
+    assert nominal < due
+    scheduler.pause()
+    scheduler.advance(seconds=1)
+    assert scheduler.explain("job") == f"Its time has not come: it is due {due:%Y-%m-%d %H:%M:%S %z}."
+    assert scheduler.explain("job", nominal) == scheduler.explain("job")
+
+
+def test_a_job_whose_next_time_is_counted_from_the_end_of_its_run_says_that(scheduler):
+    scheduler.add_job(wait_long, "interval", minutes=1, mode="delay", first="now", max_instances=3, id="job")
+    scheduler.advance(seconds=30)
+    said = scheduler.explain("job")
+    assert said == "Its next time is counted from the end of its run, which is under way (interval[0:01:00])."

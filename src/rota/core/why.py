@@ -13,6 +13,7 @@ from .chains import SKIPPED_AHEAD, parent_of
 from .extras import KEEPS_PLACE, RETRY
 from .overlaps import REPLACED
 from .pauses import RESCHEDULED, pause_of
+from .plan import AFTER_RUN, due_time
 from .states import (
     ACTIVE,
     CANCELLED,
@@ -126,9 +127,10 @@ def _kept_up(job: Job, at: int | None, tried: str, keeps: bool, seen: Seen) -> s
     if pending is not None and not _is_time(job, pending):
         return f"{_shown(pending, zone)} is no time of its schedule ({job.trigger})."
     is_left = at is not None and job.next_nominal is not None and at < job.next_nominal
-    has_come = pending is not None and pending <= now and not is_left
-    if (job.next_due == HELD and (at is None or has_come)) or (has_come and job.running >= job.policy.limit):
-        return _for_room(job, tried if keeps else "")
+    has_come = pending is not None and _due(job, pending) <= now and not is_left
+    for_runs = _for_its_runs(job, at is None or has_come, has_come, tried, keeps)
+    if for_runs is not None:
+        return for_runs
     if not tried or at is not None or (has_come and not keeps):
         return None
     return tried if pending is None else f"{tried} Its next time is {_shown(pending, zone)}."
@@ -143,6 +145,16 @@ def _starts_after(job: Job, at: int | None, tried: str, nodes: Sequence[Node] | 
     starts = f"No time starts it: it runs after {after}, when a run of that ends ({job.trigger})."
     without = None if tried else _without_executor(job, nodes)  # what waits says so itself
     return " ".join(filter(None, (tried, starts, without)))
+
+
+def _for_its_runs(job: Job, may_wait: bool, has_come: bool, tried: str, keeps: bool) -> str | None:
+    """Return for which of its own runs a job waits; None: for none."""
+    if job.next_due == HELD and job.next_nominal == AFTER_RUN:
+        counted = f"Its next time is counted from the end of its run, which is under way ({job.trigger})."
+        return f"{tried} {counted}" if tried else counted
+    if (job.next_due == HELD and may_wait) or (has_come and job.running >= job.policy.limit):
+        return _for_room(job, tried if keeps else "")
+    return None
 
 
 def _for_room(job: Job, tried: str) -> str:
@@ -169,14 +181,14 @@ def _of_next(job: Job, at: int | None, seen: Seen) -> str:
         return "It has no time to come."
     if at is not None and job.next_nominal is not None and at < job.next_nominal != NO_TIME:
         return _passed_over(job, at, now, zone)
-    if pending > now:
-        due = max(pending, job.next_due or pending) if at is None else pending
+    due = _due(job, pending)
+    if due > now:
         return f"Its time has not come: it is due {_shown(due, zone)}."
     without = seen.here or _without_node(job, nodes) or _without_room(job, nodes)
     if without:
         return without
-    since = f"It is due since {_shown(pending, zone)}"
-    if nodes is not None and now - pending > LONG_DUE:
+    since = f"It is due since {_shown(due, zone)}"
+    if nodes is not None and now - due > LONG_DUE:
         return f"{since}, and no living node takes it: they {_BUSY}"
     return f"{since}, and a node will take it in its next pass."
 
@@ -390,6 +402,19 @@ def _is_time(job: Job, at: int) -> bool:
         if is_interrupt(exc):
             raise
         return True
+
+
+def _due(job: Job, nominal: int) -> int:
+    """Return when a nominal time is due (instant): with its jitter and its place among others."""
+    if job.state == ACTIVE and nominal == job.next_nominal:
+        due = job.next_due
+        return nominal if due is None or due == HELD else max(nominal, due)
+    try:
+        return due_time(job, nominal)
+    except BaseException as exc:  # a trigger may raise anything
+        if is_interrupt(exc):
+            raise
+        return nominal
 
 
 def _shown(instant: int, zone: tzinfo) -> str:
