@@ -12,6 +12,7 @@ from rota.errors import ChainError, JobLookupError, TriggerError, UnknownOptionE
 from rota.jobstores.base import BaseJobStore
 from rota.jobstores.memory import MemoryJobStore
 from rota.testing import ManualScheduler
+from rota.triggers.interval import IntervalTrigger
 from tests.present import present
 
 pytestmark = pytest.mark.thorough
@@ -405,3 +406,11 @@ def test_what_the_trigger_cannot_mean_is_refused_before_anything_is_stored(sched
         with pytest.raises(TriggerError):
             scheduler.add_job(note, "after", **{"job_id": "first", **arguments})
     assert scheduler.get_jobs() == []
+
+
+def test_a_job_that_gets_times_instead_of_another_jobs_ends_is_planned_from_now_on(scheduler):
+    add(scheduler, "first")
+    add(scheduler, "second", After("first"))
+    scheduler.modify_job("second", trigger=IntervalTrigger(minutes=1))
+    scheduler.advance(seconds=61)
+    assert [origin for _, _, origin in runs(scheduler, "second")] == ["schedule"]

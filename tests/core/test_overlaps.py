@@ -209,6 +209,32 @@ def test_with_buffer_all_every_time_runs_the_oldest_first(scheduler):
     assert {run.status for run in scheduler.get_runs("j")} == {SUCCEEDED, CLAIMED}
 
 
+@pytest.mark.parametrize(
+    ("options", "ends"),
+    [
+        ({"max_instances": 2}, [(0, CLAIMED), (1, CLAIMED)]),
+        ({"overlap": "allow_all"}, [(0, CLAIMED), (1, CLAIMED)]),
+        ({"overlap": "cancel_other"}, [(0, CANCELLED), (1, CLAIMED)]),
+        ({"overlap": "skip"}, [(0, CLAIMED), (1, SKIPPED)]),
+    ],
+    ids=str,
+)
+def test_a_time_that_waits_follows_the_policy_of_the_job_that_replaces_its_own(scheduler, options, ends):
+    since = scheduler.clock.now()
+    job = {
+        "func": last,
+        "trigger": IntervalTrigger(minutes=1, start_date=at(scheduler)),
+        "args": [150],
+        "id": "j",
+    }
+    scheduler.add_job(**job, overlap="buffer_one")
+    scheduler.advance(seconds=70)
+    assert records(scheduler, since) == [(0, CLAIMED)]
+    scheduler.add_job(**{**job, "overlap": "buffer_one", "replace_existing": True, **options})
+    scheduler.advance(seconds=1)
+    assert [record[:2] for record in records(scheduler, since)] == ends
+
+
 def test_expires_bounds_what_waits_from_its_due_time_on(scheduler):
     since = minutely(scheduler, overlap="buffer_all", expires=60)
     scheduler.advance(seconds=151)

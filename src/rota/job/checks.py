@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from ..core.policy import Policy
+
 
 def usable_id(value: object) -> str | None:
     """Return an id that a job can have as an exact str, else None: stores are not asked for it, as what they answer differs."""
@@ -254,8 +256,15 @@ def _check_overlap(job: Any, approved: dict[str, Any]) -> None:
     found = (approved[name] if name in approved else getattr(job, name) for name in ("policy", "trigger"))
     policy, trigger = found
     check_overlap(policy.overlap, trigger)
-    if "policy" in approved and job.policy.waits_for_room and job.next_due == HELD:
-        approved["next_due"] = job.next_nominal  # by the new policy there may be room, or none to wait for
+    if "policy" in approved:
+        approved["next_due"] = due_by_policy(job, policy)
+
+
+def due_by_policy(job: Any, policy: Policy) -> int | None:
+    """Return when the next time of a job is due by another policy: one that waits for room is looked at again at once."""
+    waits = job.policy.waits_for_room and job.next_due == HELD and policy != job.policy
+    due: int | None = job.next_nominal if waits else job.next_due
+    return due
 
 
 def _unknown(changes: Mapping[str, Any]) -> UnknownAttributeError:

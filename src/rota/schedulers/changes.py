@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from ..clock import NO_TIME
 from ..core.pauses import Pause, pause_of, stay_on_hold, text_of
 from ..core.policy import OPTION_NAMES
 from ..core.states import ACTIVE, ENDED, NEW, PAUSED, QUARANTINED, set_job_state
@@ -110,6 +111,8 @@ def _modified(book: JobBook, changes: dict[str, Any], draft: Job) -> None:
     nominal = draft.next_nominal if draft.state == ACTIVE else None
     draft._modify(**changes)
     draft.revision += 1
+    if draft.next_nominal == NO_TIME and draft.state == ACTIVE and draft.trigger.starts_after is None:
+        _plan_anew(book, draft)  # it was started by the ends of another job's runs
     if draft.state == ENDED and "next_run_time" in changes:  # None was given: so pause_job() pauses it
         from .governed import hold_back  # rare
 

@@ -12,7 +12,7 @@ from ..core.plan import due_time
 from ..core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, with_options
 from ..core.states import ACTIVE, NEW, PAUSED, set_job_state
 from ..errors import JobTypeError, OptionTypeError, TooMuchWorkError
-from ..job.checks import checked_time, not_a_trigger
+from ..job.checks import checked_time, due_by_policy, not_a_trigger
 from ..job.handle import Job
 from ..texts import repr_of
 from ..triggers.base import AskedBy, BaseTrigger
@@ -338,7 +338,7 @@ def keep_schedule(job: Job, existing: Job, only: Collection[str] | None = None) 
     ):
         job.trigger = existing.trigger
         set_job_state(job, existing.state)
-        job.next_nominal, job.next_due = existing.next_nominal, existing.next_due
+        job.next_nominal, job.next_due = existing.next_nominal, due_by_policy(existing, job.policy)
         job.paused = existing.paused or job.paused
     elif existing.paused is not None:
         keep_hold(job, existing)
