@@ -5,6 +5,7 @@ It changes ledgers in memory under their lock; the decisions are :mod:`rota.core
 
 from __future__ import annotations
 
+from copy import copy
 from itertools import takewhile
 
 from ..core.details import cut
@@ -115,7 +116,8 @@ class _Opening:
                 self.split.add(run.job_id)
         elif record is not None:
             self._ledger.take_out(record)
-            record.extra, run = extra, record
+            run = copy(record)  # who was told of its end goes on to see that
+            run.extra = extra
         opened(run, now if extra.not_before is None else extra.not_before)
         self._ledger.wait(run)
         self._known[key] = run

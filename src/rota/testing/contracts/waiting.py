@@ -179,10 +179,12 @@ class WaitingContract(OrdersContract):
 
     def test_an_ended_run_is_opened_again(self, store: BaseJobStore) -> None:
         store.add_job(make_job())
-        finish(store, claim(store))
+        ended = claim(store)
+        finish(store, ended)
         again = asked_for(nominal=START, not_before=START + SECOND, succeeded_at=START)
         again.attempt = 1
         assert len(store.open_runs([again], START + SECOND)) == 1
+        assert [run.status for run in ended] == [SUCCEEDED]  # as listeners were told
         (record,) = store.get_runs()
         assert (record.status, record.attempt, record.finished_at, record.retval) == (WAITING, 1, None, None)
         (run,) = take(store, START + SECOND)
