@@ -455,6 +455,10 @@ def damage(scheduler: ManualScheduler, path: Path, change: str) -> None:
     ("change", "said"),
     [
         ("answer = '{broken'", 'The backfill of job "job" ends early: its stored data is damaged: {broken'),
+        (
+            """answer = replace(answer, '"passed":', '"passed":1000')""",
+            'The backfill of job "job" ends early: it has come to more than 1,000,000 times of its job, which are the most',
+        ),
         ("id = 'other'", "What is left of a backfill is damaged"),
         ("job_id = 'other'", "What is left of a backfill is damaged"),
     ],

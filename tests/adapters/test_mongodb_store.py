@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rota.clock import SECOND, SYSTEM_CLOCK
+from rota.clock import DAY, HOUR, SECOND, SYSTEM_CLOCK
+from rota.core.extras import RETRY, extra_of
 from rota.core.plan import plan, quarantine
+from rota.core.retry import Retry
 from rota.core.run import fail
 from rota.core.states import (
     CANCELLED,
     CLAIMED,
     FAILED,
+    LOST,
     QUARANTINED,
     SKIPPED,
     SUCCEEDED,
@@ -31,6 +34,7 @@ from rota.errors import (
     StoreUnavailableError,
 )
 from rota.testing.contracts.chains import add_chain, child, started
+from rota.testing.contracts.orders import asked_for
 from rota.testing.contracts.store_jobs import (
     LEASE,
     NODE,
@@ -301,6 +305,88 @@ def test_a_damaged_record_is_passed_over(open_store: Open) -> None:
     finish(store, claim(store))
     store.collection.database["runs"].update_one({}, {"$unset": {"attempt": 1}})
     assert store.get_runs() == []
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), -(2**63), -1, 1.5, 2**62, 2**63 - 1, True, "damaged", [1, [2]], {"a": 1}, None]
+)
+def test_a_damaged_time_of_a_jobs_waiting_runs_stops_nobody_and_is_put_right(
+    open_store: Open, value: Any
+) -> None:
+    store = open_store()
+    store.add_jobs([make_job("waits"), make_job("other")])
+    time = START + 10 * SECOND
+    assert store.open_runs([asked_for("waits", time), asked_for("other", time + 1)], START)
+    store.collection.update_one({"_id": "waits"}, {"$set": {"not_before": value}})
+    store.next_waiting()
+    store.renew(NODE, START, LEASE)
+    assert store.take_waiting(NODE, START, None) == []
+    following = store.next_waiting()  # it is not asked again at once
+    assert following is not None
+    assert following >= time
+    list(store.mend_in_steps(START))
+    assert store.next_waiting() == time
+
+
+@pytest.mark.parametrize("value", ["damaged", CLAIMED, None, 7, [1], {"a": 1}])
+def test_a_waiting_run_whose_state_is_damaged_is_lost_and_says_why(open_store: Open, value: Any) -> None:
+    store = open_store()
+    store.add_job(make_job("waits"))
+    runs = [asked_for("waits", START + 10 * SECOND, nominal=START + number) for number in (1, 2)]
+    assert len(store.open_runs(runs, START)) == 2
+    store.collection.update_one({"_id": "waits"}, {"$set": {"pending.0.status": value}})
+    assert store.cancel_run("waits", START + 2, "not wanted", START)  # which files what has ended
+    ((_, (run,)),) = store.mend_in_steps(START)
+    assert (run.nominal, run.status) == (START + 1, LOST)
+    assert "its stored data is damaged: " in (run.reason or "")
+    store.renew(OTHER, START, LEASE)
+    assert list(store.rescue(OTHER, START)) == []
+    assert [(run.nominal, run.status) for run in store.get_runs("waits")] == [
+        (START + 2, CANCELLED),
+        (START + 1, LOST),
+    ]
+    assert "not_before" not in (store.collection.find_one({"_id": "waits"}) or {})
+
+
+def test_runs_are_asked_for_beside_a_damaged_one_which_ends_under_a_time_of_its_own(open_store: Open) -> None:
+    store = open_store()
+    store.add_job(make_job("waits", START + 3600 * SECOND))
+    assert store.open_runs([asked_for("waits", START, nominal=START + 1)], START)
+    store.collection.update_one({"_id": "waits"}, {"$set": {"pending.0.nominal": [1, [2]]}})
+    assert store.open_runs([asked_for("waits", START, nominal=START + 5)], START)
+    store.renew(NODE, START, LEASE)
+    (lost,) = store.take_waiting(NODE, START + 5, None)
+    assert (lost.nominal, lost.status) == (START + 6, LOST)
+    (run,) = store.take_waiting(NODE, START + 5, None)
+    assert (run.nominal, run.status) == (START + 5, CLAIMED)
+
+
+def test_a_retry_that_does_not_say_what_it_waits_for_starts_in_its_own_place(open_store: Open) -> None:
+    store = open_store()
+    store.add_job(make_job("waits", every=3600, retry=Retry(wait_initial=60, until=None)))
+    (run,) = claim(store)
+    extra_of(run).waiting_for, extra_of(run).not_before = RETRY, START + SECOND
+    run.started_at = START
+    assert store.give_back([run], START) == []
+    store.collection.update_one({"_id": "waits"}, {"$set": {"under_way.0.extra": "{broken"}})
+    (taken,) = store.take_waiting(NODE, START + SECOND, None)
+    assert (taken.nominal, taken.status) == (START, CLAIMED)
+    assert running(store, "waits") == 1
+
+
+@pytest.mark.parametrize("value", [float("nan"), [1, [2]], "damaged", None])
+def test_a_record_whose_time_is_damaged_keeps_no_others_from_being_counted(
+    open_store: Open, value: Any
+) -> None:
+    store = open_store(keep_runs=1)
+    store.add_job(make_job())
+    for number in range(3):
+        now = START + number * 60 * SECOND
+        assert finish(store, claim(store, now), now) == []
+    damaged = {"_id": {"job_id": "job", "nominal": START}}
+    assert store._server.runs.update_one(damaged, {"$set": {"nominal": value}}).matched_count
+    store.prune(START + DAY)
+    assert store.run_counts(START, START + HOUR)[START][SUCCEEDED] >= 2
 
 
 def test_what_is_due_is_found_by_an_index(open_store: Open) -> None:

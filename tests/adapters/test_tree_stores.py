@@ -660,6 +660,28 @@ def test_a_page_of_all_records_reads_one_name_of_each_job_and_few_more(
     assert [run.job_id for run in page.items] == [f"job{number:03}" for number in range(289, 279, -1)]
 
 
+def test_a_later_page_of_all_records_takes_a_request_for_each_hundred_jobs_and_few_more(
+    kind: Any, open_store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    store.add_jobs([make_job(f"job{number:03}", START + number, every=60) for number in range(300)])
+    for minute in range(4):
+        now = START + (minute * 60 + 1) * SECOND
+        finish(store, claim(store, now), now)
+    monkeypatch.setattr(search, "NAMES", 100)
+    sent = requests_sent(kind, store, monkeypatch)
+    cursor, took = None, []
+    for _ in range(24):
+        before = sent()
+        page = store.find_runs(RunQuery(), 50, cursor)
+        cursor = page.cursor
+        took.append(sent() - before)
+        assert len(page.items) == 50
+    assert cursor is None
+    # Every job has a record after each of these pages: what they say of themselves tells nothing.
+    assert max(took[6:]) <= {"etcd": 3 + 6, "zookeeper": 50}[kind.name], took
+
+
 def test_a_page_of_all_records_reads_few_documents_of_jobs_where_these_are_long(
     kind: Any, open_store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

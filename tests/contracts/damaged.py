@@ -109,6 +109,14 @@ class MongoDBHand(StoreHand):
             ),
             *("hour counts", "hour", "origin", "not_before", "cancel", "extra"),
         ),
+        WAITS: (
+            *("nominal", "last", "count", "due", "attempt", "status", "owner", "executor", "claimed", "busy"),
+            *("origin", "not_before", "cancel", "extra", "not_before of job"),
+        ),
+        CHILD: (
+            *("_id", "job_id", "nominal", "last", "count", "due", "attempt", "status", "origin", "extra"),
+            *("finished", "result", "name"),
+        ),
         NODE: (
             *("lease_until", "started", "renewals", "store", "began", "about", "draining"),
             *("hours until", "hours at", "hours counts"),
@@ -149,9 +157,12 @@ class MongoDBHand(StoreHand):
             return "run_hours", {"_id": key[0] if field == "hour" else START - key[1] % 1000 * HOUR}, "counts"
         if field.startswith("hours "):
             return "meta", {"_id": "hours"}, field.removeprefix("hours ")
-        if kind == RECORD:
+        if kind in (RECORD, CHILD):
             return "runs", {"job_id": key[0], "nominal": key[1]}, field
-        place = f"under_way.0.{field}" if kind == RUN and field != "busy" else field
+        place = {"not_before of job": "not_before"}.get(field, field)
+        if kind in (RUN, WAITS) and field not in ("busy", "not_before of job"):
+            runs = "pending" if kind == WAITS and not keeps_place(key) else "under_way"
+            place = f"{runs}.0.{field}"
         return ("nodes" if kind == NODE else "jobs"), {"_id": key[0]}, place
 
     def forget_child(self, parent: str, child: str) -> bool:

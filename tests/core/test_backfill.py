@@ -462,7 +462,10 @@ def test_counting_and_opening_agree():
 
 
 def test_what_is_left_of_a_backfill_comes_back_from_its_text():
-    left = Backfill(START, NOW, NOW + 5, only_missing=False, chain=False).from_(START + 9)
+    left = (
+        Backfill(START, NOW, NOW + 5, only_missing=False, chain=False).from_(START + 9, 3).from_(START + 9, 4)
+    )
+    assert left.passed == 7
     found = backfill_of(left.text())
     assert found is not None
     assert [getattr(found, name) for name in Backfill.__slots__] == [
@@ -491,6 +494,12 @@ def test_unless_it_is_said_only_missing_times_run_and_start_the_jobs_after_their
         ("only_missing", 1, False),
         ("chain", None, False),
         ("chain", False, True),
+        ("passed", 0, True),
+        ("passed", -1, False),
+        ("passed", 2**70, True),
+        ("passed", 1.5, False),
+        ("passed", True, False),
+        ("passed", None, False),
     ],
 )
 def test_each_part_of_a_stored_backfill_is_looked_at(name, value, is_sound):
@@ -505,6 +514,23 @@ def test_each_part_of_a_stored_backfill_is_looked_at(name, value, is_sound):
 )
 def test_what_is_damaged_is_no_backfill(text):
     assert backfill_of(text) is None
+
+
+def test_of_a_backfill_of_an_earlier_version_no_times_were_counted():
+    values = json.loads(Backfill(START, NOW, NOW).from_(START, 5).text())
+    del values["passed"]
+    found = backfill_of(json.dumps(values))
+    assert found is not None
+    assert found.passed == 0
+
+
+@pytest.mark.parametrize(("more", "is_too_long"), [(0, False), (1, True), (2**70, True)])
+def test_no_backfill_comes_to_more_times_than_may_be_asked_for(more, is_too_long):
+    left = Backfill(START, NOW, NOW).from_(START, MOST + more)
+    assert left.is_too_long == is_too_long
+    found = backfill_of(left.text())
+    assert found is not None
+    assert found.is_too_long == is_too_long
 
 
 def test_whether_a_busy_job_is_busy_with_a_backfill():

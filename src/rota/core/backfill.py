@@ -31,7 +31,7 @@ OUT_OF_ONE = 20
 #: How many runs of a backfill wait at once, and from how few on more are opened.
 WAIT_AT_ONCE = 200
 FEW = WAIT_AT_ONCE // 2
-#: The most times of one backfill.
+#: The most times of one backfill: when it is asked for, and as it is carried on.
 MOST = 1_000_000
 #: What is said of a waiting run whose backfill is cancelled.
 CANCELLED = "backfill cancelled"
@@ -46,9 +46,10 @@ class Backfill:
     :ivar bool only_missing: whether only times that are missing run
     :ivar int start: the first instant of its range
     :ivar bool chain: whether the ends of its runs start the jobs that come after this one
+    :ivar int passed: how many times of its job were looked at so far
     """
 
-    __slots__ = ("asked_at", "chain", "end", "next", "only_missing", "start")
+    __slots__ = ("asked_at", "chain", "end", "next", "only_missing", "passed", "start")
 
     def __init__(
         self, start: int, end: int, asked_at: int, only_missing: bool = True, chain: bool = True
@@ -58,16 +59,25 @@ class Backfill:
         self.asked_at = asked_at
         self.only_missing = only_missing
         self.chain = chain
+        self.passed = 0
 
     @property
     def is_over(self) -> bool:
         """Whether all times of the range were looked at."""
         return self.next > self.end
 
-    def from_(self, instant: int) -> Backfill:
-        """Return what is left from an instant on."""
+    @property
+    def is_too_long(self) -> bool:
+        """Whether it has come to more times than any may have: others have written it, or its job has another trigger now."""
+        return self.passed > MOST
+
+    def from_(self, instant: int, passed: int = 0) -> Backfill:
+        """Return what is left from an instant on.
+
+        :param passed: how many times of the job lie between
+        """
         left = Backfill(self.start, self.end, self.asked_at, self.only_missing, self.chain)
-        left.next = instant
+        left.next, left.passed = instant, self.passed + passed
         return left
 
     def text(self) -> str:
@@ -81,12 +91,15 @@ def backfill_of(text: str) -> Backfill | None:
         values = loads(text)
         numbers = [values[name] for name in ("start", "end", "asked_at", "next")]
         flags = values["only_missing"], values["chain"]
+        passed = values.get("passed", 0)  # earlier versions have not counted them
         if not all(map(_is_time, numbers)) or not all(type(flag) is bool for flag in flags):
+            return None
+        if type(passed) is not int or passed < 0:
             return None
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     start, end, asked_at, following = numbers
-    return Backfill(start, end, asked_at, *flags).from_(following)
+    return Backfill(start, end, asked_at, *flags).from_(following, passed)
 
 
 def _is_time(value: object) -> bool:

@@ -6,10 +6,13 @@ that the death of a node ends no backfill.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from ..clock import SECOND, moment
 from ..codec.damaged import DAMAGED
 from ..core.backfill import (
     FEW,
+    MOST,
     OPENED,
     WAIT_AT_ONCE,
     Backfill,
@@ -50,6 +53,10 @@ TOLD = 300
 
 class EndsEarly(Exception):
     """A backfill cannot be carried on; the text says why."""
+
+
+class TooLong(EndsEarly):
+    """More times of the job are in the range of a backfill than any may have."""
 
 
 class TriggerFailed(EndsEarly):
@@ -103,19 +110,17 @@ def open_some(
     :return: the runs that were opened, and whether enough of them wait, or there are no others
     :raises TriggerFailed: if the job's trigger raises
     :raises Damaged: if what is left cannot be read, or is not trusted
+    :raises TooLong: if it has come to more times than a backfill may have
     """
     done: list[Run] = []
     waiting: int | None = None
     for _ in range(TRIES):
         # First the job, then the backfill: one that is cancelled after that has given the job another version.
         job = store.lookup_job(job_id)
-        text = store.backfills().get(job_id)
-        backfill = None if text is None else backfill_of(text)
-        if text is None:
+        kept = _kept(store, job_id)
+        if kept is None:
             return done, True
-        refusal = store.backfill_refusal(job_id, text)
-        if backfill is None or refusal is not None:
-            raise Damaged(refusal or f"{DAMAGED}{shortened(text, TOLD)}")
+        text, backfill = kept
         # It is told until its last run has ended, as scheduled times wait for it.
         if job is None or (backfill.is_over and not _goes_on(store, job_id, backfill)):
             store.keep_backfill(job_id, None, text)
@@ -130,14 +135,31 @@ def open_some(
                 return done, True
         if waiting >= WAIT_AT_ONCE:
             return done, True
-        runs, following = _opened(store, job, backfill, goes_on, WAIT_AT_ONCE - waiting)
+        runs, left = _opened(store, job, backfill, goes_on, WAIT_AT_ONCE - waiting)
         done += runs
         waiting += len(runs)
-        if following is not None:
-            store.keep_backfill(job_id, backfill.from_(following).text(), text)
+        if left is not None:
+            store.keep_backfill(job_id, left.text(), text)
             if not goes_on():
                 return done, False
     return done, False
+
+
+def _kept(store: BaseJobStore, job_id: str) -> tuple[str, Backfill] | None:
+    """Return what is left of the backfill of a job, as it is stored and as it is read; None: nothing is.
+
+    :raises Damaged: if it cannot be read, or is not trusted
+    :raises TooLong: if it has come to more times than a backfill may have
+    """
+    text = store.backfills().get(job_id)
+    if text is None:
+        return None
+    backfill, refusal = backfill_of(text), store.backfill_refusal(job_id, text)
+    if backfill is None or refusal is not None:
+        raise Damaged(refusal or f"{DAMAGED}{shortened(text, TOLD)}")
+    if backfill.is_too_long and not backfill.is_over:
+        raise TooLong(f"it has come to more than {MOST:,} times of its job, which are the most")
+    return text, backfill
 
 
 def _goes_on(store: BaseJobStore, job_id: str, backfill: Backfill) -> bool:
@@ -147,24 +169,26 @@ def _goes_on(store: BaseJobStore, job_id: str, backfill: Backfill) -> bool:
 
 def _opened(
     store: BaseJobStore, job: Job, backfill: Backfill, goes_on: Callable[[], bool], most: int
-) -> tuple[list[Run], int | None]:
-    """Do one step; return the runs that were opened, and from which instant on to go on (None: it has to be done again)."""
+) -> tuple[list[Run], Backfill | None]:
+    """Do one step; return the runs that were opened, and what is left then (None: the step has to be done again)."""
     now = store.now()
     end = min(backfill.end, last_instant(job, now))
     times, following = _asked(times_from, job, backfill.next, end, goes_on)
+    if following > end:
+        following = backfill.end + 1
     if not times:
-        return [], backfill.end + 1
+        return [], backfill.from_(following)
     records = records_of(store, job.id, times[0], times[-1])
     runs, cuts, reached = _asked(openings, job, times, records, backfill, now, min(most, OPENED))
     if not runs:
-        return [], following if following <= end else backfill.end + 1
+        return [], backfill.from_(following, len(times))
     keep_attempts(store, [cut.found for cut in cuts])
     opened = store.open_runs(runs, now, cuts, job.version)
     if len(opened) < len(runs):  # others were faster, or have changed the job: it is looked at anew
         return opened, None
     if reached is not None:
-        return opened, reached
-    return opened, following if following <= end else backfill.end + 1
+        return opened, backfill.from_(reached, bisect_left(times, reached))
+    return opened, backfill.from_(following, len(times))
 
 
 def _asked(decide: Callable[..., Any], *args: Any) -> Any:

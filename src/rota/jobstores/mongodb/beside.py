@@ -25,7 +25,7 @@ from ...core.queries import DURATION
 from ...core.states import CLAIMED, END_STATES, WAITING
 from ..documents import whole
 from ..retention import LOOKED_AT, NODES_KEPT, Pace
-from .forms import LISTS, OVER, entries_of, key_of, numbered
+from .forms import LISTS, NO_ARRAY, OVER, entries_of, key_of, numbered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -334,7 +334,7 @@ class Beside:
 
     def _first_from(self, instant: int) -> int | None:
         """Return the earliest nominal time of a record from an instant on."""
-        later = {"nominal": {"$gte": instant, "$lte": LATEST}}
+        later = {"nominal": {"$gte": instant, "$lte": LATEST, **NO_ARRAY}}
         found = next(
             iter(self._server.runs.find(later, {"nominal": 1}).sort("nominal", ASCENDING).limit(1)), None
         )
@@ -383,10 +383,11 @@ class Beside:
         if not documents:
             return 0, None
         counted = {id: durations_of(document.get("durations")) for id, document in documents.items()}
-        since = [
-            {"job_id": id, "nominal": {"$gt": EARLIEST if each.until is None else each.until, "$lte": LATEST}}
+        later = {
+            id: {"$gt": EARLIEST if each.until is None else each.until, "$lte": LATEST, **NO_ARRAY}
             for id, each in counted.items()
-        ]
+        }
+        since = [{"job_id": id, "nominal": times} for id, times in later.items()]
         of_record = dict.fromkeys(("job_id", "nominal", "status", "started", "finished"), 1)
         records = list(
             self._server.runs.find({"$or": since}, {**of_record, "_id": 0})

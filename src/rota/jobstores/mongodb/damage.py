@@ -32,6 +32,7 @@ from .forms import (
     damage_of_run,
     earliest,
     entries_of,
+    has_ended,
     is_waiting,
     is_whole,
 )
@@ -51,6 +52,11 @@ if TYPE_CHECKING:
 #: How many jobs the first step looks at, and how many steps there are in a round.
 LOOKED_AT = 100
 STEPS = 10
+#: What is said of a run of which only its state is damaged: whether that is one of runs that have ended.
+_MISPLACED = {
+    True: "its state is that of a run that has ended",
+    False: "its state is that of a run that is under way",
+}
 #: What is read of a document to see whether it hides its job, or runs of it.
 _READ = dict.fromkeys(
     (
@@ -256,7 +262,7 @@ class Damage:
         in_vain = []
         for document in documents:
             id, state, reason = document["_id"], document.get("state"), reason_for(document)
-            self._mend_waiting(document)
+            self.mend_time(document)
             if reason is None or self._is_known(document):
                 if not any(document.get(name) for name in LISTS):
                     if (
@@ -277,8 +283,8 @@ class Damage:
                 jobs.delete_many(over)
         return hidden, documents, self._at is None
 
-    def _mend_waiting(self, document: Mapping[str, Any]) -> None:
-        """Have the runs of a job that wait found at their times, if its runs are still as they were read."""
+    def mend_time(self, document: Mapping[str, Any]) -> None:
+        """Have the runs of a job that wait found at their times, and not before, if its runs are still as they were read."""
         soonest = earliest(entry for name in LISTS for entry in entries_of(document, name))
         if document.get("not_before") != soonest:
             same = {"_id": document["_id"], **{name: document.get(name) for name in LISTS}}
@@ -307,7 +313,7 @@ class Damage:
     # -- runs ----------------------------------------------------------------------------------------------------
 
     def end_damaged(self, documents: Iterable[Mapping[str, Any]], now: int) -> list[Run]:
-        """End the claimed runs that are damaged; return them.
+        """End the runs that are damaged, claimed ones and those that wait; return them.
 
         :param documents: those of jobs with unfinished runs
         """
@@ -316,27 +322,39 @@ class Damage:
             if not (is_whole(document, "under_way") and is_whole(document, "pending")):
                 self.quarantine(document, reason_for(document) or "")
                 continue
-            damaged = [entry for entry in entries_of(document, "under_way") if damage_of_run(document, entry)]
-            if damaged:
-                found += self._end(document, damaged, now)
+            lists = {name: entries_of(document, name) for name in LISTS}
+            if any(damage_of_run(document, entry, name) for name in LISTS for entry in lists[name]):
+                found += self._end(document, lists, now)
         return found
 
-    def _end(self, document: Mapping[str, Any], damaged: list[dict[str, Any]], now: int) -> list[Run]:
+    def _end(
+        self, document: Mapping[str, Any], lists: Mapping[str, list[dict[str, Any]]], now: int
+    ) -> list[Run]:
         id = document["_id"]
-        left = [entry for entry in document["under_way"] if entry not in damaged]
-        taken = {entry["nominal"] for entry in left}
+        left: dict[str, list[dict[str, Any]]] = {name: [] for name in LISTS}
+        damaged: list[dict[str, Any]] = []
+        for name in LISTS:
+            for entry in lists[name]:
+                (damaged if damage_of_run(document, entry, name) else left[name]).append(entry)
+        taken = {entry["nominal"] for name in LISTS for entry in left[name]}
         runs, ends = [], []
         for entry in damaged:
             sound, wrong = mended_fields({**entry, "job_id": id})
             sound["nominal"] = sound["last"] = self._free_key(id, entry.get("nominal"), now, taken)
             run = run_of({**sound, "status": CLAIMED})
-            end(run, LOST, f"{DAMAGED}{wrong or 'its state is that of a run that has ended'}", now)
+            end(run, LOST, f"{DAMAGED}{wrong or _MISPLACED[has_ended(entry)]}", now)
             fields = fields_of(run)
             del fields["job_id"]
             runs.append(run)
             ends.append({**fields, "damaged": entry})
-        same = {"_id": id, "under_way": document["under_way"]}
-        change = {"$set": {"under_way": left, "busy": True}, "$push": {"pending": {"$each": ends}}}
+        same = {"_id": id, **{name: document.get(name) for name in LISTS}}
+        pending = [*left["pending"], *ends]
+        change: dict[str, Any] = {"$set": {"under_way": left["under_way"], "pending": pending, "busy": True}}
+        soonest = earliest([*left["under_way"], *pending])
+        if soonest is None:
+            change["$unset"] = {"not_before": ""}
+        else:
+            change["$set"]["not_before"] = soonest
         with self._server.translated():
             done = self._server.jobs.update_one(same, change).matched_count
         return sorted(runs, key=attrgetter("nominal")) if done else []

@@ -16,7 +16,7 @@ from ...core.states import ENDED, FAILURES, WAITING
 from ...errors import HeldRowsError, StoreConflictError
 from ...triggers.base import BaseTrigger
 from ..documents import KEPT
-from .forms import LISTS, ONLY_WAITS, OVER, entries_of, is_waiting, key_of, numbered
+from .forms import LISTS, ONLY_WAITS, OVER, entries_of, has_ended, key_of, numbered
 from .jobs import release
 
 TYPE_CHECKING = False
@@ -75,7 +75,8 @@ class Filing:
             files, changes = [], []
             for document in ready:
                 id = document["_id"]
-                ended = (entry for entry in entries_of(document, "pending") if not is_waiting(entry))
+                # What is damaged is ended by whoever looks for damage.
+                ended = filter(has_ended, entries_of(document, "pending"))
                 entries = list(numbered(ended))
                 for entry in entries:
                     key = key_of(id, entry["nominal"])
@@ -121,7 +122,7 @@ class Filing:
         ends = {}
         for document in ready:
             id = document["_id"]
-            entries = [entry for entry in entries_of(document, "pending") if not is_waiting(entry)]
+            entries = list(filter(has_ended, entries_of(document, "pending")))
             known = ask or self._may_start_others(id) or '"chained"' in str(document.get("options"))
             if known and entries and type(id) is str:
                 ends[id] = entries

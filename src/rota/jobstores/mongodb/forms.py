@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ...codec.damaged import DAMAGED, EARLIEST, is_time, stands_for, text_instead
 from ...core.chains import parent_of
-from ...core.states import CLAIMED, ENDED, QUARANTINED, WAITING, set_job_state
+from ...core.states import CLAIMED, END_STATES, ENDED, QUARANTINED, WAITING, set_job_state
 from ...errors import DeserializationError, JobValueError
 from ...texts import storable
 from .. import documents
@@ -187,10 +187,19 @@ def numbered(entries: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]
     return (entry for entry in entries if is_time(entry.get("nominal")))
 
 
-def damage_of_run(document: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
-    """Whether a run under way in a job's document is not what a store writes."""
+def damage_of_run(document: Mapping[str, Any], entry: Mapping[str, Any], name: str = "under_way") -> bool:
+    """Whether a run in a list of a job's document is not what a store writes there."""
     fields = {**entry, "job_id": document["_id"]}
-    return bool(documents.damage_of_run(fields)) or entry.get("status") not in (CLAIMED, WAITING)
+    may_be_there = is_waiting(entry) or (
+        has_ended(entry) if name == "pending" else entry.get("status") == CLAIMED
+    )
+    return not may_be_there or bool(documents.damage_of_run(fields))
+
+
+def has_ended(entry: Mapping[str, Any]) -> bool:
+    """Whether a run in a job's document has ended; of a damaged one nobody can tell."""
+    status = entry.get("status")
+    return type(status) is str and status in END_STATES
 
 
 def size_of(entry: Mapping[str, Any]) -> int:

@@ -18,7 +18,7 @@ from .. import retention
 from ..base import COUNTED
 from ..documents import label_all
 from ..retention import Pace
-from .forms import LISTS, ONLY_WAITS, collect, entries_of, numbered, standing_of
+from .forms import LISTS, NO_ARRAY, ONLY_WAITS, collect, entries_of, numbered, standing_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class History:
         self, job_id: str, keep: int, clock: Clock, pace: Pace, delete: Callable[[Sequence[Any]], None]
     ) -> Iterator[int]:
         """Delete the records of a job beyond its newest."""
-        numbered = {"job_id": job_id, "nominal": {"$type": "number"}}
+        numbered = {"job_id": job_id, "nominal": {"$type": "number", **NO_ARRAY}}
         newest = self._server.runs.find(numbered, {"nominal": 1}).sort("nominal", DESCENDING)
         with self._server.translated():
             edge = next(iter(newest.skip(keep).limit(1)), None)

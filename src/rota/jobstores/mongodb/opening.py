@@ -13,7 +13,7 @@ from ...core.openings import by_run
 from ...core.states import CLAIMED, ENDED, WAITING
 from ...core.waiting import KEY_HOLDS, answers_for_key, opened
 from ..documents import KEPT
-from .forms import LISTS, REMOVED, entries_of, entry_of, key_of
+from .forms import LISTS, REMOVED, entries_of, entry_of, key_of, numbered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Opening:
                 unfinished: dict[Any, Any] = {
                     entry.get("nominal"): entry.get("status")
                     for name in LISTS
-                    for entry in entries_of(document, name)
+                    for entry in numbered(entries_of(document, name))
                 }
                 if any(status not in (CLAIMED, WAITING) for key, status in unfinished.items() if key in keys):
                     self._filing.file([job_id])  # it has ended

@@ -56,7 +56,7 @@ def superseding_claim_of(
     :return: None: there is no room (R2), or one of the retries waits no more (R4)
     """
     under_way, pending = (list(entries_of(document, name)) for name in LISTS)
-    keys = {(run.nominal, run.attempt): run for run in decision.superseded}
+    keys = [(run.nominal, run.attempt) for run in decision.superseded]
     gone = [entry for entry in under_way if is_waiting(entry) and _key(entry) in keys]
     left = [entry for entry in under_way if entry not in gone]
     if len(gone) < len(keys) or not may_claim(len(left), decision.job.policy.limit):

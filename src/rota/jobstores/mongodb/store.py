@@ -529,7 +529,7 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
     def _waiting(self) -> Waiting:
         from .waiting import Waiting  # import time
 
-        return Waiting(self._server, self._format, self._filing, self._searching)
+        return Waiting(self._server, self._format, self._filing, self._searching, self._damage)
 
     @cached_property
     def _orders(self) -> NodeOrders:

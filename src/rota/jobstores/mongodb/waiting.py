@@ -12,7 +12,7 @@ from operator import itemgetter
 
 from pymongo import ASCENDING
 
-from ...codec.damaged import DAMAGED, text_instead
+from ...codec.damaged import DAMAGED, EARLIEST, LATEST, is_time, text_instead
 from ...core.extras import extra_of, keeps_place
 from ...core.states import CLAIMED, HOLDING_UP, LOST, end
 from ...core.transitions import rooms_of
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from ...codec.jobs import JobFormat
     from ...core.run import Run
     from ...job.handle import Job
+    from .damage import Damage
     from .filing import Filing
     from .search import Searching
     from .server import Server
@@ -67,13 +68,17 @@ class Waiting:
     :param format: how arguments of runs are written
     :param filing: files records
     :param searching: reads records
+    :param damage: puts right what is damaged
     """
 
-    def __init__(self, server: Server, format: JobFormat, filing: Filing, searching: Searching) -> None:
+    def __init__(
+        self, server: Server, format: JobFormat, filing: Filing, searching: Searching, damage: Damage
+    ) -> None:
         self._server = server
         self._format = format
         self._filing = filing
         self._searching = searching
+        self._damage = damage
 
     # -- giving back ---------------------------------------------------------------------------------------------
 
@@ -126,8 +131,7 @@ class Waiting:
 
     def next_waiting(self, job_of: Callable[[Mapping[str, Any]], Job], now: int) -> int | None:
         """Return when somebody has to look at waiting runs next; see the port."""
-        # an array is of the type of each of its elements
-        waits: dict[str, Any] = {"not_before": {"$type": "number", **NO_ARRAY}}
+        waits: dict[str, Any] = {"not_before": {"$gte": EARLIEST, "$lte": LATEST, **NO_ARRAY}}
         jobs, fields = self._server.jobs, {"not_before": 1, "state": 1}
         with self._server.translated():
             first = next(iter(jobs.find(waits, fields).sort("not_before", ASCENDING).limit(1)), None)
@@ -162,7 +166,7 @@ class Waiting:
         seen: list[Any] = []
         jobs = self._server.jobs
         while not taking.full and len(seen) < MOST:
-            due = {"not_before": {"$lte": now}, "_id": {"$nin": seen}}
+            due = {"not_before": {"$lte": now}, "_id": {"$type": "string", "$nin": seen}}
             with self._server.translated():
                 documents = list(jobs.find(due).sort("not_before", ASCENDING).limit(STEP))
             changed += self._take_some(documents, taking, now, job_of)
@@ -178,6 +182,8 @@ class Waiting:
         now: int,
         job_of: Callable[[Mapping[str, Any]], Job],
     ) -> list[Run]:
+        for document in documents:
+            self._damage.mend_time(document)  # or it would be looked at again and again
         by_id = {document["_id"]: document for document in documents}
         jobs = {
             id: None if document.get("state") == REMOVED else job_of(document)
@@ -185,25 +191,30 @@ class Waiting:
         }
         running = {id: len(entries_of(document, "under_way")) for id, document in by_id.items()}
         waiting = [
-            (time_of(entry), id, entry)
+            (time_of(entry), id, name, entry)
             for id, document in by_id.items()
             for name in LISTS
             for entry in entries_of(document, name)
             if is_waiting(entry) and time_of(entry) <= now
         ]
         waiting.sort(key=itemgetter(0))
-        runs = [(id, entry, self._run_of(id, entry, now)) for _, id, entry in waiting]
-        taking.look_at(run for _, _, run in runs)
+        runs = [(id, name, entry, self._run_of(id, entry, now)) for _, id, name, entry in waiting]
+        damaged = {id for id, _, _, run in runs if run.ended}
+        changed = self._damage.end_damaged([by_id[id] for id in sorted(damaged)], now)
+        runs = [
+            each for each in runs if each[0] not in damaged
+        ]  # others of these jobs are taken by the next step
+        for id, name, _, run in runs:
+            if name == "under_way" and not keeps_place(extra_of(run)):
+                running[id] -= 1  # what it keeps its place for is damaged
+        taking.look_at(run for *_, run in runs)
         changes: dict[str, list[tuple[Mapping[str, Any], Run]]] = {}
-        for id, entry, run in runs:
+        for id, _, entry, run in runs:
             if taking.full:
                 break
             keeps = keeps_place(extra_of(run))
             job = jobs[id]
-            is_damaged = run.ended
-            if is_damaged or taking.take(
-                run, job, running[id], self._format.job_for, self._format.run_refusal
-            ):
+            if taking.take(run, job, running[id], self._format.job_for, self._format.run_refusal):
                 if run.status == CLAIMED and not keeps:
                     running[id] += 1
                 elif run.status != CLAIMED:
@@ -213,7 +224,6 @@ class Waiting:
                         run.name = text_instead(document.get("name"))
                         run.func = text_instead(document.get("func"))
                 changes.setdefault(id, []).append((entry, run))
-        changed = []
         for id, some in changes.items():
             with suppress(HeldRowsError):  # they are taken by a later step
                 over = [run for _, run in some if run.ended]
@@ -231,6 +241,8 @@ class Waiting:
             return run_of(fields)
         except DeserializationError:
             sound, wrong = mended_fields(fields)
+            nominal: Any = entry.get("nominal")
+            sound["nominal"] = sound["last"] = int(nominal) if is_time(nominal) else now
             run = run_of({**sound, "status": CLAIMED})
             end(run, LOST, f"{DAMAGED}{wrong}", now)
             return run

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
+
 from ...clock import SECOND, moment
 from ...core.backfill import CANCELLED as BACKFILL_CANCELLED
-from ...core.backfill import WAIT_AT_ONCE, Backfill
+from ...core.backfill import MOST, OPENED, WAIT_AT_ONCE, Backfill
 from ...core.extras import BACKFILL
 from ...core.openings import Cut, cut_of, opened_again
 from ...core.plan import Decision, record_of
 from ...core.queries import RunQuery
 from ...core.states import CANCELLED, CLAIMED, FAILED, PAUSED, SKIPPED, SUCCEEDED, WAITING
-from ...engine.backfills import open_some, records_of, unfinished_of
+from ...engine.backfills import TooLong, open_some, records_of, unfinished_of
 from .orders import EARLY, asked_for
 from .store_jobs import (
     LEASE,
@@ -220,6 +222,16 @@ class BackfillContract:
         assert spans(store) == [(minute, minute, 1, SUCCEEDED) for minute in range(count)]
         assert open_some(store, "job") == ([], True)
         assert store.backfills() == {}
+
+    def test_a_stored_backfill_goes_on_for_as_many_times_as_one_may_have(self, store: BaseJobStore) -> None:
+        """Others may have written its range, or its job may have another trigger now."""
+        store.add_job(make_job(due=None))
+        far = begin(store, 0, 10_000_000)
+        kept = store.backfills()["job"]
+        assert store.keep_backfill("job", far.from_(START, MOST).text(), kept)
+        with pytest.raises(TooLong, match="more than 1,000,000 times"):
+            _all_opened(store)
+        assert len(unfinished_of(store, "job", None, 1000)) == OPENED
 
     def test_what_has_run_or_is_under_way_is_not_missing(self, store: BaseJobStore) -> None:
         store.add_job(make_job(due=None, max_instances=1000))
