@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from rota import After, Retry, Snooze
-from rota.clock import HELD, SECOND, moment
+from rota import After, Retry, Snooze, current_run
+from rota.clock import HELD, SECOND, instant, moment
 from rota.core.overlaps import (
     BUFFERING,
     NO_LIMIT,
@@ -494,6 +494,21 @@ def test_a_scheduled_time_waits_for_a_backfilled_run_and_is_never_skipped_for_it
     later, backfilled = scheduler.get_runs("j")
     assert (backfilled.origin, backfilled.status) == ("backfill", SUCCEEDED)
     assert (later.origin, later.status, later.scheduled_run_time) == ("schedule", CLAIMED, first)
+
+
+async def last_by_origin(backfill, schedule):
+    await asyncio.sleep(backfill if current_run().origin == "backfill" else schedule)
+
+
+def test_a_time_that_waits_beside_a_backfilled_run_goes_on_as_soon_as_a_place_is_free(scheduler):
+    first = at(scheduler, -30)
+    job = {"trigger": IntervalTrigger(minutes=1, start_date=first), "args": [600, 90], "max_instances": 2}
+    scheduler.add_job(last_by_origin, id="j", **job)
+    assert scheduler.backfill("j", first, first) == 1
+    scheduler.advance(seconds=115)
+    assert records(scheduler, instant(first)) == [(0, CLAIMED), (1, CLAIMED)]
+    scheduler.advance(seconds=10)
+    assert records(scheduler, instant(first)) == [(0, CLAIMED), (1, SUCCEEDED), (2, CLAIMED)]
 
 
 def test_a_job_that_owes_times_and_was_not_paused_keeps_them_when_it_is_resumed(scheduler):
