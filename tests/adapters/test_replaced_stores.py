@@ -412,6 +412,23 @@ def test_a_log_that_is_removed_beside_the_open_file_loses_nothing(program: Progr
     copy.close()
 
 
+def test_an_index_of_the_log_that_is_removed_is_noticed_before_others_write_by_a_new_one(
+    program: Program, path: Path
+) -> None:
+    scheduler = program.scheduler
+    scheduler.add_job(TASK, "interval", seconds=60, id="job")
+    index = Path(f"{path}-shm")
+    index.unlink()
+    scheduler.advance(seconds=20)
+    assert names(program.log, "JOBSTORE_REPLACED") == ["JOBSTORE_REPLACED"]
+    assert [job.id for job in scheduler.get_jobs()] == ["job"]
+    assert program.health["ok"]
+    assert f"{index} (deleted)" not in Path("/proc/self/maps").read_text()
+    copy = sqlite3.connect(path)
+    assert copy.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    copy.close()
+
+
 def test_a_log_that_lies_beside_a_backup_that_was_put_back_is_not_taken_for_its_own(
     program: Program, path: Path, tmp_path: Path
 ) -> None:

@@ -20,8 +20,8 @@ _SENTENCES = {
     RESTORED: "{store} was put back from a backup while it was open: this node's lease there is missing, or older than it was "
     "written. What was added, changed or recorded after the backup is not there any more, and what ran after it may run again",
     REPLACED: "{store} was replaced by another one while it was open: it has not the identity that was found at the start",
-    MOVED: "{store} is not at its place any more: its file, or the write-ahead log beside it, was removed, renamed or replaced "
-    "while it was open",
+    MOVED: "{store} is not at its place any more: its file, or the write-ahead log or its index beside it, was removed, renamed "
+    "or replaced while it was open",
 }
 
 

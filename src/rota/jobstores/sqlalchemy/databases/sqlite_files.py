@@ -6,6 +6,7 @@ Looks at paths; it knows no table. A connection keeps the old file open when the
 from __future__ import annotations
 
 import os
+from weakref import WeakSet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ _FILE = "rota_file"
 #: Connections to files that are not at their place any more. The last one that is closed would delete the log of the file that is
 #: there now, by its name; as long as one is open, none is the last.
 _left_open: list[Any] = []
+#: The files that connections of this process have open.
+_open: WeakSet[OpenFile] = WeakSet()
 
 
 class OpenFile:
@@ -27,9 +30,14 @@ class OpenFile:
     :param path: where the URL says that the file is, None if it does not say so plainly
     """
 
-    __slots__ = ("log", "number", "path")
+    __slots__ = ("__weakref__", "_connection", "index", "log", "number", "path")
 
     def __init__(self, connection: Any, path: str | None) -> None:
+        self._connection = connection
+        try:
+            connection.cursor().execute("PRAGMA schema_version").fetchall()  # opens the log and its index
+        except Exception:  # it is locked, for example: both are looked at with the first transaction
+            pass
         rows = connection.cursor().execute("PRAGMA database_list").fetchall()
         found = next((row[2] for row in rows if row[1] == "main"), "")
         #: "" for a database in memory
@@ -37,6 +45,36 @@ class OpenFile:
         self.number = _number(self.path)
         #: None until the log is made, with the first transaction
         self.log = _number(f"{self.path}-wal")
+        #: the index of the log, by which processes see what others have written, and its locks; None until that is made
+        self.index = self._look_for_index()
+        _open.add(self)
+
+    def _look_for_index(self) -> tuple[int, int] | None:
+        """Return the number of the index that SQLite uses: for each file one in a process, until its last connection is closed."""
+        for other in list(_open):
+            if other.number == self.number and other.index is not None and other.is_open:
+                return other.index
+        return _number(f"{self.path}-shm")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection is open."""
+        try:
+            return bool(self._connection.total_changes >= 0)
+        except Exception:  # it is closed
+            return False
+
+    def look_again(self) -> None:
+        """Look for what was not there yet."""
+        if self.log is None:
+            self.log = _number(f"{self.path}-wal")
+        if self.index is None:
+            self.index = self._look_for_index()
+
+    @property
+    def has_its_index(self) -> bool:
+        """Whether the index of the log is the one beside the file: else this process and others write without seeing each other."""
+        return self.index is None or _number(f"{self.path}-shm") == self.index
 
 
 class OpenFiles:
@@ -57,17 +95,22 @@ class OpenFiles:
         file: OpenFile | None = info.get(_FILE)
         if file is None:  # the connection is new
             file = info[_FILE] = OpenFile(conn.connection.driver_connection, self._path)
-        if file.log is None:
-            file.log = _number(f"{file.path}-wal")
-        if file.path and _number(file.path) != file.number:
+        if file.log is None or file.index is None:
+            file.look_again()
+        if file.path and (_number(file.path) != file.number or not file.has_its_index):
             return False
         return not log or file.log is None or _number(f"{file.path}-wal") == file.log
 
     def leave(self, conn: Connection) -> None:
-        """Take a connection to a file that is no longer at its place out of its pool."""
-        plain = conn.connection.driver_connection
+        """Take a connection to a file that is no longer at its place, or without the index of its log, out of its pool."""
+        plain: Any = conn.connection.driver_connection
+        file: OpenFile = conn.info.pop(_FILE)
         conn.detach()
-        leave_open(plain)
+        if _number(file.path) == file.number and not file.has_its_index:
+            _open.discard(file)
+            plain.close()  # to write the log back without its index would spoil what others have written
+        else:
+            leave_open(plain)
 
 
 def leave_open(connection: Any) -> None:
