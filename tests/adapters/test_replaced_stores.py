@@ -429,6 +429,25 @@ def test_an_index_of_the_log_that_is_removed_is_noticed_before_others_write_by_a
     copy.close()
 
 
+def test_a_file_that_is_moved_behind_a_symbolic_link_is_opened_anew_with_the_log_that_others_have(
+    program: Program, path: Path, tmp_path: Path
+) -> None:
+    scheduler = program.scheduler
+    scheduler.add_job(TASK, "interval", seconds=60, id="job")
+    real = tmp_path / "real.sqlite"
+    path.rename(real)
+    path.symlink_to(real)
+    scheduler.advance(seconds=20)
+    assert names(program.log, "JOBSTORE_REPLACED") == ["JOBSTORE_REPLACED"]
+    assert [job.id for job in scheduler.get_jobs()] == ["job"]
+    assert program.health["ok"]
+    scheduler.add_job(TASK, "interval", seconds=60, id="later")
+    other = sqlite3.connect(real)
+    assert other.execute("SELECT id FROM rota_jobs ORDER BY id").fetchall() == [("job",), ("later",)]
+    assert other.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    other.close()
+
+
 def test_a_log_that_lies_beside_a_backup_that_was_put_back_is_not_taken_for_its_own(
     program: Program, path: Path, tmp_path: Path
 ) -> None:

@@ -359,6 +359,40 @@ def test_an_interval_that_counts_from_the_end_goes_on_too(make_world):
     world.check()
 
 
+@pytest.mark.parametrize("first", [61, 3600])
+def test_a_clock_that_is_set_back_again_before_the_next_time_stops_no_interval(make_world, first):
+    world = make_world(1)
+    world.nodes[0].add_job(work, "interval", seconds=30, id="job")
+    world.pass_time(95)
+    for seconds in (first, 3600):
+        world.set(-seconds)
+        world.nodes[0].run_pending()
+    assert world.pass_time(301) == 10
+
+
+@pytest.mark.parametrize("mode", ["rate", "delay"])
+def test_after_the_clock_was_set_back_while_no_scheduler_ran_intervals_go_on(tmp_path, caplog, mode):
+    clock = VirtualClock()
+
+    def start():
+        scheduler = ManualScheduler(
+            clock=clock, jobstores={"default": f"sqlite:///{tmp_path / 'jobs.sqlite'}"}
+        )
+        scheduler.start()
+        return scheduler
+
+    scheduler = start()
+    scheduler.add_job(work, "interval", seconds=30, mode=mode, id="job")
+    scheduler.advance(seconds=95)
+    scheduler.shutdown()
+    clock.set(clock.now() - DAY)
+    scheduler = start()
+    scheduler.advance(minutes=5)
+    assert len(scheduler.get_runs("job")) == 13
+    assert "the clock was set back while no scheduler was there" in caplog.text
+    scheduler.shutdown()
+
+
 def test_a_job_that_is_removed_while_the_others_are_moved_hinders_nobody():
     class Removing(MemoryJobStore):
         def recorded(self, since):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from ..clock import HELD, SECOND
-from ..core.plan import due_time
+from ..core.plan import KEY_STEPS, due_time
 from ..core.states import ACTIVE
 from ..errors import JobLookupError
 
@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from ..core.recorded import Recorded
     from ..job.handle import Job
     from ..jobstores.base import BaseJobStore
+    from ..logs import GuardedLogger
     from ..triggers.base import BaseTrigger
 
 #: How far wall and monotonic clock may drift apart between two passes before it counts as a jump (microseconds).
 JUMP = 2 * SECOND
+#: So many of the newest records tell whether the clock was set back while no scheduler was there.
+NEWEST = 10
 #: For so many jobs records are looked up at once.
 TOGETHER = 500
 #: After so long (microseconds) the moving of jobs makes way for due ones.
@@ -58,6 +61,23 @@ class ClockWatch:
         """
         before, self._slept = self._slept, slept
         return 0 if before is None or slept - before < JUMP else slept - before
+
+
+def was_set_back(store: BaseJobStore, alias: str, logger: GuardedLogger) -> bool:
+    """Whether the clock was set back while nobody looked: what was recorded last was so at a time that has not come yet."""
+    if not store.durable:
+        return False
+    from ..core.queries import RunQuery  # import time: it is asked once
+
+    newest = store.find_runs(RunQuery(), NEWEST).items
+    if all((record.finished_at or 0) - store.now() < JUMP for record in newest):
+        return False
+    logger.warning(
+        "What was recorded last in job store %r was so at a time that has not come yet, so the clock was set back while no "
+        "scheduler was there: jobs that count elapsed time run on at their intervals, others at their next times",
+        alias,
+    )
+    return True
 
 
 def bring_forward(store: BaseJobStore) -> Iterator[None]:
@@ -130,10 +150,18 @@ def in_rhythm(
     if trigger.follows_end:
         has_run = any(record[0] not in ahead for record in recorded)  # in a time that has not come yet
     else:
-        has_run = any(is_recorded(trigger, record, pending - interval) for record in recorded)
+        has_run = any(is_recorded(trigger, record, pending - interval) for record in recorded) or any(
+            _was_moved_before(pending, interval, record) and record[0] not in ahead for record in recorded
+        )
     if not has_run and (trigger.start_given or trigger.origin() != pending):
         return None
     return unrecorded(trigger, ahead.first_other(nominal, interval), interval, recorded)
+
+
+def _was_moved_before(pending: int, interval: int, record: Recorded) -> bool:
+    """Whether the time that a job has was moved in front of a record already, to its grid or right beside that."""
+    first, last, _ = record
+    return last >= pending and (pending - first) % interval < KEY_STEPS
 
 
 class _Ahead:

@@ -17,7 +17,7 @@ from ..interrupts import is_interrupt
 from .announcements import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
 from .capacity import PASS
-from .clock_jumps import TURN, bring_forward, go_on
+from .clock_jumps import TURN, bring_forward, go_on, was_set_back
 from .pass_watch import PassLeftBehind
 from .planning import decide, what_is_met
 from .submission import hand_over, start_withheld, submit
@@ -168,6 +168,8 @@ class StorePass:
             open_to = {alias: free for alias, free in open_to.items() if alias not in state.crowded}
         if len(open_to) < len(room):
             capacity.note_full(alias for alias in room if alias not in open_to)
+        if state.set_back is None:
+            state.set_back = was_set_back(store, state.alias, outlet.logger)
         if state.set_back and not self._bring_forward():
             return 0.0
         wait = self._wait(open_to, now if handed is None else None)
@@ -448,7 +450,8 @@ class StorePass:
         store = state.store
         delta = state.clocks.jump(store.now(), self._outlet.clock.monotonic())
         if delta:
-            state.set_back = state.set_back or delta < 0
+            if delta < 0:
+                state.set_back = True
             if store.has_clock:
                 self._outlet.logger.warning(
                     "The clock of job store %r jumped by %+.1f s", state.alias, delta / SECOND

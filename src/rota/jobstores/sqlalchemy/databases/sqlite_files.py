@@ -30,7 +30,7 @@ class OpenFile:
     :param path: where the URL says that the file is, None if it does not say so plainly
     """
 
-    __slots__ = ("__weakref__", "_connection", "index", "log", "number", "path")
+    __slots__ = ("__weakref__", "_connection", "index", "log", "number", "path", "place")
 
     def __init__(self, connection: Any, path: str | None) -> None:
         self._connection = connection
@@ -43,6 +43,8 @@ class OpenFile:
         #: "" for a database in memory
         self.path: str = path if path and _number(path) == _number(found) else found
         self.number = _number(self.path)
+        #: of a symbolic link its own
+        self.place = _number(self.path, follows=False)
         #: None until the log is made, with the first transaction
         self.log = _number(f"{self.path}-wal")
         #: the index of the log, by which processes see what others have written, and its locks; None until that is made
@@ -72,6 +74,12 @@ class OpenFile:
             self.index = self._look_for_index()
 
     @property
+    def is_at_its_place(self) -> bool:
+        """Whether the path leads to the file, as directly as before: SQLite takes the log beside what a symbolic link leads to."""
+        place = _number(self.path, follows=False)
+        return place == self.place and (place == self.number or _number(self.path) == self.number)
+
+    @property
     def has_its_index(self) -> bool:
         """Whether the index of the log is the one beside the file: else this process and others write without seeing each other."""
         return self.index is None or _number(f"{self.path}-shm") == self.index
@@ -97,7 +105,7 @@ class OpenFiles:
             file = info[_FILE] = OpenFile(conn.connection.driver_connection, self._path)
         if file.log is None or file.index is None:
             file.look_again()
-        if file.path and (_number(file.path) != file.number or not file.has_its_index):
+        if file.path and not (file.is_at_its_place and file.has_its_index):
             return False
         return not log or file.log is None or _number(f"{file.path}-wal") == file.log
 
@@ -106,11 +114,16 @@ class OpenFiles:
         plain: Any = conn.connection.driver_connection
         file: OpenFile = conn.info.pop(_FILE)
         conn.detach()
-        if _number(file.path) == file.number and not file.has_its_index:
-            _open.discard(file)
-            plain.close()  # to write the log back without its index would spoil what others have written
-        else:
+        if _number(file.path) != file.number:
             leave_open(plain)
+            return
+        # It is the same file. As long as it is open, this process would go on with the index that it has.
+        if file.has_its_index:
+            _write_back(plain)
+        if not file.is_at_its_place or not file.has_its_index:
+            plain.close()
+        else:
+            _keep_open(plain)
 
 
 def leave_open(connection: Any) -> None:
@@ -118,10 +131,18 @@ def leave_open(connection: Any) -> None:
 
     The content of its log is moved into the old file first: the log may be beside the new file by now.
     """
+    _write_back(connection)
+    _keep_open(connection)
+
+
+def _write_back(connection: Any) -> None:
     try:
         connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except Exception:  # the disk is full, or another process uses the old file
         pass
+
+
+def _keep_open(connection: Any) -> None:
     _left_open.append(connection)
     try:
         from ctypes import py_object, pythonapi  # import time
@@ -132,10 +153,13 @@ def leave_open(connection: Any) -> None:
         pass
 
 
-def _number(path: str) -> tuple[int, int] | None:
-    """Return the number of the file at a path, None if there is none."""
+def _number(path: str, follows: bool = True) -> tuple[int, int] | None:
+    """Return the number of the file at a path, None if there is none.
+
+    :param follows: whether it is that of the file that a symbolic link leads to
+    """
     try:
-        found = os.stat(path)
+        found = os.stat(path, follow_symlinks=follows)
     except OSError:
         return None
     return found.st_dev, found.st_ino
