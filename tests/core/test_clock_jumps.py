@@ -370,6 +370,22 @@ def test_a_clock_that_is_set_back_again_before_the_next_time_stops_no_interval(m
     assert world.pass_time(301) == 10
 
 
+@pytest.mark.parametrize("serves", [True, False], ids=["server", "machine"])
+@pytest.mark.parametrize("nodes", [1, FOUR])
+@pytest.mark.parametrize("days", [0, 7])
+def test_a_clock_that_is_put_right_just_after_a_run_does_not_bring_its_time_again(
+    make_world, serves, nodes, days
+):
+    world = make_world(nodes, serves)
+    world.nodes[0].add_job(work, "interval", hours=1, first="now", id="job")
+    assert world.pass_time(3600, step=600) == 2
+    world.pass_time(5, step=5)
+    world.set(-20 - days * 86_400)
+    assert world.pass_time(3600, step=600) == 0
+    assert world.pass_time(20, step=20) == 1
+    world.check()
+
+
 @pytest.mark.parametrize("mode", ["rate", "delay"])
 def test_after_the_clock_was_set_back_while_no_scheduler_ran_intervals_go_on(tmp_path, caplog, mode):
     clock = VirtualClock()

@@ -63,28 +63,34 @@ class ClockWatch:
         return 0 if before is None or slept - before < JUMP else slept - before
 
 
-def was_set_back(store: BaseJobStore, alias: str, logger: GuardedLogger) -> bool:
-    """Whether the clock was set back while nobody looked: what was recorded last was so at a time that has not come yet."""
+def set_back_unseen(store: BaseJobStore, alias: str, logger: GuardedLogger) -> int:
+    """Return how far the clock was set back while nobody looked (microseconds), at least; 0: it was not.
+
+    What was recorded last was so at a time that has not come yet then.
+    """
     if not store.durable:
-        return False
+        return 0
     from ..core.queries import RunQuery  # import time: it is asked once
 
     newest = store.find_runs(RunQuery(), NEWEST).items
-    if all((record.finished_at or 0) - store.now() < JUMP for record in newest):
-        return False
+    back = max((record.finished_at or 0 for record in newest), default=0) - store.now()
+    if back < JUMP:
+        return 0
     logger.warning(
         "What was recorded last in job store %r was so at a time that has not come yet, so the clock was set back while no "
         "scheduler was there: jobs that count elapsed time run on at their intervals, others at their next times",
         alias,
     )
-    return True
+    return back
 
 
-def bring_forward(store: BaseJobStore) -> Iterator[None]:
+def bring_forward(store: BaseJobStore, back: int) -> Iterator[None]:
     """Move elapsed-time jobs whose next time has become far, as the clock was set back, so that they run on at their interval.
 
     Each is moved once: another node that does the same has changed the job's version (R1). Yields now and then, as there may be
     many; the next step goes on.
+
+    :param back: how far the clock was set back (microseconds)
     """
     waiting = [
         job for job in store.select_jobs((ACTIVE,)) if turns_until(job.trigger, job.next_nominal, store.now())
@@ -92,7 +98,7 @@ def bring_forward(store: BaseJobStore) -> Iterator[None]:
     for place in range(0, len(waiting), TOGETHER):
         jobs = waiting[place : place + TOGETHER]
         now = store.now()
-        times = {job.id: nearest(job, now) for job in jobs}
+        times = {job.id: nearest(job, now, back) for job in jobs}
         recorded = store.recorded(times)
         for job in jobs:
             found = recorded.get(job.id, ())
@@ -119,11 +125,20 @@ def _interval_of(trigger: Any) -> int:
     return interval
 
 
-def nearest(job: Job, now: int) -> int:
-    """Return the first time after an instant on the grid of a job's next time."""
-    nominal, trigger = job.next_nominal or 0, job.trigger
+def nearest(job: Job, now: int, back: int) -> int:
+    """Return at which time of the grid of its next one a job goes on: the first after an instant, or the one after that.
+
+    Right after a run, the first one would be that run's own, as the clock comes to it again. If the run was less than half an
+    interval ago then, the job would run twice in a moment for a clock that was put right.
+
+    :param back: how far the clock was set back (microseconds)
+    """
+    pending, trigger = job.next_nominal or 0, job.trigger
     interval: int = trigger.microseconds  # type: ignore[attr-defined]
-    return nominal - turns_until(trigger, nominal, now) * interval
+    nominal = pending - turns_until(trigger, pending, now) * interval
+    # What is no whole interval of the jump is how long ago the run was, once its time comes again.
+    ago = back % interval
+    return nominal + interval if nominal - now < ago < interval // 2 else nominal
 
 
 def in_rhythm(

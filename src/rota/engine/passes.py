@@ -17,7 +17,7 @@ from ..interrupts import is_interrupt
 from .announcements import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
 from .capacity import PASS
-from .clock_jumps import TURN, bring_forward, go_on, was_set_back
+from .clock_jumps import TURN, bring_forward, go_on, set_back_unseen
 from .pass_watch import PassLeftBehind
 from .planning import decide, what_is_met
 from .submission import hand_over, start_withheld, submit
@@ -169,7 +169,7 @@ class StorePass:
         if len(open_to) < len(room):
             capacity.note_full(alias for alias in room if alias not in open_to)
         if state.set_back is None:
-            state.set_back = was_set_back(store, state.alias, outlet.logger)
+            state.set_back = set_back_unseen(store, state.alias, outlet.logger)
         if state.set_back and not self._bring_forward():
             return 0.0
         wait = self._wait(open_to, now if handed is None else None)
@@ -451,7 +451,7 @@ class StorePass:
         delta = state.clocks.jump(store.now(), self._outlet.clock.monotonic())
         if delta:
             if delta < 0:
-                state.set_back = True
+                state.set_back = (state.set_back or 0) - delta
             if store.has_clock:
                 self._outlet.logger.warning(
                     "The clock of job store %r jumped by %+.1f s", state.alias, delta / SECOND
@@ -461,13 +461,16 @@ class StorePass:
     def _bring_forward(self) -> bool:
         """Plan elapsed-time jobs anew after the clock was set back, for some milliseconds; return whether that is done."""
         state = self._state
-        began, steps = self._outlet.clock.monotonic(), state.moves or bring_forward(state.store)
+        began, steps = (
+            self._outlet.clock.monotonic(),
+            state.moves or bring_forward(state.store, state.set_back or 0),
+        )
         state.moves = None  # what raises begins anew
         for _ in steps:
             if self._outlet.clock.monotonic() - began >= TURN:
                 state.moves = steps
                 return False
-        state.set_back = False
+        state.set_back = 0
         return True
 
     def _measure_in_time(self) -> float | None:

@@ -116,8 +116,8 @@ class StoreState:
         self.completions.asked_here = self.asked
         #: compares the clock that counts for the store's jobs with this node's monotonic one
         self.clocks = ClockWatch()
-        #: True until elapsed-time jobs have been planned anew, after that clock was set back; None: whether it was is not known yet
-        self.set_back: bool | None = None
+        #: how far that clock was set back (microseconds), until elapsed-time jobs have been planned anew; None: it is not known yet
+        self.set_back: int | None = None
         #: what is left of that
         self.moves: Iterator[None] | None = None
         #: True: the server's clock has to be measured before anything is claimed
