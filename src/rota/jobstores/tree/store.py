@@ -67,6 +67,7 @@ class TreeJobStore(AsksNodes, DurableJobStore):
     starts_chains = True
     longest_log = 8 * 1024
     writes_beats_rarely = True
+    looked_at_together = 200
     waits_for_sockets = True
 
     def __init__(
