@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from ..core.openings import Cut
     from ..core.run import Run
+    from ..core.waiting import MayTake
     from ..job.handle import Job
     from .memory_ledger import Beside
     from .waiting_runs import WaitingRuns
@@ -155,14 +156,18 @@ def give_back(store: Any, runs: Sequence[Run], now: int) -> list[Run]:
     return refused
 
 
-def take_waiting(store: Any, node: str, now: int, room: Mapping[str, int] | None) -> list[Run]:
+def take_waiting(
+    store: Any, node: str, now: int, room: Mapping[str, int] | None, may_take: MayTake | None = None
+) -> list[Run]:
     """Take waiting runs; see the port."""
     ledger = store._ledger
-    taking = Taking(node, now, room)
+    taking = Taking(node, now, room, may_take)
     changed: list[Run] = []
     with ledger.lock:
         waiting = ledger.beside.waiting
         due = list(takewhile(lambda run: run.extra.not_before <= now, waiting.earliest_first()))
+        if may_take is not None:
+            due = [run for run in due if not taking.leaves(run)]
         # Before anything is changed, as the store may fail to answer.
         jobs = {
             id: store.lookup_job(id) or ledger.beside.ended_jobs.get(id) for id in {run.job_id for run in due}

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from ...codec.jobs import JobFormat
     from ...core.run import Run
+    from ...core.waiting import MayTake
     from ...job.handle import Job
     from .filing import Filing
     from .search import Searching
@@ -154,10 +155,15 @@ class Waiting:
         return [(run, None if run.ended else job) for run in runs]  # one that is damaged ends at once
 
     def take(
-        self, node: str, now: int, room: Mapping[str, int] | None, job_of: Callable[[Mapping[str, Any]], Job]
+        self,
+        node: str,
+        now: int,
+        room: Mapping[str, int] | None,
+        job_of: Callable[[Mapping[str, Any]], Job],
+        may_take: MayTake | None = None,
     ) -> list[Run]:
         """Take waiting runs; see the port."""
-        taking = Taking(node, now, room)
+        taking = Taking(node, now, room, may_take)
         changed: list[Run] = []
         seen: list[Any] = []
         jobs = self._server.jobs
@@ -201,8 +207,9 @@ class Waiting:
             keeps = keeps_place(extra_of(run))
             job = jobs[id]
             is_damaged = run.ended
-            if is_damaged or taking.take(
-                run, job, running[id], self._format.job_for, self._format.run_refusal
+            if (is_damaged and not taking.leaves(run)) or (
+                not is_damaged
+                and taking.take(run, job, running[id], self._format.job_for, self._format.run_refusal)
             ):
                 if run.status == CLAIMED and not keeps:
                     running[id] += 1
