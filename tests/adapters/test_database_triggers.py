@@ -212,3 +212,18 @@ def test_a_waiting_run_that_the_database_does_not_let_start_holds_up_no_other(st
     assert (calls.count("healthy"), calls.count("child")) == (60, 60)
     (run,) = scheduler.get_runs("guilty")
     assert run.status == WAITING
+
+
+def test_a_job_whose_count_the_database_does_not_let_be_put_right_holds_up_no_other(started: Any) -> None:
+    scheduler, statements = started
+    add_neighbours(scheduler)
+    for id in ("guilty", "counted"):
+        scheduler.add_job(called, "interval", seconds=10, args=(id,), id=id)
+    statements(
+        "UPDATE rota_jobs SET running = 1 WHERE id IN ('guilty', 'counted')",
+        "CREATE TRIGGER guard BEFORE UPDATE ON rota_jobs WHEN new.id = 'guilty' AND new.version = old.version "
+        "BEGIN SELECT RAISE(ABORT, 'no'); END",
+    )
+    scheduler.advance(seconds=30)
+    assert (calls.count("healthy"), calls.count("child")) == (30, 30)
+    assert calls.count("counted") == 3  # its count is put right

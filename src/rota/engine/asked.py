@@ -15,7 +15,7 @@ from ..core.states import SKIPPED
 from ..executors.base import UNBOUNDED
 from ..interrupts import is_interrupt
 from .announcements import EVENT_OF_STATUS, announce, announce_skipped
-from .damage import is_away
+from .damage import is_away, note_refusal
 from .rooms import make_room_for_chains
 from .stops import stop
 from .submission import hand_over
@@ -90,7 +90,10 @@ def look(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) 
         from ..core.orders import LONGEST_ANSWER
         from .stacks import stack_of
 
-        store.answer(request.id, cut(stack_of(request.subject), LONGEST_ANSWER), now)
+        try:
+            store.answer(request.id, cut(stack_of(request.subject), LONGEST_ANSWER), now)
+        except BaseException as exc:
+            note_refusal(exc, outlet.logger, "The stack that somebody has asked for cannot be written: %s")
     store.look_for_parents()
 
 
@@ -222,7 +225,10 @@ def _say(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) 
     since = now if state.asked.said is None else state.asked.said["since"]
     saying = about(gethostname(), getpid(), __version__, free, state.store.clock_offset, since)
     if saying != state.asked.said:
-        state.store.describe(node, saying, now)
+        try:
+            state.store.describe(node, saying, now)
+        except BaseException as exc:
+            note_refusal(exc, outlet.logger, "What is known of node %s cannot be written: %s", node)
         state.asked.said = saying
 
 
