@@ -680,6 +680,13 @@ def test_a_later_page_of_all_records_takes_a_request_for_each_hundred_jobs_and_f
     assert cursor is None
     # Every job has a record after each of these pages: what they say of themselves tells nothing.
     assert max(took[6:]) <= {"etcd": 3 + 6, "zookeeper": 50}[kind.name], took
+    before, cursor, looked_at = sent(), None, []
+    for _ in range(2):  # most of what is looked at does not fit
+        page = store.find_runs(RunQuery(text="job299"), 50, cursor)
+        cursor = page.cursor
+        looked_at.append(page.looked_at)
+    assert min(looked_at) >= 200
+    assert sent() - before <= 2 * {"etcd": 3 + 9, "zookeeper": 60}[kind.name]
 
 
 def test_a_page_of_all_records_reads_few_documents_of_jobs_where_these_are_long(

@@ -217,7 +217,7 @@ class Shared(Store):
     def renew(self, node, now, lease, in_hand=(), in_doubt=False):
         return self.lost
 
-    def rescue(self, node, now, room=None, known=(), in_doubt=False, ownerless=False):
+    def rescue(self, node, now, room=None, known=(), in_doubt=False, ownerless=False, may_take=None):
         return []
 
     def leave(self, node, unstarted, now):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from rota.clock import SECOND
+from rota.errors import JobValueError
 from rota.jobstores.memory import MemoryJobStore
 from rota.testing import VirtualClock
 from tests.core.engine_kit import Gate, names, started
@@ -112,6 +115,24 @@ def test_a_step_that_fails_ends_the_round_and_the_next_one_goes_on():
     store.broken = False
     scheduler.advance(minutes=2)
     assert store.left["prune"] == 0
+
+
+def test_a_part_that_the_store_refuses_costs_neither_the_others_nor_the_passes(caplog):
+    class Refusing(Slow):
+        def heal_in_steps(self, now):
+            self.did.append("heal")
+            yield [], 1
+            raise JobValueError("the database refused a value")
+
+    clock = VirtualClock()
+    store = Refusing(clock, prune=3)
+    scheduler, log = started(clock=clock, jobstores={"default": store})
+    with caplog.at_level(logging.ERROR):
+        scheduler.advance(minutes=3)
+    assert store.left["prune"] == 0
+    assert 2 <= store.did.count("heal") <= 4  # once in a round
+    assert names(log, "SCHEDULER_DEGRADED") == []
+    assert "left to the next round: JobValueError" in caplog.text
 
 
 def test_a_store_that_overrides_the_whole_is_asked_for_the_whole():

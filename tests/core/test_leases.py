@@ -43,7 +43,7 @@ class Store(MemoryJobStore):
             raise self.answer
         return self.answer
 
-    def rescue(self, node, now, room=None, known=(), in_doubt=False, ownerless=False):
+    def rescue(self, node, now, room=None, known=(), in_doubt=False, ownerless=False, may_take=None):
         self.asked.append(ownerless)
         return []
 

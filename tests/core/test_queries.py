@@ -105,6 +105,15 @@ def test_the_counts_tell_only_where_nothing_but_the_status_is_asked_for() -> Non
     assert not any(RunQuery(**other).asks_only_statuses for other in others)
 
 
+def test_whether_all_records_of_some_jobs_and_times_are_wanted() -> None:
+    assert RunQuery().wants_all
+    assert RunQuery(job_ids="job", since=TIME, until=TIME).wants_all
+    texts = ("reasons", "nodes", "executors", "error_types", "text")
+    others: list[dict[str, Any]] = [{name: "x"} for name in texts]
+    others += [{"statuses": "failed"}, {"origins": "after"}]
+    assert not any(RunQuery(**other).wants_all for other in others)
+
+
 def test_a_record_without_texts_has_none_that_is_asked_for() -> None:
     run = run_of(error=None, reason=None)
     assert not RunQuery(text="x").matches(run)

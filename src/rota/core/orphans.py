@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..job.handle import Job
     from .run import Run
     from .timeouts import PartsOf
+    from .waiting import MayTake
 
 
 class Search:
@@ -31,6 +32,7 @@ class Search:
     :param can_run: whether the callable and the arguments of a job were restored
     :param job_for: returns the job with the arguments of a run that has its own, see :func:`sort_out`
     :param parts_of: returns what is kept beside runs, see :func:`sort_out`
+    :param may_take: whether the runs of a job may be taken or ended at all; see the port. None: any
     :ivar own: the keys of the runs that the node has in hand, those that it has taken among them
     :ivar left: of how many jobs it can still take runs for each executor, None for any number
     """
@@ -38,6 +40,7 @@ class Search:
     __slots__ = (
         "_can_run",
         "_job_for",
+        "_may_take",
         "_parts_of",
         "_refusal",
         "in_doubt",
@@ -59,7 +62,9 @@ class Search:
         can_run: Callable[[Job], bool],
         job_for: Callable[[Run, Job], Job] | None = None,
         parts_of: PartsOf | None = None,
+        may_take: MayTake | None = None,
     ) -> None:
+        self._may_take = may_take
         self._refusal = refusal
         self._parts_of = parts_of
         self._job_for = job_for
@@ -80,10 +85,14 @@ class Search:
             return self.in_doubt and (job_id, nominal) not in self.own
         return owner is None or not (self.ownerless or owner in living)
 
+    def takeable(self, runs: Sequence[Run]) -> Sequence[Run]:
+        """Return runs without those of jobs that are to be left as they are."""
+        return takeable(runs, self._may_take)
+
     def sort_out(self, orphans: Sequence[Run], jobs: Mapping[str, Job], now: int) -> list[Run]:
         """Decide which runs the node takes and which have ended; return those, changed accordingly: see :func:`sort_out`."""
         return sort_out(
-            *(orphans, jobs, self.node, now, self.left, self.known, self._refusal),
+            *(self.takeable(orphans), jobs, self.node, now, self.left, self.known, self._refusal),
             can_run=self._can_run,
             job_for=self._job_for,
             parts_of=self._parts_of,
@@ -124,6 +133,15 @@ class Search:
                 self.own.add((run.job_id, run.nominal))
                 if self.left is not None:
                     self.left[run.executor] = self.left.get(run.executor, 0) - 1
+
+
+def takeable(runs: Sequence[Run], may_take: MayTake | None) -> Sequence[Run]:
+    """Return runs without those of jobs of which none may be taken: a store has refused them lately."""
+    if may_take is None:
+        return runs
+    # All of them are asked about, and each job once: its runs are taken together.
+    may = {job_id: may_take(job_id, None) for job_id in dict.fromkeys(run.job_id for run in runs)}
+    return [run for run in runs if may[run.job_id]]
 
 
 def sort_out(

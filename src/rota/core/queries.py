@@ -116,6 +116,11 @@ class RunQuery:
         )
         return all(other is None for other in others)
 
+    @property
+    def wants_all(self) -> bool:
+        """Whether every record of its jobs and times is wanted."""
+        return self == RunQuery(job_ids=self.job_ids, since=self.since, until=self.until)
+
     def matches(self, run: Run) -> bool:
         """Whether a record is among what is wanted."""
         first, end = self.first, self.end

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from ..job.handle import Job
     from .run import Run
 
+    #: asked with the id of a job, and the nominal time of a run of it; None: those of its runs that are taken together
+    MayTake = Callable[[str, int | None], bool]
+
 #: How many microseconds a key that a run was asked for with holds.
 KEY_HOLDS = 24 * 60 * 60 * 1_000_000
 #: What is said of a waiting run whose job is removed.
@@ -43,11 +46,15 @@ class Taking:
     :param node: the id of the node
     :param now: instant
     :param room: for each executor alias, how many runs the node has room for; None: any number, for any alias
+    :param may_take: whether a run may be taken or ended at all; see the port. None: any
     """
 
-    __slots__ = ("_group", "_newest", "_node", "_now", "busy", "left")
+    __slots__ = ("_group", "_may_take", "_newest", "_node", "_now", "busy", "left")
 
-    def __init__(self, node: str, now: int, room: Mapping[str, int] | None) -> None:
+    def __init__(
+        self, node: str, now: int, room: Mapping[str, int] | None, may_take: MayTake | None = None
+    ) -> None:
+        self._may_take = may_take
         self._node = node
         self._now = now
         #: how much room is left
@@ -65,6 +72,12 @@ class Taking:
         for run in runs:
             if is_chained(run):
                 newest[run.job_id] = max(newest.get(run.job_id, run.nominal), run.nominal)
+
+    def leaves(self, run: Run) -> bool:
+        """Whether a waiting run is left as it is, whatever is stored of it: the store has refused to take it lately."""
+        if self._may_take is None:
+            return False
+        return not self._may_take(run.job_id, None if keeps_place(extra_of(run)) else run.nominal)
 
     @property
     def full(self) -> bool:
@@ -94,17 +107,13 @@ class Taking:
         :param refusal: returns why a run is not trusted, None if it is
         """
         group, self._group = self._group, None
+        if self.leaves(run):
+            return False
         follows = group == run.job_id and keeps_place(extra_of(run))
         if follows:
             self._group = group
-        if job is None:  # what has happened of a try that has failed stays
-            end(run, FAILED if extra_of(run).waiting_for == RETRY else CANCELLED, JOB_REMOVED, self._now)
-            extra_of(run).not_before = None
-            return True
-        deadline = deadline_of(run, job.policy) if extra_of(run).waiting_for == RETRY else None
-        if deadline is not None and self._now > deadline:  # also while its job is paused
-            end(run, FAILED, DEADLINE, self._now)
-            extra_of(run).not_before = None
+        if job is None or self._is_too_late(run, job):
+            self._end(run, job)
             return True
         if self._is_left_out(run, job, running):
             return True
@@ -136,6 +145,19 @@ class Taking:
             del run.wish
         extra_of(run).not_before = None
         return True
+
+    def _is_too_late(self, run: Run, job: Job) -> bool:
+        """Whether the deadline of a retry is over; also while its job is paused."""
+        deadline = deadline_of(run, job.policy) if extra_of(run).waiting_for == RETRY else None
+        return deadline is not None and self._now > deadline
+
+    def _end(self, run: Run, job: Job | None) -> None:
+        """End a run whose job is gone, or that is too late."""
+        if job is None:  # what has happened of a try that has failed stays
+            end(run, FAILED if extra_of(run).waiting_for == RETRY else CANCELLED, JOB_REMOVED, self._now)
+        else:
+            end(run, FAILED, DEADLINE, self._now)
+        extra_of(run).not_before = None
 
     def _is_left_out(self, run: Run, job: Job, running: int) -> bool:
         """Whether a run of a chain ends instead, as it meets as many runs of its job as may be under way; see ``overlap``.

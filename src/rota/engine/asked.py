@@ -13,7 +13,9 @@ from ..core.overlaps import MAX_INSTANCES
 from ..core.policy import Policy
 from ..core.states import SKIPPED
 from ..executors.base import UNBOUNDED
+from ..interrupts import is_interrupt
 from .announcements import EVENT_OF_STATUS, announce, announce_skipped
+from .damage import is_away, note_refusal
 from .rooms import make_room_for_chains
 from .stops import stop
 from .submission import hand_over
@@ -88,7 +90,10 @@ def look(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) 
         from ..core.orders import LONGEST_ANSWER
         from .stacks import stack_of
 
-        store.answer(request.id, cut(stack_of(request.subject), LONGEST_ANSWER), now)
+        try:
+            store.answer(request.id, cut(stack_of(request.subject), LONGEST_ANSWER), now)
+        except BaseException as exc:
+            note_refusal(exc, outlet.logger, "The stack that somebody has asked for cannot be written: %s")
     store.look_for_parents()
 
 
@@ -121,7 +126,7 @@ def start_waiting(
     if wait(outlet, state):
         return
     permission = None if state.lease is None else state.lease.permission
-    runs, taken = _take(state, node, room()), []
+    runs, taken = _take(outlet, state, node, room()), []
     for run in runs:
         if run.ended:
             _tell_of_end(outlet, state, run)
@@ -140,20 +145,40 @@ def start_waiting(
     _look_further(outlet, state, runs)  # after what is taken has been handed out, as this may raise
 
 
-def _take(state: StoreState, node: str, room: Mapping[str, int]) -> Sequence[Run]:
+def _take(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) -> Sequence[Run]:
     """Take waiting runs whose time has come; return those, and those that have ended instead."""
-    store, lease = state.store, state.lease
+    lease = state.lease
     if lease is not None:
         # An error does not tell whether runs were taken, so it leaves a doubt.
         was_sure, doubts = not lease.in_doubt, lease.doubt()
-    runs: Sequence[Run] = store.take_waiting(node, store.now(), room)
-    if lease is not None and was_sure:
+    runs, is_sure = _taken(outlet, state, node, room)
+    if lease is not None and was_sure and is_sure:
         lease.dispel(doubts)
     if any(extra_of(run).backfill is not None for run in runs):
         from .backfills import leave_one  # rare
 
         runs = leave_one(state, runs)
     return runs
+
+
+def _taken(
+    outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]
+) -> tuple[Sequence[Run], bool]:
+    """Take waiting runs, without those that the store refuses; return them, and whether it is sure that these are all."""
+    store, refused = state.store, state.refused_runs
+    if refused is None:
+        try:
+            return store.take_waiting(node, store.now(), room), True
+        except BaseException as exc:
+            if is_interrupt(exc) or is_away(exc):
+                raise
+            from .refused_runs import RefusedRuns  # rare
+
+            refused = state.refused_runs = RefusedRuns(outlet.clock, outlet.logger)
+    runs = refused.take(lambda left, may_take: store.take_waiting(node, store.now(), left, may_take), room)
+    if not refused:
+        state.refused_runs = None
+    return runs, refused.is_sure
 
 
 def _look_further(outlet: Outlet, state: StoreState, runs: Sequence[Run]) -> None:
@@ -200,7 +225,10 @@ def _say(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) 
     since = now if state.asked.said is None else state.asked.said["since"]
     saying = about(gethostname(), getpid(), __version__, free, state.store.clock_offset, since)
     if saying != state.asked.said:
-        state.store.describe(node, saying, now)
+        try:
+            state.store.describe(node, saying, now)
+        except BaseException as exc:
+            note_refusal(exc, outlet.logger, "What is known of node %s cannot be written: %s", node)
         state.asked.said = saying
 
 

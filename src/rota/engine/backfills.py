@@ -242,6 +242,12 @@ def carry_on(outlet: Outlet, state: StoreState) -> None:
         except EndsEarly as exc:
             end_early(outlet, state, job_id, exc)
             continue
+        except BaseException as exc:
+            from .damage import note_refusal  # import time
+
+            note_refusal(exc, outlet.logger, 'The backfill of job "%s" cannot be carried on now: %s', job_id)
+            asked.tell()  # some runs may wait
+            continue
         if runs:
             asked.begin_at(store.now())
         if not enough:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..core.run import Run
     from ..job.handle import Job
     from ..jobstores.base import BaseJobStore
+    from ..logs import GuardedLogger
     from .outlet import Outlet
     from .store_state import StoreState
 
@@ -33,14 +34,16 @@ PAGES = 20
 MOST = 30
 
 
-def look_at_busy(state: StoreState, jobs: Sequence[Job]) -> Mapping[str, Sequence[Run]]:
+def look_at_busy(
+    state: StoreState, jobs: Sequence[Job], logger: GuardedLogger
+) -> Mapping[str, Sequence[Run]]:
     """Have the counts of jobs checked that seem to be busy; return the waiting runs that end with the claims of their next times.
 
     :param jobs: due jobs of which runs are under way, or keep their places
     :return: the runs by the ids of their jobs
     """
     if state.lease is not None:  # else the counts are in this process, changed together with the runs
-        _recount_busy(state.store, (state.completions.in_hand or {}).values(), jobs)
+        _recount_busy(state.store, (state.completions.in_hand or {}).values(), jobs, logger)
     if not Policy.some_retry or all(job.policy.retry is None for job in jobs):
         return {}
     return waiting_retries(state.store, jobs)
@@ -93,7 +96,9 @@ def _next_of(job: Job) -> int | None:
     return nominal
 
 
-def _recount_busy(store: BaseJobStore, in_hand: Iterable[Run], jobs: Sequence[Job]) -> None:
+def _recount_busy(
+    store: BaseJobStore, in_hand: Iterable[Run], jobs: Sequence[Job], logger: GuardedLogger
+) -> None:
     """Have a store check the counts of jobs that have no place left, as it seems, before a time of theirs is skipped.
 
     A job that this node itself runs as often as it may has none indeed; the store is not asked about it.
@@ -103,5 +108,16 @@ def _recount_busy(store: BaseJobStore, in_hand: Iterable[Run], jobs: Sequence[Jo
         return
     own = Counter([run.job_id for run in list(in_hand)])
     doubtful = [job for job in busy if own[job.id] < job.policy.limit and job.state != QUARANTINED]
-    if doubtful:
-        store.recount(doubtful)
+    try:
+        if doubtful:
+            store.recount(doubtful)
+    except BaseException as exc:
+        from .damage import each_by_itself  # import time
+
+        each_by_itself(
+            store.recount,
+            doubtful,
+            exc,
+            logger,
+            'How many runs of job "%s" are under way cannot be put right: %s',
+        )

@@ -84,7 +84,7 @@ def set_back_unseen(store: BaseJobStore, alias: str, logger: GuardedLogger) -> i
     return back
 
 
-def bring_forward(store: BaseJobStore, back: int) -> Iterator[None]:
+def bring_forward(store: BaseJobStore, back: int, logger: GuardedLogger) -> Iterator[None]:
     """Move elapsed-time jobs whose next time has become far, as the clock was set back, so that they run on at their interval.
 
     Each is moved once: another node that does the same has changed the job's version (R1). Yields now and then, as there may be
@@ -104,7 +104,7 @@ def bring_forward(store: BaseJobStore, back: int) -> Iterator[None]:
             found = recorded.get(job.id, ())
             nominal = in_rhythm(job, times[job.id], found, partial(_is_made_ahead, store, job.id))
             if nominal is not None:
-                _save(store, job, nominal)
+                _save(store, job, nominal, logger)
             yield
 
 
@@ -209,7 +209,7 @@ def _is_made_ahead(store: BaseJobStore, job_id: str, nominal: int) -> bool:
     return record is not None and is_made_ahead(record)
 
 
-def go_on(store: BaseJobStore, job: Job) -> None:
+def go_on(store: BaseJobStore, job: Job, logger: GuardedLogger) -> None:
     """Let an elapsed-time job whose time had a record go on beside its records, if they are of a time before a clock was set back.
 
     The next time, which has not come yet, has one then as well, if that was not made ahead.
@@ -224,7 +224,8 @@ def go_on(store: BaseJobStore, job: Job) -> None:
     ahead = _Ahead(recorded, partial(_is_made_ahead, store, job.id))
     following = ahead.first_other(following, interval)
     if any(is_recorded(job.trigger, record, following) for record in recorded):
-        _save(store, job, unrecorded(job.trigger, ahead.first_other(nominal, interval), interval, recorded))
+        nominal = unrecorded(job.trigger, ahead.first_other(nominal, interval), interval, recorded)
+        _save(store, job, nominal, logger)
 
 
 def unrecorded(trigger: BaseTrigger, nominal: int, interval: int, recorded: Sequence[Recorded]) -> int:
@@ -237,10 +238,16 @@ def unrecorded(trigger: BaseTrigger, nominal: int, interval: int, recorded: Sequ
     return nominal + next(phase for phase in range(len(taken) + 1) if phase not in taken)
 
 
-def _save(store: BaseJobStore, job: Job, nominal: int) -> None:
+def _save(store: BaseJobStore, job: Job, nominal: int, logger: GuardedLogger) -> None:
     changed = job.copy()
     changed.set_next(nominal, HELD if job.next_due == HELD else due_time(job, nominal))
     try:
         store.save_job(changed, job.version)  # False: somebody else has changed it, perhaps in the same way
     except JobLookupError:  # it was removed meanwhile
         pass
+    except BaseException as exc:
+        from .damage import note_refusal  # import time
+
+        note_refusal(
+            exc, logger, 'Job "%s" waits for its next time by the clock before it was set back: %s', job
+        )

@@ -349,6 +349,11 @@ class Completions:
 
             self.next_tries = NextTries(self._outlet, self._store, self._alias, self._lease)
         found = self.next_tries.give_back(runs, self.beats, self.draining and self.in_hand is not None)
+        if found.refused and self._lease is not None:
+            from .refusals import refusals_of  # rare
+
+            known = refusals_of(self, self._store, self._lease, self._outlet.logger)
+            known.keep_unwritten(found, self.in_hand or {})
         if found.held:
             self._set_aside(found.held)
         self._ended.extendleft(reversed(found.left))
@@ -394,16 +399,17 @@ class Completions:
 
             written, refused, error = finish_singly(self._store, runs, exc, self._outlet.logger)
             left = [run for run in runs if run not in written]
-        self._set_aside(held)
         if refused and self._lease is not None:
             from .refusals import refusals_of  # rare
 
-            known = refusals_of(self, self._store, self._lease)
-            refused, lost, doubtful, failure = known.look_into(
+            known = refusals_of(self, self._store, self._lease, self._outlet.logger)
+            refused, lost, unwritten, doubtful, failure = known.look_into(
                 refused, lambda: self.reopened == reopened, self.in_hand or {}
             )
+            held = [*held, *unwritten]
             left += doubtful
             error = error or failure
+        self._set_aside(held)
         self._ended.extendleft(reversed(left))
         return refused, lost, [*left, *held], error
 
@@ -452,7 +458,8 @@ class Completions:
         if refused or lost:
             from .refusals import announcements_of, refusals_of  # rare
 
-            unrecorded = announcements_of(refused, lost, refusals_of(self, self._store, self._lease))
+            known = refusals_of(self, self._store, self._lease, outlet.logger)
+            unrecorded = announcements_of(refused, lost, known)
         if Policy.some_tell:
             self.note_failures(batch, unrecorded or ())
         if self.asked:

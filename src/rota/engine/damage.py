@@ -12,7 +12,8 @@ from ..texts import error_text, shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
     from ..core.plan import Decision
     from ..core.run import Run
@@ -120,6 +121,50 @@ def _finish_one(store: BaseJobStore, run: Run, now: int, logger: GuardedLogger) 
             run.error_type, run.error = "Exception", "its text cannot be written"
         run.reason = f"not all of it could be recorded: {ascii(shortened(error_text(exc), 500))[1:-1]}"
         return store.finish([run], now)
+
+
+def note_refusal(exc: BaseException, logger: GuardedLogger, trouble: str, *about: object) -> None:
+    """Log what a store refuses of one job or run, so that it costs no other one.
+
+    :param trouble: what has not been done, with places for ``about`` and, the last one, for what was raised
+    :raises BaseException: what was raised, if it speaks of the store
+    """
+    if is_interrupt(exc) or is_away(exc):
+        raise exc
+    logger.error(trouble, *about, error_text(exc))
+
+
+def each_by_itself(
+    step: Callable[[Sequence[Any]], object],
+    things: Sequence[Any],
+    error: BaseException,
+    logger: GuardedLogger,
+    trouble: str,
+) -> None:
+    """Do a step for each of some things, as the store refuses it for all of them together; what it refuses of one is logged.
+
+    :param error: what it has said of all of them
+    :param trouble: what has not been done, with a place for one of them and one for what was raised
+    :raises BaseException: what was raised, if it speaks of the store
+    """
+    if is_interrupt(error) or is_away(error):
+        raise error
+    in_a_row = 0
+    for thing in things:
+        refusal: BaseException | None = error
+        if len(things) > 1:
+            refusal = None
+            try:
+                step([thing])
+            except BaseException as exc:
+                refusal = exc
+        if refusal is None:
+            in_a_row = 0
+            continue
+        note_refusal(refusal, logger, trouble, thing)
+        in_a_row += 1
+        if in_a_row == MOST_REFUSED:  # the store is at fault: the rest is left as it is
+            return
 
 
 def is_away(exc: BaseException) -> bool:

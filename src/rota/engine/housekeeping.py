@@ -175,6 +175,26 @@ class Housekeeping:
             self._name_strangers(aliases, self._waiting_for(), "Waiting runs")
             yield None
         now = self._store.now()
+        for part in (self._heal(now), self._look_at_pauses(), self._mend(now), self._prune(now)):
+            yield from self._guarded(part)
+
+    def _guarded(self, steps: Iterator[object]) -> Iterator[object]:
+        """Do the steps of one part of a round; if the store refuses one, the other parts come nevertheless."""
+        try:
+            yield from steps
+        except GeneratorExit:
+            raise
+        except BaseException as exc:
+            from .damage import note_refusal  # import time
+
+            logger, trouble = (
+                self._outlet.logger,
+                "Part of the housekeeping of job store %r is left to the next round: %s",
+            )
+            note_refusal(exc, logger, trouble, self._alias)
+            yield None
+
+    def _heal(self, now: int) -> Iterator[object]:
         for healed, left in in_steps(self._store, "heal", now):
             self.to_heal = left
             for job in healed:
@@ -183,6 +203,8 @@ class Housekeeping:
                 self._outlet.dispatch(JobEvent(EVENT_JOB_RESTORED, job.id, self._alias))
             yield None
         self.to_heal = 0
+
+    def _look_at_pauses(self) -> Iterator[object]:
         self.goes_on_at = None
         # A store of eight methods keeps no pauses, and in memory there are only those of this process.
         if (self._store.durable or Rare.some_paused) and type(self._store).claim is not BaseJobStore.claim:
@@ -193,12 +215,16 @@ class Housekeeping:
                 if until is not None:
                     self.note_pause(until)
                 yield None
+
+    def _mend(self, now: int) -> Iterator[object]:
         for jobs, runs in in_steps(self._store, "mend", now):
             self.damaged += jobs
             for run in runs:
                 self._outlet.logger.error("Run %r was recorded as %s: %s", run, run.status, run.reason)
                 announce(self._outlet, self._alias, run, EVENT_OF_STATUS[run.status])
             yield None
+
+    def _prune(self, now: int) -> Iterator[object]:
         for left in in_steps(self._store, "prune", now):
             self.to_forget = left or 0
             yield None

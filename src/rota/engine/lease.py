@@ -8,18 +8,21 @@ from __future__ import annotations
 from ..clock import SECOND
 from ..core.run import GONE, Permission
 from ..errors import HeldRowsError
+from ..interrupts import is_interrupt
 from ..util import new_node_id
 from .clock_jumps import JUMP, ClockWatch
 from .native import Lock, patiently
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from ..clock import Clock
     from ..core.run import Run
+    from ..core.waiting import MayTake
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
+    from .refused_runs import RefusedRuns
 
     #: runs by job id and nominal time
     InHand = Mapping[tuple[str, int], Run]
@@ -52,6 +55,7 @@ class Lease:
         "_in_vain",
         "_logger",
         "_looked_at",
+        "_refused",
         "_rescued",
         "_store",
         "_unanswered",
@@ -84,6 +88,8 @@ class Lease:
         self._unanswered = False
         #: when the store was last looked through for runs to take (monotonic microseconds)
         self._looked_at: int | None = None
+        #: the runs that the store refuses to give; None: there are none
+        self._refused: RefusedRuns | None = None
         #: rescued runs that have not ended yet, as far as is known
         self._rescued: set[tuple[str, int]] = set()
         self.length = length
@@ -298,6 +304,8 @@ class Lease:
         """Whether it is time to look for runs that nobody carries out."""
         if self.in_doubt or self.asked or self._looked_at is None:
             return True
+        if self._refused is not None and self._refused.is_due:
+            return True
         return self._may_rescue_more(in_hand) or self._clock.monotonic() - self._looked_at >= self.every
 
     def look_later(self) -> None:
@@ -314,13 +322,42 @@ class Lease:
         # Late now: another thread may be renewing the lease at this moment.
         late = self.renewed_at is None or elapsed - self.renewed_at >= self._late
         ownerless = late or elapsed < self.no_takeover_until
-        in_doubt = self.in_doubt
+        in_doubt = self.in_doubt or self._refused is not None  # its own runs may be among these
         doubts = self.doubt()  # an error leaves it: what was taken may be ours all the same
         self.asked = False
-        runs = self._store.rescue(self.node, now + moved, room, set(in_hand), in_doubt, ownerless)
-        self.dispel(doubts)
+        known = set(in_hand)
+
+        def take(left: Mapping[str, int], *may_take: MayTake) -> list[Run]:
+            given = self._store.rescue(
+                self.node, now + moved, left, set(known), in_doubt, ownerless, *may_take
+            )
+            known.update((run.job_id, run.nominal) for run in given)
+            return given
+
+        runs, is_sure = self._taken(take, room)
+        if is_sure:
+            self.dispel(doubts)
         self._rescued.update((run.job_id, run.nominal) for run in runs)
         return runs
+
+    def _taken(self, take: Callable[..., list[Run]], room: Mapping[str, int]) -> tuple[list[Run], bool]:
+        """Take runs over, without those that the store refuses; return them, and whether it is sure that these are all."""
+        refused = self._refused
+        if refused is None:
+            try:
+                return take(room), True
+            except BaseException as exc:
+                from .damage import is_away  # import time
+
+                if is_interrupt(exc) or is_away(exc):
+                    raise
+                from .refused_runs import RefusedRuns  # rare
+
+                refused = self._refused = RefusedRuns(self._clock, self._logger)
+        runs = refused.take(take, room)
+        if not refused:
+            self._refused = None
+        return runs, refused.is_sure
 
     def _may_rescue_more(self, in_hand: Collection[tuple[str, int]]) -> bool:
         """Whether rescued runs have ended since the last look, so that there is room for what had to wait."""

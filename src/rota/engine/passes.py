@@ -265,7 +265,7 @@ class StorePass:
         :raises PassLeftBehind: if a trigger took so long that another thread has gone on meanwhile
         """
         state = self._state
-        met = what_is_met(state, jobs, now)
+        met = what_is_met(state, jobs, now, self._outlet.logger)
         planning = self._watch.begin(state, jobs)
         decisions, goes_on = planning.decisions, False
         walks, late = state.walks, state.unclaimed.late
@@ -335,7 +335,7 @@ class StorePass:
             for alias, runs in heads.items():
                 submit(self._outlet, state, alias, runs)
         for job in left_out:  # after what is claimed has been handed out, as this may raise
-            go_on(state.store, job)
+            go_on(state.store, job, self._outlet.logger)
         return count if won or is_looked_at_again else None
 
     def _sorted(
@@ -463,7 +463,7 @@ class StorePass:
         state = self._state
         began, steps = (
             self._outlet.clock.monotonic(),
-            state.moves or bring_forward(state.store, state.set_back or 0),
+            state.moves or bring_forward(state.store, state.set_back or 0, self._outlet.logger),
         )
         state.moves = None  # what raises begins anew
         for _ in steps:

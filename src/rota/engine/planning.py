@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..core.run import Run
     from ..core.walks import Walks
     from ..job.handle import Job
+    from ..logs import GuardedLogger
     from .store_state import StoreState
 
 _NONE: Mapping[str, Sequence[Run]] = {}
@@ -43,14 +44,14 @@ class Met:
         self.waits = waits
 
 
-def what_is_met(state: StoreState, jobs: Sequence[Job], now: int) -> Met | None:
+def what_is_met(state: StoreState, jobs: Sequence[Job], now: int, logger: GuardedLogger) -> Met | None:
     """Return what due jobs meet; None, as nearly always: nothing that the jobs themselves do not say."""
     retries = _NONE
     busy = [job for job in jobs if job.running]
     if busy:
         from .busy import look_at_busy  # import time
 
-        retries = look_at_busy(state, busy)
+        retries = look_at_busy(state, busy, logger)
     backfills = state.asked.backfills
     if not Policy.some_wait and not backfills:
         return Met(retries, {}, ()) if retries else None

@@ -1,21 +1,24 @@
-"""Why a store refused the end of a run, and what becomes of the run: another node has it, or the store is another one than it was.
+"""Why a store refused the end of a run, and what becomes of the run: another node has it, the store is another one, or ignores it.
 
 It asks the store and the lease; it tells nobody.
 """
 
 from __future__ import annotations
 
+from ..core.states import CLAIMED
 from ..events import EVENT_JOB_LOST, EVENT_JOB_REFUSED
 from ..interrupts import is_interrupt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Protocol
 
     from ..core.run import Run
     from ..jobstores.base import BaseJobStore
+    from ..logs import GuardedLogger
     from .lease import Lease
+    from .next_tries import GivenBack
 
     class KeepsRefusals(Protocol):
         """The ends of the runs of one store."""
@@ -32,11 +35,14 @@ LOST_WITH_ITS_STORE = (
 class Refusals:
     """What is known of ends that one store refused."""
 
-    __slots__ = ("_lease", "_reasons", "_store", "displaced")
+    __slots__ = ("_lease", "_logger", "_reasons", "_store", "_unwritten", "displaced")
 
-    def __init__(self, store: BaseJobStore, lease: Lease | None) -> None:
+    def __init__(self, store: BaseJobStore, lease: Lease | None, logger: GuardedLogger) -> None:
         self._store = store
         self._lease = lease
+        self._logger = logger
+        #: the runs in hand, by identity, that the store keeps as they were; that is logged once
+        self._unwritten: dict[int, Run] = {}
         #: runs in hand (by identity) that have no place in their store, which was emptied, put back or replaced
         self.displaced: set[int] = set()
         #: why the ends of runs (by identity) were refused, where that is known already
@@ -44,17 +50,18 @@ class Refusals:
 
     def look_into(
         self, refused: Sequence[Run], is_same: Callable[[], bool], in_hand: dict[tuple[str, int], Run]
-    ) -> tuple[list[Run], list[Run], list[Run], BaseException | None]:
+    ) -> tuple[list[Run], list[Run], list[Run], list[Run], BaseException | None]:
         """Find out why ends were refused: by the fence, or because the store is not the one in which the runs were claimed.
 
         :param is_same: whether the store was not opened anew since it has refused them
-        :return: the runs that are refused, those that are lost with their store, those of which nothing is known yet as the store
-            cannot be asked, and what it said then
+        :return: the runs that are refused, those that are lost with their store, those that stand there as they were
+            (:meth:`unwritten`), those of which nothing is known yet as the store cannot be asked, and what it said then
         """
         lease, displaced = self._lease, self.displaced
         assert lease is not None
         stale: list[Run] = []
         lost: list[Run] = []
+        kept: list[Run] = []
         others = [run for run in refused if id(run) not in displaced]
         left = list(refused)
         again = [run for run in refused if id(run) in displaced]
@@ -63,7 +70,8 @@ class Refusals:
                 lease.check(in_hand)
                 if is_same():  # else they may have been written anew after the store was asked
                     forgotten = self._forgotten(others, lease)
-                    stale = [run for run in others if run not in forgotten]
+                    kept = self.unwritten([run for run in others if run not in forgotten], in_hand)
+                    stale = [run for run in others if run not in forgotten and run not in kept]
                     again += forgotten
                     left = list(again)
             for run in again:
@@ -73,8 +81,54 @@ class Refusals:
         except BaseException as exc:
             if is_interrupt(exc):
                 raise
-            return stale, lost, left, exc
-        return stale, lost, left, None
+            return stale, lost, kept, left, exc
+        return stale, lost, kept, left, None
+
+    def unwritten(self, refused: Sequence[Run], in_hand: Mapping[tuple[str, int], Run]) -> list[Run]:
+        """Return those of some refused runs that nobody has taken over: their records stand as claimed by this node.
+
+        What was to be written of them was not, though the store has raised nothing: a trigger or rule of the database ignores it,
+        perhaps. They stay in hand, so that they are not taken for runs that nobody carries out.
+        """
+        lease = self._lease
+        assert lease is not None
+        found = []
+        for run in refused:
+            record = (
+                self._store.get_run(run.job_id, run.nominal) if run.permission is lease.permission else None
+            )
+            if record is not None and (record.status, record.owner, record.attempt) == (
+                CLAIMED,
+                lease.node,
+                run.attempt,
+            ):
+                found.append(run)
+        known = self._unwritten
+        for id_ in [id_ for id_, run in known.items() if in_hand.get((run.job_id, run.nominal)) is not run]:
+            del known[id_]
+        for run in found:
+            if id(run) not in known:
+                known[id(run)] = run
+                self._logger.error(
+                    "The outcome of %r was not written: the store has raised nothing, and has the run as before, claimed by this "
+                    "node; look for a trigger or rule of the database that ignores the change. The run is not executed again; its "
+                    "outcome is kept, and tried again after pauses",
+                    run,
+                )
+        return found
+
+    def keep_unwritten(self, found: GivenBack, in_hand: Mapping[tuple[str, int], Run]) -> None:
+        """Keep those of the runs that were given back and refused which nobody has taken over, to be tried again."""
+        try:
+            unwritten = self.unwritten(found.refused, in_hand)
+        except BaseException as exc:
+            if is_interrupt(exc):
+                raise
+            found.left += found.refused
+            found.refused, found.error = [], exc
+            return
+        found.held += unwritten
+        found.refused = [run for run in found.refused if run not in unwritten]
 
     def _forgotten(self, refused: Sequence[Run], lease: Lease) -> list[Run]:
         """Return those runs, of some that were refused, of which the store has no record though nobody can have taken them over.
@@ -119,9 +173,11 @@ class Refusals:
         return reasons
 
 
-def refusals_of(ends: KeepsRefusals, store: BaseJobStore, lease: Lease | None) -> Refusals:
+def refusals_of(
+    ends: KeepsRefusals, store: BaseJobStore, lease: Lease | None, logger: GuardedLogger
+) -> Refusals:
     """Return what is known of the ends that a store refused; one object for all threads."""
-    known: Refusals = ends.refusals or vars(ends).setdefault("refusals", Refusals(store, lease))
+    known: Refusals = ends.refusals or vars(ends).setdefault("refusals", Refusals(store, lease, logger))
     return known
 
 

@@ -46,7 +46,7 @@ def reopen(outlet: Outlet, state: StoreState) -> None:
             run.permission = lease.permission
         for run in lost:
             run.permission = GONE
-        refusals_of(completions, store, lease).displaced = {id(run) for run in lost}
+        refusals_of(completions, store, lease, outlet.logger).displaced = {id(run) for run in lost}
         lease.left_over = {
             (run.job_id, run.nominal)
             for run in store.get_runs(status=CLAIMED, limit=MOST)

@@ -123,7 +123,13 @@ def _with_places(store: BaseJobStore, job_id: str) -> list[Run]:
 def _replace(outlet: Outlet, state: StoreState, run: Run) -> bool:
     """Ask a run to stop, once; one that waits, or has not started here, ends at once. Return whether it has ended."""
     now = state.store.now()
-    asked = state.store.cancel_run(run.job_id, run.nominal, REPLACED, now)
+    try:
+        asked = state.store.cancel_run(run.job_id, run.nominal, REPLACED, now)
+    except BaseException as exc:
+        from .damage import note_refusal  # import time
+
+        note_refusal(exc, outlet.logger, "Run %r cannot be asked to make room: %s", run)
+        return False
     if asked is None:
         return True
     if asked.status == CLAIMED:

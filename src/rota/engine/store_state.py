@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .lacking import Lacking
     from .lease import Lease
     from .outlet import Outlet
+    from .refused_runs import RefusedRuns
     from .renewals import Renewals
 
 
@@ -88,6 +89,7 @@ class StoreState:
         "lease",
         "measured_at",
         "moves",
+        "refused_runs",
         "renewals",
         "requested",
         "set_back",
@@ -131,6 +133,8 @@ class StoreState:
         self.keeps_open = False
         #: claimed runs that somebody has asked for, for the next pass to start
         self.requested: deque[Run] = deque()
+        #: the waiting runs that the store refuses to give; None: there are none
+        self.refused_runs: RefusedRuns | None = None
         #: jobs whose last time was skipped because they were still running; that is logged once in a row
         self.skipping: set[str] = set()
         #: executor aliases for which the last pass left plain functions in the store

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..core.plan import Decision
     from ..core.recorded import Recorded
     from ..core.run import Run
+    from ..core.waiting import MayTake
     from ..job.handle import Job
     from ..trust.allowlist import AllowList
     from .eight_methods import EightMethodsLedger
@@ -398,6 +399,7 @@ class BaseJobStore(Searchable, TakesRequests, StartsChains, ABC):
         known: Collection[tuple[str, int]] = (),
         in_doubt: bool = False,
         ownerless: bool = False,
+        may_take: MayTake | None = None,
     ) -> list[Run]:
         """Take over the claimed runs of nodes whose lease is over, and the runs that a node gave back when it left.
 
@@ -412,6 +414,7 @@ class BaseJobStore(Searchable, TakesRequests, StartsChains, ABC):
         :param in_doubt: whether to return also runs that the store holds as claimed by ``node`` and that are not among ``known``,
             because the answer to a claim was lost
         :param ownerless: whether to take only runs that were given back, and none of nodes that seem to be dead
+        :param may_take: asked whether the runs of a job may be taken, or ended, at this time, as that of :meth:`take_waiting`
         :return: runs that now belong to ``node``, with ``job`` set, to be executed again (the attempt is raised unless the run
             was given back before it started); and ended runs: lost ones, and cancelled ones that had not started and whose job was
             removed. The runs of one job are linked by ``then``, oldest first, so that they are executed one after another

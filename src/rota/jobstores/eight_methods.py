@@ -257,11 +257,12 @@ class EightMethodsLedger(MemoryLedger):
 
     def _release(self, store: Store, job_id: str) -> None:
         """Let a job be due that waited for its runs."""
-        nominal, _ = self.held.pop(job_id)
+        nominal, _ = self.held[job_id]
         job = store.lookup_job(job_id)
         if job is not None:
             job.set_next(nominal)
             store.update_job(job)
+        self.held.pop(job_id, None)  # not before the store has taken it: it is tried again
 
 
 def add_all(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ..core.openings import Cut
     from ..core.orders import Orders
     from ..core.run import Run
+    from ..core.waiting import MayTake
 
 
 class TakesRequests:
@@ -56,7 +57,13 @@ class TakesRequests:
 
         return give_back(self, runs, now)
 
-    def take_waiting(self, node: str, now: int, room: Mapping[str, int] | None = None) -> list[Run]:
+    def take_waiting(
+        self,
+        node: str,
+        now: int,
+        room: Mapping[str, int] | None = None,
+        may_take: MayTake | None = None,
+    ) -> list[Run]:
         """Take waiting runs whose time has come, earliest first, as :class:`~rota.core.waiting.Taking` decides.
 
         They are read by an index, in steps, until there is no room or some thousands were looked at; of a job that has no room
@@ -65,12 +72,15 @@ class TakesRequests:
         :param node: the id of a node that holds its lease
         :param now: instant
         :param room: for each executor alias, how many runs the node has room for; None: any number, for any alias
+        :param may_take: asked whether a run may be taken, or ended, at this time, with the id of its job and its nominal time; None
+            in place of that stands for those runs of the job that keep their places, as these are taken together. The engine gives
+            it after the store has refused a step: nothing is written of a run that is left. None: any
         :return: runs that now belong to ``node``, with ``job`` set (a job with the arguments of the run, if it has its own), and
             runs that have ended: those whose job was removed, or whose arguments cannot be restored
         """
         from .requests_in_memory import take_waiting  # rare
 
-        return take_waiting(self, node, now, room)
+        return take_waiting(self, node, now, room, may_take)
 
     def next_waiting(self) -> int | None:
         """Return when :meth:`take_waiting` has something to do next (instant): when a waiting run may start, or is to end.

@@ -25,6 +25,8 @@ from ..core.waiting import (
     next_look,
     opened,
 )
+from ..interrupts import is_interrupt
+from ..texts import error_text
 from ..util import new_node_id
 from .memory_ledger import as_recorded
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from ..core.openings import Cut
     from ..core.run import Run
+    from ..core.waiting import MayTake
     from ..job.handle import Job
     from .memory_ledger import Beside
     from .waiting_runs import WaitingRuns
@@ -157,14 +160,18 @@ def give_back(store: Any, runs: Sequence[Run], now: int) -> list[Run]:
     return refused
 
 
-def take_waiting(store: Any, node: str, now: int, room: Mapping[str, int] | None) -> list[Run]:
+def take_waiting(
+    store: Any, node: str, now: int, room: Mapping[str, int] | None, may_take: MayTake | None = None
+) -> list[Run]:
     """Take waiting runs; see the port."""
     ledger = store._ledger
-    taking = Taking(node, now, room)
+    taking = Taking(node, now, room, may_take)
     changed: list[Run] = []
     with ledger.lock:
         waiting = ledger.beside.waiting
         due = list(takewhile(lambda run: run.extra.not_before <= now, waiting.earliest_first()))
+        if may_take is not None:
+            due = [run for run in due if not taking.leaves(run)]
         # Before anything is changed, as the store may fail to answer.
         jobs = {
             id: store.lookup_job(id) or ledger.beside.ended_jobs.get(id) for id in {run.job_id for run in due}
@@ -182,12 +189,7 @@ def take_waiting(store: Any, node: str, now: int, room: Mapping[str, int] | None
                 if run.status == CLAIMED:
                     store._take_run(job, run, counted=keeps)
                 else:
-                    ledger.extend([run])
-                    if keeps:
-                        store._release_run(run)
-                    if Policy.some_pause:
-                        store._count_ends([run], now)
-                    store._follow([run], now)
+                    _end_waiting(store, run, keeps, now)
                 if (
                     not ledger.waits(run.job_id)
                     and ledger.beside.ended_jobs.pop(run.job_id, None) is not None
@@ -196,6 +198,26 @@ def take_waiting(store: Any, node: str, now: int, room: Mapping[str, int] | None
                 if job is not None:
                     store._waits_no_more(job, run)
     return changed
+
+
+def _end_waiting(store: Any, run: Run, keeps: bool, now: int) -> None:
+    """Record the end of a run that has waited; a store of eight methods that refuses what follows costs no other run.
+
+    :param keeps: whether it has kept its place
+    """
+    store._ledger.extend([run])
+    try:
+        if keeps:
+            store._release_run(run)
+        if Policy.some_pause:
+            store._count_ends([run], now)
+        store._follow([run], now)
+    except BaseException as exc:
+        if is_interrupt(exc):
+            raise
+        store._log.warning(
+            "Error changing job %s after the end of a run that has waited: %s", run.job_id, error_text(exc)
+        )
 
 
 def job_for(run: Run, job: Job) -> Job:

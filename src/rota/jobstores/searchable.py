@@ -33,6 +33,8 @@ class Searchable:
     longest_log = LONGEST_LOG
     #: whether what a run says of its progress is written with the renewals of its node's lease, and not at once
     writes_beats_rarely = False
+    #: how many records of all jobs are looked at together, at least, for some that fit: where to find the next ones costs as much
+    looked_at_together = 1
 
     # -- searching -----------------------------------------------------------------------------------------------
 

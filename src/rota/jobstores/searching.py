@@ -81,12 +81,14 @@ def find_runs(store: Any, query: RunQuery, limit: int, cursor: str | None) -> Pa
     check_limit(limit)
     place = store._place
     after = key_after(query, place, cursor, _RUN_KEY)
+    least = 1 if query.wants_all or query.job_ids is not None else store.looked_at_together
     found, last, looked_at = _page(
         store,
         lambda key, count: store._runs_from(query, key, count),
         lambda run, _: key_of_run(run),
         after,
         limit,
+        least,
     )
     page = Page(found, None if last is None else cursor_of(query, place, last), looked_at)
     if last is not None and len(found) < limit:
@@ -110,10 +112,14 @@ def _page(
     key_of: Callable[[Item, Part[Item]], tuple[Any, ...]],
     after: tuple[Any, ...] | None,
     limit: int,
+    least: int = 1,
 ) -> tuple[list[Item], tuple[Any, ...] | None, int]:
-    """Return up to ``limit`` matches after a key, the key after which the next page begins, and how many were looked at."""
+    """Return up to ``limit`` matches after a key, the key after which the next page begins, and how many were looked at.
+
+    :param least: of how many the first part is, at least
+    """
     found: list[Item] = []
-    for part in _parts(store, read, after, min(STEP, limit)):
+    for part in _parts(store, read, after, min(STEP, max(limit, least))):
         found += part.found
         if len(found) > limit or (len(found) == limit and part.last is not None):
             del found[limit:]

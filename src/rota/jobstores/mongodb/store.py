@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from ...core.queries import Count, JobQuery, Part, RunQuery
     from ...core.recorded import Recorded
     from ...core.run import Run
+    from ...core.waiting import MayTake
     from ...job.handle import Job
     from .beside import Beside
     from .chains import Chains
@@ -347,6 +348,7 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
         known: Collection[tuple[str, int]] = (),
         in_doubt: bool = False,
         ownerless: bool = False,
+        may_take: MayTake | None = None,
     ) -> list[Run]:
         """Take over runs that no living node owns; see the port. A run whose job is gone is lost.
 
@@ -356,7 +358,7 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
         format = self._format
         search = Search(
             *(node, room, known, in_doubt, ownerless),
-            *(format.run_refusal, can_run, format.job_for, self.parts_of),
+            *(format.run_refusal, can_run, format.job_for, self.parts_of, may_take),
         )
         return self._runs.rescue(search, now, self._time_from(now), self._job_of)
 
@@ -552,7 +554,13 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
         self._check_started()
         return self._waiting.give_back(runs, now)
 
-    def take_waiting(self, node: str, now: int, room: Mapping[str, int] | None = None) -> list[Run]:
+    def take_waiting(
+        self,
+        node: str,
+        now: int,
+        room: Mapping[str, int] | None = None,
+        may_take: MayTake | None = None,
+    ) -> list[Run]:
         """Take waiting runs whose time has come; see the port."""
         self._check_started()
         try:
@@ -560,7 +568,7 @@ class MongoDBJobStore(AsksNodes, DurableJobStore):
                 return []
         except Changed as exc:
             raise self._replaced(str(exc)) from None
-        return self._waiting.take(node, now, room, self._job_of)
+        return self._waiting.take(node, now, room, self._job_of, may_take)
 
     def next_waiting(self) -> int | None:
         """Return the earliest time at which a waiting run may start."""

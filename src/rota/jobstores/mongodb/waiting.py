@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from ...codec.jobs import JobFormat
     from ...core.run import Run
+    from ...core.waiting import MayTake
     from ...job.handle import Job
     from .damage import Damage
     from .filing import Filing
@@ -158,10 +159,15 @@ class Waiting:
         return [(run, None if run.ended else job) for run in runs]  # one that is damaged ends at once
 
     def take(
-        self, node: str, now: int, room: Mapping[str, int] | None, job_of: Callable[[Mapping[str, Any]], Job]
+        self,
+        node: str,
+        now: int,
+        room: Mapping[str, int] | None,
+        job_of: Callable[[Mapping[str, Any]], Job],
+        may_take: MayTake | None = None,
     ) -> list[Run]:
         """Take waiting runs; see the port."""
-        taking = Taking(node, now, room)
+        taking = Taking(node, now, room, may_take)
         changed: list[Run] = []
         seen: list[Any] = []
         jobs = self._server.jobs

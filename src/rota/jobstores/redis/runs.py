@@ -228,7 +228,7 @@ class Runs:
         def look() -> tuple[list[Run], bool]:
             orphans = self._orphans(clock(), search)
             jobs = {job.id: job for job in jobs_of(orphans.jobs)}
-            changed = [*orphans.damaged, *search.sort_out(orphans.runs, jobs, now)]
+            changed = [*search.takeable(orphans.damaged), *search.sort_out(orphans.runs, jobs, now)]
             taken = self.take(changed, orphans, search.node, clock(), jobs) if changed else []
             return taken, len(taken) == len(changed)
 

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from ...core.queries import Count, JobQuery, Part, RunQuery
     from ...core.recorded import Recorded
     from ...core.run import Run
+    from ...core.waiting import MayTake
     from ...job.handle import Job
     from .beside import Beside
     from .chains import Chains
@@ -331,6 +332,7 @@ class RedisJobStore(AsksNodes, DurableJobStore):
         known: Collection[tuple[str, int]] = (),
         in_doubt: bool = False,
         ownerless: bool = False,
+        may_take: MayTake | None = None,
     ) -> list[Run]:
         """Take over runs that no living node owns; see the port. A run whose job is gone is lost.
 
@@ -338,7 +340,7 @@ class RedisJobStore(AsksNodes, DurableJobStore):
         """
         search = Search(
             *(node, room, known, in_doubt, ownerless),
-            *(self._format.run_refusal, can_run, self._format.job_for, self.parts_of),
+            *(self._format.run_refusal, can_run, self._format.job_for, self.parts_of, may_take),
         )
         return self._runs.rescue(search, now, self._time_from(now), self._jobs.of)
 
@@ -484,9 +486,15 @@ class RedisJobStore(AsksNodes, DurableJobStore):
         """Make claimed runs wait, for any node; return those that were refused (R5)."""
         return self._waiting.give_back(runs, now)
 
-    def take_waiting(self, node: str, now: int, room: Mapping[str, int] | None = None) -> list[Run]:
+    def take_waiting(
+        self,
+        node: str,
+        now: int,
+        room: Mapping[str, int] | None = None,
+        may_take: MayTake | None = None,
+    ) -> list[Run]:
         """Take waiting runs whose time has come, earliest first; see the port."""
-        return self._waiting.take(node, now, room)
+        return self._waiting.take(node, now, room, may_take)
 
     def next_waiting(self) -> int | None:
         """Return when somebody has to look at waiting runs next; see the port."""

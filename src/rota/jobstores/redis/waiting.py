@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ...codec.jobs import JobFormat
     from ...core.openings import Cut
     from ...core.run import Run
+    from ...core.waiting import MayTake
     from ...job.handle import Job
     from .chains import Chains
     from .failures import Failures
@@ -124,9 +125,11 @@ class Waiting:
 
     # -- taking --------------------------------------------------------------------------------------------------
 
-    def take(self, node: str, now: int, room: Mapping[str, int] | None) -> list[Run]:
+    def take(
+        self, node: str, now: int, room: Mapping[str, int] | None, may_take: MayTake | None = None
+    ) -> list[Run]:
         """Take waiting runs whose time has come, or end them; return those."""
-        taking = Taking(node, now, room)
+        taking = Taking(node, now, room, may_take)
         changed: list[Run] = []
         place = "", ""
         for _ in range(STEPS):
@@ -149,7 +152,7 @@ class Waiting:
         of_job: dict[str, list[tuple[Run, Found, str]]] = {}
         waiting = list(self._found(runs))
         taking.look_at(run for run, _ in waiting)
-        for run, as_found in waiting:
+        for run, as_found in [each for each in waiting if not taking.leaves(each[0])]:
             job = by_id.get(run.job_id)
             count = running.get(run.job_id, 0)
             record = ""

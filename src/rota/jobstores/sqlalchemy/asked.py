@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ...core.openings import Cut
     from ...core.orders import Orders
     from ...core.run import Run
+    from ...core.waiting import MayTake
     from ...job.handle import Job
     from ..identity import Identity
     from .chains import Chains
@@ -106,7 +107,13 @@ class AskedTables(TakesRequests, StartsChains):
         self._wakeups.wake()
         return refused
 
-    def take_waiting(self, node: str, now: int, room: Mapping[str, int] | None = None) -> list[Run]:
+    def take_waiting(
+        self,
+        node: str,
+        now: int,
+        room: Mapping[str, int] | None = None,
+        may_take: MayTake | None = None,
+    ) -> list[Run]:
         """Take waiting runs whose time has come; see the port. Those of jobs that somebody else holds are left to the next time."""
         from ...core.waiting import Taking  # import time
 
@@ -117,7 +124,7 @@ class AskedTables(TakesRequests, StartsChains):
         def work(conn: Connection) -> list[Run]:
             if not self._nodes.is_alive(conn, node, now, self._identity):
                 return []
-            return self._waiting.take(conn, Taking(node, now, room), now)
+            return self._waiting.take(conn, Taking(node, now, room, may_take), now)
 
         try:
             return self._transactions.step(work)

@@ -11,6 +11,7 @@ from functools import partial
 from sqlalchemy.exc import IntegrityError
 
 from ...clock import HELD
+from ...core.orphans import takeable
 from ...core.recorded import ranges_of
 from ...core.transitions import moved
 from ...errors import HeldRowsError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ...codec.jobs import JobFormat
     from ...core.plan import Decision
     from ...core.run import Run
+    from ...core.waiting import MayTake
     from ...job.handle import Job
     from ..identity import Identity
     from .history import History
@@ -192,6 +194,7 @@ class RunWrites:
         in_doubt: bool,
         ownerless: bool,
         clock: Callable[[], int],
+        may_take: MayTake | None = None,
     ) -> list[Run]:
         """Take over runs that no living node owns; see the port.
 
@@ -214,6 +217,9 @@ class RunWrites:
             held = self._runs.held(conn, {run.job_id for run, _ in unknown})
             # This node's own runs change no job, and nobody would look for them again later.
             unknown = [(run, fence) for run, fence in unknown if run.owner == node or run.job_id not in held]
+            if may_take is not None:
+                stays = set(map(id, takeable([run for run, _ in unknown], may_take)))
+                unknown = [(run, fence) for run, fence in unknown if id(run) in stays]
             orphaned = Counter([run.job_id for run, _ in unknown])
             jobs = {row.id: self._job_of(row) for row in self._jobs.some(conn, orphaned)}
             self._orphans.recount_busy(

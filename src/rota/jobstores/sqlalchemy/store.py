@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from ...core.plan import Decision
     from ...core.recorded import Recorded
     from ...core.run import Run
+    from ...core.waiting import MayTake
     from ...job.handle import Job
 
 __all__ = ("ConflictingIdError", "JobLookupError", "SQLAlchemyJobStore")
@@ -345,12 +346,14 @@ class SQLAlchemyJobStore(HousekeptTables):
         known: Collection[tuple[str, int]] = (),
         in_doubt: bool = False,
         ownerless: bool = False,
+        may_take: MayTake | None = None,
     ) -> list[Run]:
         """Take over runs that no living node owns; see the port. A run whose job is gone is lost.
 
         A run whose job cannot be restored here is left to other nodes, or to the time when it can.
         """
-        return self._run_writes.rescue(node, now, room, known, in_doubt, ownerless, self._time_from(now))
+        clock = self._time_from(now)
+        return self._run_writes.rescue(node, now, room, known, in_doubt, ownerless, clock, may_take)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ...core.queries import JobQuery, Part, RunQuery
     from ...core.recorded import Recorded
     from ...core.run import Run
+    from ...core.waiting import MayTake
     from ...job.handle import Job
     from .forms import Doc
     from .port import Tree
@@ -67,6 +68,7 @@ class TreeJobStore(AsksNodes, DurableJobStore):
     starts_chains = True
     longest_log = 8 * 1024
     writes_beats_rarely = True
+    looked_at_together = 200
     waits_for_sockets = True
 
     def __init__(
@@ -320,6 +322,7 @@ class TreeJobStore(AsksNodes, DurableJobStore):
         known: Collection[tuple[str, int]] = (),
         in_doubt: bool = False,
         ownerless: bool = False,
+        may_take: MayTake | None = None,
     ) -> list[Run]:
         """Take over runs that no living node owns; see the port. A run whose job is gone is lost.
 
@@ -329,7 +332,7 @@ class TreeJobStore(AsksNodes, DurableJobStore):
         format = self._format
         search = Search(
             *(node, room, known, in_doubt, ownerless),
-            *(format.run_refusal, can_run, format.job_for, self.parts_of),
+            *(format.run_refusal, can_run, format.job_for, self.parts_of, may_take),
         )
         alive = partial(self._leases.alive, now, self._time_from(now))
         end_damaged = partial(self._damage.end_damaged, now=now, logger=self._log)
@@ -493,7 +496,13 @@ class TreeJobStore(AsksNodes, DurableJobStore):
             self._wake()
         return refused
 
-    def take_waiting(self, node: str, now: int, room: Mapping[str, int] | None = None) -> list[Run]:
+    def take_waiting(
+        self,
+        node: str,
+        now: int,
+        room: Mapping[str, int] | None = None,
+        may_take: MayTake | None = None,
+    ) -> list[Run]:
         """Take waiting runs whose time has come, earliest first; see the port.
 
         :raises StoreError: if ``node`` never had a lease
@@ -501,7 +510,7 @@ class TreeJobStore(AsksNodes, DurableJobStore):
         self._check_started()
         if not self._leases.is_alive(node, now):
             return []
-        return self._waiting.take(node, now, room, self._job_of)
+        return self._waiting.take(node, now, room, self._job_of, may_take)
 
     def next_waiting(self) -> int | None:
         """Return the earliest time at which a waiting run may start, None if none waits."""

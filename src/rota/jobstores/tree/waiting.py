@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from ...codec.jobs import JobFormat
     from ...core.openings import Cut
     from ...core.run import Run
+    from ...core.waiting import MayTake
     from ...job.handle import Job
     from .chains import Chains
     from .forms import Doc
@@ -176,6 +177,7 @@ class Waiting:
         now: int,
         room: Mapping[str, int] | None,
         job_of: Callable[[Doc], Job],
+        may_take: MayTake | None = None,
     ) -> list[Run]:
         """Take waiting runs whose time has come, or end them; return those; see the port."""
         found: list[Run] = []
@@ -186,7 +188,7 @@ class Waiting:
             names = self._tree.first([START_TIMES], number(now + 1), [size])[0]
             if not names:
                 break
-            taking = Taking(node, now, left)
+            taking = Taking(node, now, left, may_take)
             if taking.full:
                 break
             if self._take(names, taking, now, job_of, found, left):
@@ -220,6 +222,8 @@ class Waiting:
         for (name, (_, job_id, nominal)), entry, run in zip(starts, entries, waiting, strict=True):
             if run is None and entry.value is not None:
                 run = lost(job_id, nominal, entry.value, now)
+                if taking.leaves(run):
+                    continue
                 groups.setdefault(job_id, []).append((name, entry, run, False))
                 continue
             if run is None or start_key(_time_of(run) or 0, job_id, nominal) != f"{START_TIMES}/{name}":

@@ -106,6 +106,31 @@ class OrphanContract(LeaseContract):
         assert statuses(store, "fresh") == [SUCCEEDED]
         assert (running(store, "fresh"), running(store, "stale")) == (0, 1)
 
+    def test_runs_of_a_job_that_may_not_be_taken_are_left_as_they_are_and_cost_no_other(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        """The engine leaves out what the store has refused to give."""
+        store.add_jobs([make_job("a"), make_job("b"), make_job("lost", on_lost="lost")])
+        claim(store)
+        later = START + LEASE + MARGIN
+        other.renew(OTHER, later, LEASE)
+        asked: set[tuple[str, int | None]] = set()
+
+        def rescue(*may: str) -> list[tuple[str, str]]:
+            def may_take(job_id: str, nominal: int | None) -> bool:
+                asked.add((job_id, nominal))
+                return job_id in may
+
+            runs = until_done(lambda: other.rescue(OTHER, later, {"default": 1}, may_take=may_take))
+            return [(run.job_id, run.status) for run in runs]
+
+        assert rescue() == []
+        assert asked == {("a", None), ("b", None), ("lost", None)}
+        assert {run.owner for run in store.get_runs(status=CLAIMED)} == {NODE}
+        assert rescue("b") == [("b", CLAIMED)]  # what is left takes nobody's room
+        assert rescue("lost") == [("lost", LOST)]
+        assert rescue("a", "b", "lost") == [("a", CLAIMED)]
+
     @pytest.mark.parametrize("options", [{}, {"on_lost": "lost"}, {"max_attempts": 1}])
     def test_a_run_whose_time_was_over_when_its_node_died_has_timed_out(
         self, store: BaseJobStore, other: BaseJobStore, options: dict[str, Any]

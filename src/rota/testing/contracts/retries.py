@@ -6,6 +6,7 @@ Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how 
 from __future__ import annotations
 
 from ...clock import SECOND
+from ...core.extras import RETRY
 from ...core.plan import plan, superseding
 from ...core.queries import RunQuery
 from ...core.retry import Retry
@@ -26,8 +27,9 @@ from ...core.states import (
 from ...core.tries import SUPERSEDED, next_try, not_given_back, stop_instead
 from ...core.waiting import JOB_REMOVED
 from ...engine.busy import waiting_retries
+from .orders import KEY, asked_for
 from .store_jobs import LEASE, NODE, OTHER, START, claim, finish, make_job, running, until_done
-from .waiting import take
+from .waiting import take, wait_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,6 +62,39 @@ class RetriesContract:
         (record,) = store.get_runs()
         assert (record.status, record.attempt, record.tries, record.error) == (SUCCEEDED, 2, 1, None)
         assert running(store) == 0
+
+    def test_a_run_that_may_not_be_taken_is_left_as_it_is_and_costs_no_other(
+        self, store: BaseJobStore
+    ) -> None:
+        """The engine leaves out what the store has refused to give."""
+        later = START + 60 * SECOND
+        store.add_jobs([make_job("a", later), make_job("b", later, max_instances=2), make_job("retry")])
+        retried = claim(store)
+        wait_for(retried[0], RETRY, START, tries=1)
+        assert store.give_back(retried, START) == []
+        store.open_runs(
+            [asked_for(id, START, nominal) for id, nominal in [("a", KEY), ("b", KEY), ("b", KEY + 1)]], START
+        )
+        until_done(lambda: store.renew(NODE, START, LEASE))
+        asked: set[tuple[str, int | None]] = set()
+        refused = {("b", KEY), ("retry", None)}
+
+        def may_take(job_id: str, nominal: int | None) -> bool:
+            asked.add((job_id, nominal))
+            return (job_id, nominal) not in refused
+
+        taken = until_done(lambda: store.take_waiting(NODE, START, None, may_take))
+        assert sorted((run.job_id, run.nominal) for run in taken) == [("a", KEY), ("b", KEY + 1)]
+        assert asked == {("a", KEY), ("b", KEY), ("b", KEY + 1), ("retry", None)}
+        assert {(run.job_id, run.nominal) for run in store.get_runs(status=WAITING)} == {
+            ("b", KEY),
+            ("retry", START),
+        }
+        assert store.next_waiting() == START
+        refused.clear()
+        left = until_done(lambda: store.take_waiting(NODE, START, None, may_take))
+        assert sorted(run.job_id for run in left) == ["b", "retry"]
+        assert running(store, "retry") == 1
 
     def test_a_run_that_another_node_has_by_now_is_not_given_back(self, store: BaseJobStore) -> None:
         """R5"""

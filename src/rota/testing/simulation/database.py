@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...errors import StoreUnavailableError
+from ...errors import StoreError, StoreUnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -269,3 +269,14 @@ def held(ids: Collection[str]) -> Generator[Statement, Any, Any]:
         return set()
     there: set[str] = yield Read(lambda view: {id for id in ids if id in view.jobs})
     return there - free
+
+
+def is_alive(node: str, now: int) -> Generator[Statement, Any, Any]:
+    """Whether the lease of a node is not over; if it is, its step ends here."""
+    lease = yield Read(lambda view: view.nodes.get(node))
+    if lease is None:
+        raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
+    if lease.until < now:
+        yield COMMIT
+        return False
+    return True

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections import Counter
 
 from ...codec.unrestored import can_run
-from ...core.orphans import linked, sort_out
+from ...core.orphans import linked, sort_out, takeable
 from ...core.pauses import counting
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, ENDED, WAITING
 from ...core.transitions import ends_pause, is_allowed, marked, not_ended_well, released
 from ...core.tries import end_superseded, hear, is_unasked
-from ...errors import ConflictingIdError, JobLookupError, StoreConflictError, StoreError
+from ...errors import ConflictingIdError, JobLookupError, StoreConflictError
 from ...jobstores.documents import label_of
 from ...jobstores.requests_in_memory import job_for
 from ...jobstores.server_clock import AHEAD
-from .database import COMMIT, ROLLBACK, Change, Duplicate, Insert, Read, held
+from .database import COMMIT, ROLLBACK, Change, Duplicate, Insert, Read, held, is_alive
 from .failures import counted, release
 from .model_chains import follow, nobody
 from .rows import (
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ...core.timeouts import PartsOf
+    from ...core.waiting import MayTake
     from .database import Program, Statement, View
     from .rules import Rules
 
@@ -203,11 +204,7 @@ def _check(ranges: Sequence[tuple[str, int, int]]) -> Part:
 def _claim(
     decisions: Sequence[Decision], node: str, now: int, rules: Rules, ranges: Sequence[tuple[str, int, int]]
 ) -> Part:
-    lease = yield Read(lambda view: view.nodes.get(node))
-    if lease is None:
-        raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
-    if lease.until < now:
-        yield COMMIT
+    if not (yield from is_alive(node, now)):
         return []
     ids = [decision.job.id for decision in decisions]
     found = yield Change("jobs", ids, lambda row: True, skip_locked=True)
@@ -398,6 +395,7 @@ def rescue(
     home: tuple[Any, str | None] = (None, None),
     clock: Callable[[], int] | None = None,
     parts_of: PartsOf | None = None,
+    may_take: MayTake | None = None,
 ) -> Program:
     """Take over runs that no living node owns; return those, and those that are lost.
 
@@ -420,11 +418,7 @@ def rescue(
     yield COMMIT
     if not found:
         return []
-    lease = yield Read(lambda view: view.nodes.get(node))
-    if lease is None:
-        raise StoreError(f"Node {node} has no lease")
-    if lease.until < now:
-        yield COMMIT
+    if not (yield from is_alive(node, now)):
         return []
     leases = yield Change("nodes", None, lambda row: row.until < now or row.started > now + AHEAD)
     # What was renewed while this was held up is not ahead; nobody renews it from here on.
@@ -436,6 +430,7 @@ def rescue(
     unknown = [run_of(row) for row in found if row.owner != node or (row.job_id, row.nominal) not in known]
     others = yield from held({run.job_id for run in unknown})
     unknown = [run for run in unknown if run.owner == node or run.job_id not in others]
+    unknown = list(takeable(unknown, may_take))
     taken: list[Run] = yield from _take_over(unknown, node, now, room, known, home, parts_of)
     yield COMMIT
     linked(taken)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ...core.queries import Part, RunQuery
     from ...core.recorded import Recorded
     from ...core.run import Run
+    from ...core.waiting import MayTake
     from ...job.handle import Job
     from .database import Program, Transaction, View
     from .rules import Rules
@@ -223,10 +224,13 @@ class SnapshotJobStore(BaseJobStore):
         known: Collection[tuple[str, int]] = (),
         in_doubt: bool = False,
         ownerless: bool = False,
+        may_take: MayTake | None = None,
     ) -> list[Run]:
         home, clock = (self._scheduler, self._alias), time_from(self.clock, now)
         taken: list[Run] = self._run(
-            lambda: protocol.rescue(node, now, room, known, in_doubt, ownerless, home, clock, self.parts_of)
+            lambda: protocol.rescue(
+                node, now, room, known, in_doubt, ownerless, home, clock, self.parts_of, may_take
+            )
         )
         return taken
 
@@ -260,9 +264,15 @@ class SnapshotJobStore(BaseJobStore):
                 given_back(run, extra_of(run).not_before or now)
         return refused
 
-    def take_waiting(self, node: str, now: int, room: Mapping[str, int] | None = None) -> list[Run]:
+    def take_waiting(
+        self,
+        node: str,
+        now: int,
+        room: Mapping[str, int] | None = None,
+        may_take: MayTake | None = None,
+    ) -> list[Run]:
         home = (self._scheduler, self._alias)
-        taken: list[Run] = self._run(lambda: waiting.take(node, now, room, home, self._rules))
+        taken: list[Run] = self._run(lambda: waiting.take(node, now, room, home, self._rules, may_take))
         return taken
 
     def next_waiting(self) -> int | None:

@@ -23,9 +23,9 @@ from ...core.waiting import (
     is_asked,
     opened,
 )
-from ...errors import JobLookupError, StoreError
+from ...errors import JobLookupError
 from ...jobstores.requests_in_memory import job_for
-from .database import COMMIT, ROLLBACK, Change, Insert, Read, held
+from .database import COMMIT, ROLLBACK, Change, Insert, Read, held, is_alive
 from .failures import counted, keep_ended, open_kept, release
 from .model_chains import follow
 from .rows import KEPT, job_of, next_waiting, row_of, run_of, waiting_of, when, without_waiting
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from ...core.openings import Cut
     from ...core.run import Run
+    from ...core.waiting import MayTake
     from .database import Program
     from .protocol import Part
     from .rules import Rules
@@ -135,17 +136,14 @@ def take(
     room: Mapping[str, int] | None,
     home: tuple[Any, str | None] = (None, None),
     rules: Rules = ALL,
+    may_take: MayTake | None = None,
 ) -> Program:
     """Take waiting runs whose time has come, earliest first; return those that were taken or have ended."""
     first = yield Read(next_waiting)
     yield COMMIT
     if first is None or first > now:
         return []
-    lease = yield Read(lambda view: view.nodes.get(node))
-    if lease is None:
-        raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
-    if lease.until < now:
-        yield COMMIT
+    if not (yield from is_alive(node, now)):
         return []
     due = yield Read(lambda view: [row for row in waiting_of(view) if when(row) <= now])
     ids = {row.job_id for row in due}
@@ -156,7 +154,7 @@ def take(
     jobs = {id: job_of(row, home) for id, row in stored.items()}
     running = Counter({id: job.running for id, job in jobs.items()})
     free: Counter[str] = Counter()
-    taking = Taking(node, now, room)
+    taking = Taking(node, now, room, may_take)
     changed: list[Run] = []
     found = list(map(run_of, due))
     taking.look_at(found)
