@@ -27,7 +27,7 @@ from rota.events import EVENT_JOB_CANCEL_REQUESTED, EVENT_JOB_MAX_INSTANCES, EVE
 from rota.executors.pool import ThreadPoolExecutor
 from rota.job.handle import Job
 from rota.jobstores.memory import MemoryJobStore
-from rota.testing import ManualScheduler
+from rota.testing import ManualScheduler, VirtualClock
 from rota.triggers.interval import IntervalTrigger
 
 MINUTE = 60 * SECOND
@@ -494,6 +494,39 @@ def test_a_scheduled_time_waits_for_a_backfilled_run_and_is_never_skipped_for_it
     later, backfilled = scheduler.get_runs("j")
     assert (backfilled.origin, backfilled.status) == ("backfill", SUCCEEDED)
     assert (later.origin, later.status, later.scheduled_run_time) == ("schedule", CLAIMED, first)
+
+
+def test_no_time_is_skipped_for_a_run_of_a_backfill_that_was_cancelled_and_goes_on(scheduler):
+    first = at(scheduler, -30)
+    trigger = IntervalTrigger(minutes=1, start_date=first)
+    scheduler.add_job(last_by_origin, trigger, args=[150, 0], misfire_grace_time=10, id="j")
+    assert scheduler.backfill("j", first, first) == 1
+    scheduler.advance(seconds=5)
+    scheduler.cancel_backfill("j")
+    scheduler.advance(seconds=150)
+    skipped, ran = (1, SKIPPED, "coalesced", 2), (3, SUCCEEDED)
+    assert records(scheduler, instant(first)) == [(0, SUCCEEDED), skipped, ran]
+
+
+def test_no_time_is_skipped_for_a_run_of_a_backfill_that_another_node_has_just_begun(tmp_path):
+    clock = VirtualClock()
+    stores = {"default": f"sqlite:///{tmp_path / 'jobs.sqlite'}"}
+    one, other = (ManualScheduler(clock=clock, jobstores=stores, lease=15) for _ in range(2))
+    one.start()
+    other.start()
+    first = at(one, -30)
+    trigger = IntervalTrigger(minutes=1, start_date=first)
+    one.add_job(last_by_origin, trigger, args=[50, 0], id="j")
+    one.advance(seconds=29)
+    other.run_pending()
+    assert one.backfill("j", first, first) == 1
+    one.run_pending()
+    clock.advance(1)
+    other.run_pending()  # it has not heard of the backfill
+    one.advance(seconds=60)
+    assert [record[1] for record in records(one, instant(first))] == [SUCCEEDED] * 3
+    one.shutdown()
+    other.shutdown()
 
 
 async def last_by_origin(backfill, schedule):

@@ -69,9 +69,7 @@ def look(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) 
     _say(outlet, state, node, room)
     orders = store.orders(node, now)
     asked.next_waiting = orders.next_waiting
-    if set(orders.backfills) - set(asked.backfills):
-        asked.backfill_at = 0
-    asked.backfills = orders.backfills
+    asked.know(orders.backfills)
     for id in orders.strays:
         if id not in asked.strays:
             asked.strays.add(id)

@@ -252,7 +252,7 @@ def carry_on(outlet: Outlet, state: StoreState) -> None:
             asked.begin_at(store.now())
         if not enough:
             pause = REST
-    asked.backfills = store.backfills()
+    asked.know(store.backfills())
     asked.backfill_at = clock.monotonic() + pause
 
 
@@ -279,7 +279,7 @@ def leave_one(state: StoreState, runs: Sequence[Run]) -> Sequence[Run]:
     last = {run.job_id: run for run in runs if _may_be_last(run)}
     if not last:
         return runs
-    asked.backfills = store.backfills()
+    asked.know(store.backfills())
     now = store.now()
     left: list[Run] = []
     for job_id, run in last.items():

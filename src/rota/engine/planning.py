@@ -52,14 +52,25 @@ def what_is_met(state: StoreState, jobs: Sequence[Job], now: int, logger: Guarde
         from .busy import look_at_busy  # import time
 
         retries = look_at_busy(state, busy, logger)
-    backfills = state.asked.backfills
+    asked, backfills = state.asked, None
+    if busy and state.store.durable and any(map(_leaves_out, busy)):
+        # Another node may have begun a backfill since this one has asked, and no time is left out for that.
+        asked.know(state.store.backfills())
+    if asked.backfills or asked.backfilled:
+        backfills = asked.backfills.keys() | asked.backfilled
     if not Policy.some_wait and not backfills:
         return Met(retries, {}, ()) if retries else None
     from .rooms import meet_backfills, rooms_came  # rare
 
-    rooms = rooms_came(state.store, jobs, backfills, now)
+    rooms = rooms_came(state.store, jobs, backfills or (), now)
     waits = meet_backfills(state.store, jobs, backfills) if backfills else ()
+    asked.backfilled.difference_update(job.id for job in jobs if job.id not in waits)
     return Met(retries, rooms, waits) if retries or rooms or waits else None
+
+
+def _leaves_out(job: Job) -> bool:
+    """Whether a due time of a job would be left out for its runs that are under way."""
+    return job.running >= job.policy.limit and not job.policy.waits_for_room
 
 
 def decide(job: Job, now: int, walks: Walks | None, met: Met | None = None) -> Decision | None:

@@ -37,6 +37,7 @@ class Asked:
     :ivar bool outdated: whether the store has a newer layout than this node knows
     :ivar said: what this node has said of itself
     :ivar backfills: what is left of backfills, as texts by the ids of their jobs, as far as is known
+    :ivar set backfilled: the ids of jobs whose backfill is over or cancelled, and of which runs of it may be under way
     :ivar int backfill_at: until when they are left alone (monotonic microseconds)
     :ivar int again_at: until when waiting runs that could not start are left alone (monotonic microseconds)
     """
@@ -44,6 +45,7 @@ class Asked:
     __slots__ = (
         "again_at",
         "backfill_at",
+        "backfilled",
         "backfills",
         "draining",
         "next_waiting",
@@ -61,6 +63,14 @@ class Asked:
         self.said: Mapping[str, Any] | None = None
         self.again_at = self.backfill_at = 0
         self.backfills: Mapping[str, str] = {}
+        self.backfilled: set[str] = set()
+
+    def know(self, backfills: Mapping[str, str]) -> None:
+        """Take note of the backfills that there are."""
+        if backfills.keys() - self.backfills.keys():
+            self.backfill_at = 0
+        self.backfilled |= self.backfills.keys() - backfills.keys()
+        self.backfills = backfills
 
     def tell(self) -> None:
         """Have the next pass ask the store. Thread-safe."""
