@@ -386,6 +386,22 @@ def test_a_clock_that_is_put_right_just_after_a_run_does_not_bring_its_time_agai
     world.check()
 
 
+@pytest.mark.parametrize(("minutes", "kept"), [(3, True), (70, False)])
+def test_a_clock_that_is_weeks_ahead_forgets_nothing_if_it_is_put_right_within_the_hour(
+    tmp_path, minutes, kept
+):
+    scheduler = ManualScheduler(jobstores={"default": f"sqlite:///{tmp_path / 'jobs.sqlite'}"})
+    scheduler.start()
+    scheduler.add_job(work, "interval", days=365, first="now", id="job")
+    scheduler.advance(minutes=2)
+    scheduler.clock.set(scheduler.clock.now() + 40 * DAY)
+    scheduler.advance(minutes=minutes)
+    scheduler.clock.set(scheduler.clock.now() - 40 * DAY)
+    scheduler.advance(minutes=5)
+    assert bool(scheduler.get_runs("job")) == kept
+    scheduler.shutdown()
+
+
 @pytest.mark.parametrize("mode", ["rate", "delay"])
 def test_after_the_clock_was_set_back_while_no_scheduler_ran_intervals_go_on(tmp_path, caplog, mode):
     clock = VirtualClock()

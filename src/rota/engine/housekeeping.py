@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..clock import SECOND
+from ..clock import HOUR, SECOND
 from ..core.states import WAITING
 from ..events import EVENT_JOB_RESTORED, JobEvent
 from ..job.rare import Rare
@@ -49,8 +49,10 @@ class Housekeeping:
     """
 
     __slots__ = (
+        "_ahead",
         "_alias",
         "_began",
+        "_doubts_until",
         "_healed",
         "_next",
         "_next_waiting",
@@ -97,6 +99,8 @@ class Housekeeping:
         self.damaged: list[Job] = []
         #: jobs whose pause is over, for the pass to let go on
         self.resumed: list[Job] = []
+        #: how far the clock has jumped forward lately (microseconds), and until when that may have been a mistake (monotonic)
+        self._ahead = self._doubts_until = 0
         #: when the next pause is over, as far as is known (instant)
         self.goes_on_at: int | None = None
         #: the earliest due time, as far as is known (instant)
@@ -125,6 +129,15 @@ class Housekeeping:
             return pause
         left = max(self.goes_on_at - self._store.now(), 0) / SECOND
         return left if pause is None else min(pause, left)
+
+    def note_jump(self, delta: int) -> None:
+        """Take note that the clock was set (microseconds): nothing is forgotten for a clock that is put right within an hour."""
+        elapsed = self._outlet.clock.monotonic()
+        if elapsed >= self._doubts_until:
+            self._ahead = 0
+        self._ahead = max(self._ahead + delta, 0)
+        if delta > 0:
+            self._doubts_until = elapsed + HOUR
 
     def note_pause(self, until: int) -> None:
         """Take note of a pause that is over at some time (instant). Thread-safe."""
@@ -175,7 +188,8 @@ class Housekeeping:
             self._name_strangers(aliases, self._waiting_for(), "Waiting runs")
             yield None
         now = self._store.now()
-        for part in (self._heal(now), self._look_at_pauses(), self._mend(now), self._prune(now)):
+        ahead = self._ahead if self._outlet.clock.monotonic() < self._doubts_until else 0
+        for part in (self._heal(now), self._look_at_pauses(), self._mend(now), self._prune(now - ahead)):
             yield from self._guarded(part)
 
     def _guarded(self, steps: Iterator[object]) -> Iterator[object]:

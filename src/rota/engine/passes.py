@@ -450,6 +450,7 @@ class StorePass:
         store = state.store
         delta = state.clocks.jump(store.now(), self._outlet.clock.monotonic())
         if delta:
+            state.housekeeping.note_jump(delta)
             if delta < 0:
                 state.set_back = (state.set_back or 0) - delta
             if store.has_clock:
