@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from rota.clock import HOUR
+from rota.core.orders import backfill_id
 from rota.jobstores.tree.keys import (
     COUNTED,
     DUE,
@@ -23,6 +24,7 @@ from rota.jobstores.tree.keys import (
     job_key,
     node_key,
     parts_key,
+    request_key,
     start_key,
     waiting_key,
 )
@@ -123,6 +125,8 @@ class MongoDBHand(StoreHand):
         ),
     }
 
+    of_backfill = ("node", "kind", "job_id", "at", "answer")
+
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self._client = need("pymongo", "mongodb").MongoClient(url)
@@ -168,6 +172,16 @@ class MongoDBHand(StoreHand):
     def forget_child(self, parent: str, child: str) -> bool:
         return self.write(JOB, (child,), "parent", None)
 
+    def write_backfill(self, job_id: str, field: str, value: Any) -> bool:
+        from pymongo.errors import PyMongoError
+
+        change = {"$unset": {field: 1}} if value is None else {"$set": {field: value}}
+        found = {"_id": backfill_id(job_id)}
+        try:
+            return bool(self._database["node_requests"].update_one(found, change).matched_count)
+        except (PyMongoError, OverflowError, ValueError):
+            return False
+
     def write_identity(self, value: Any) -> bool:
         from pymongo.errors import PyMongoError
 
@@ -206,6 +220,8 @@ class RedisHand(StoreHand):
         CHILD: ("whole", "score", "last", "count", "result", "name", "origin", "extra", *OF_RUN),
         NODE: ("score", "length", "renewals", "started", "about", "counted hours"),
     }
+
+    of_backfill = ("requests", "replies", "node", "kind", "at", "job")
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -278,6 +294,14 @@ class RedisHand(StoreHand):
     def forget_child(self, parent: str, child: str) -> bool:
         return bool(self._client.zrem("rota.tags", f"\1{parent}\0{child}"))
 
+    def write_backfill(self, job_id: str, field: str, value: Any) -> bool:
+        id = backfill_id(job_id)
+        if field in ("requests", "replies"):
+            return self._put(f"rota.{field}", id, value)
+        parts = self._client.hget("rota.requests", id).decode().split("\0")
+        parts[("node", "kind", "at", "job").index(field)] = str(value)
+        return self._put("rota.requests", id, "\0".join(parts))
+
     def write_identity(self, value: Any) -> bool:
         return self._put("rota.meta", "identity", value)
 
@@ -329,6 +353,8 @@ class TreeHand(StoreHand):
         CHILD: (*OF_RUN, *EXTRA, "finished", "result", "name"),
         NODE: ("whole", *LEASE),
     }
+
+    of_backfill = ("whole", "node", "kind", "subject", "at", "answer")
 
     def __init__(self, url: str, place: type[TreePlace], kind: str) -> None:
         super().__init__(url)
@@ -385,6 +411,15 @@ class TreeHand(StoreHand):
     def forget_child(self, parent: str, child: str) -> bool:
         self._place.drop(child_key(parent, child))
         return True
+
+    def write_backfill(self, job_id: str, field: str, value: Any) -> bool:
+        name = request_key(backfill_id(job_id))
+        if field == "whole":
+            return value not in (None, "", b"") and self._put(name, value)
+        try:
+            return self._put(name, json.dumps({**json.loads(self._place.get(name)), field: value}))
+        except TypeError:
+            return False
 
     def write_identity(self, value: Any) -> bool:
         meta = json.loads(self._place.get(META))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rota.core.orders import backfill_id
 from rota.testing import DamageContract
 from rota.testing.contracts.damage import DAMAGES, Hand
 from rota.testing.contracts.damage_found import CHILD, JOB, NODE, RECORD, RUN, WAITS
@@ -36,7 +37,8 @@ class SQLHand(Hand):
         tables = store._tables
         if self._engine.dialect.name == "sqlite":
             self.damages = {**DAMAGES, "a text that is none": NoText(b"damaged \xff")}
-        self._meta = tables.meta
+        self._meta, self._requests = tables.meta, tables.requests
+        self.of_backfill = tuple(column.name for column in tables.requests.columns)
         self._tables: dict[str, Table] = {
             JOB: tables.jobs,
             RUN: tables.runs,
@@ -61,6 +63,9 @@ class SQLHand(Hand):
 
     def forget_child(self, parent: str, child: str) -> bool:
         return self.write(JOB, (child,), "parent", None)
+
+    def write_backfill(self, job_id: str, field: str, value: Any) -> bool:
+        return self._write(self._requests, (backfill_id(job_id),), field, value)
 
     def write_identity(self, value: Any) -> bool:
         return self._write(self._meta, ("identity",), "value", value)

@@ -89,8 +89,10 @@ class NodeOrders:
                     return requests.find_one({"_id": id}) is None
                 try:
                     requests.insert_one({"_id": id, **about, "answer": text})
-                except DuplicateKeyError:
-                    return False
+                except DuplicateKeyError:  # what is damaged stands in the way of no other
+                    sound = {"node": ANY_NODE, "job_id": job_id, "answer": {"$type": "string"}}
+                    damaged = {"_id": id, "$nor": [sound]}
+                    return bool(requests.replace_one(damaged, {**about, "answer": text}).matched_count)
                 return True
             same = {"_id": id, "answer": before}
             if text is None:

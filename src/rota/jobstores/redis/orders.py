@@ -17,7 +17,7 @@ from .server import texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
 #: How many texts a question is.
@@ -51,13 +51,13 @@ class OrderBook:
             ],
             time_of_score(first) if first else None,
             (version_in(version) or 0) > SCHEMA_VERSION,
-            *kept_backfills(zip(*[iter(kept)] * 3, strict=True)),
+            *kept_backfills(_kept(kept)),
         )
 
     def backfills(self, now: int) -> dict[str, str]:
         """Return what is left of backfills, by the ids of their jobs."""
         kept = texts(self._run("backfills", _since(now)))
-        return kept_backfills(zip(*[iter(kept)] * 3, strict=True))[0]
+        return kept_backfills(_kept(kept))[0]
 
     def keep_backfill(self, job_id: str, text: str | None, before: str | None, now: int) -> bool:
         """Keep what is left of the backfill of a job, if that is still as it was looked at."""
@@ -83,6 +83,12 @@ class OrderBook:
         """Return the answer to a question, None: there is none yet, or it is gone."""
         found = self._run("answer", id, _since(now))
         return None if found is None else str(found)
+
+
+def _kept(found: Sequence[str]) -> Iterator[tuple[str, str, str | None]]:
+    """Return id, job id and text of what is left of backfills; a text with a NUL cannot be sent as one that was looked at."""
+    for id, job_id, text in zip(*[iter(found)] * 3, strict=True):
+        yield id, job_id, None if "\0" in text else text
 
 
 def _since(now: int) -> str:

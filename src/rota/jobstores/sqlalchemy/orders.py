@@ -79,12 +79,19 @@ class NodeOrders:
         """Keep what is left of the backfill of a job, if that is still as it was looked at."""
         requests, id = self._tables.requests, backfill_id(job_id)
         mine = requests.c.id == id
-        found = conn.scalar(select(requests.c.answer).where(mine).with_for_update())
+        columns = requests.c.node, requests.c.job_id, requests.c.answer
+        row = conn.execute(select(*columns).where(mine).with_for_update()).first()
+        is_sound = row is not None and (row.node, row.job_id) == (ANY_NODE, job_id)
+        found = row.answer if row is not None and is_sound else None
         if (None if found is None else str(found)) != before:
             return False
-        if text is None:
+        if text is None or (
+            row is not None and before is None
+        ):  # what is damaged stands in the way of no other
             conn.execute(requests.delete().where(mine))
-        elif before is None:
+        if text is None:
+            return True
+        if before is None:
             values = {"id": id, "node": ANY_NODE, "kind": BACKFILL, "job_id": job_id, "at": LAST_SHOWN}
             conn.execute(requests.insert().values(answer=text, **values))
         else:

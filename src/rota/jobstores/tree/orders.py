@@ -83,7 +83,9 @@ class NodeOrders:
         key = request_key(backfill_id(job_id))
         (entry,) = self._tree.read([key])
         known = _request_in(entry)
-        if (None if known is None else known["answer"]) != before:
+        # What is damaged stands in the way of no other.
+        is_sound = known is not None and known["node"] == ANY_NODE and (known["subject"] or [""])[0] == job_id
+        if (known["answer"] if known is not None and is_sound else None) != before:
             return False
         asked = {"node": ANY_NODE, "kind": BACKFILL, "subject": [job_id, 0], "at": LAST_SHOWN, "answer": text}
         value = None if text is None else json.dumps(asked, ensure_ascii=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ...clock import NO_TIME, SECOND, moment
+from ...core.backfill import Backfill
 from ...core.states import ACTIVE, CLAIMED, QUARANTINED, SUCCEEDED, WAITING, succeed
 from ...errors import StoreReplacedError
 from ...events import EVENT_SCHEDULER_DEGRADED
@@ -70,6 +71,8 @@ class Hand:
     #: what is written over the fields, by names; a hand may know more
     damages: Mapping[str, Any] = DAMAGES
     fields: Mapping[str, Mapping[str, object]] | Mapping[str, tuple[str, ...]]
+    #: the names of all that is stored of what is left of a backfill
+    of_backfill: tuple[str, ...] = ()
 
     def damages_of(self, field: str) -> Sequence[str]:
         """Return the names of the damages that are done to a field; equally many for each."""
@@ -93,6 +96,10 @@ class Hand:
 
     def write_identity(self, value: Any) -> bool:
         """Overwrite the identity of the store; return False if the database refuses that, or if this hand does not reach it."""
+        return False
+
+    def write_backfill(self, job_id: str, field: str, value: Any) -> bool:
+        """Overwrite one field, of :attr:`of_backfill`, of what is left of a job's backfill; return False if that is refused."""
         return False
 
     def close(self) -> None:
@@ -338,6 +345,32 @@ class DamageContract:
                     store.reopen()
                 _goes_on(store, node, f"job{number}")
         assert number
+        hand.close()
+
+    @pytest.mark.timeout(900)
+    def test_what_is_left_of_a_backfill_and_is_damaged_stands_in_the_way_of_no_other(
+        self, hand: Hand
+    ) -> None:
+        store = _started(hand)
+        wanted = [(field, name) for field in hand.of_backfill for name in hand.damages_of(field)]
+        ids = [f"job{number}" for number in range(len(wanted))]
+        for id in ids:
+            assert store.keep_backfill(id, Backfill(START, START, START).text(), None)
+        done = [
+            hand.write_backfill(id, field, hand.damages[name])
+            for id, (field, name) in zip(ids, wanted, strict=True)
+        ]
+        assert any(done)
+        store.renew("node", START, LEASE)
+        kept = store.backfills()
+        assert kept == store.orders("node", START).backfills
+        stuck = [
+            damage
+            for id, damage in zip(ids, wanted, strict=True)
+            if not store.keep_backfill(id, "another", kept.get(id))
+        ]
+        assert not stuck
+        assert store.backfills() == dict.fromkeys(ids, "another")
         hand.close()
 
     @pytest.mark.timeout(900)

@@ -10,7 +10,11 @@
 
 local f = fields(ARGV[1])
 requests_from(tonumber(f[2]))
-if (call('HGET', REPLIES, f[1]) or '') ~= f[6] then return '0' end
+local request = fields(call('HGET', REQUESTS, f[1]) or '')
+local reply = call('HGET', REPLIES, f[1]) or ''
+-- What is damaged stands in the way of no other.
+local is_sound = request[1] == '*' and request[4] == f[3] and not match(reply, '%z')
+if (is_sound and reply or '') ~= f[6] then return '0' end
 if f[5] == '' then
   call('HDEL', REQUESTS, f[1])
   call('HDEL', REPLIES, f[1])
