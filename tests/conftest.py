@@ -81,26 +81,55 @@ def pytest_collection_finish():
     gc.freeze()
 
 
-#: Tests that take long and share nothing: each goes to whatever worker is free. As a file of few tests they would begin last,
-#: in one worker.
+#: Tests that share nothing: each goes to whatever worker is free.
 SINGLY = (
-    "tests/compat/test_libraries.py::test_the_library_lives_by_the_alias",
+    "tests/simulation/test_tree.py",
+    "tests/types/test_checkers.py",
     "tests/simulation/test_exhaustive.py",
+    "tests/compat/test_libraries.py::test_the_library_lives_by_the_alias",
     "tests/slow/test_cron_oracle.py",
     "tests/slow/test_hostile_jobs.py",
+    # The parts of the seeds: many, and each of some seconds, so that all workers have some in the end.
+    "tests/simulation/test_simulation.py::test_several_nodes",
+    "tests/simulation/test_simulation.py::test_one_node",
 )
+#: What takes long begins first, in this order. As classes and files of few tests these would begin last, and all but one worker
+#: would wait for them.
+FIRST = (
+    "tests/simulation/test_tree.py",
+    "tests/contracts/test_damaged_",
+    "tests/simulation/test_servers.py",
+    "tests/types/test_checkers.py",
+    "tests/simulation/test_exhaustive.py",
+    "tests/compat/test_libraries.py",
+    "tests/slow/",
+    "tests/core/test_growth.py",
+)
+#: Tests on several stores: those on one are in one worker, which starts its server.
+ON_STORES = "tests/faults/test_governed_faults.py"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Keep the tests of a class or file in one worker, but for those."""
+    """Keep the tests of a class or file in one worker, but for those; after what takes long the largest begin first."""
     if config.getvalue("dist") != "loadscope":
         return None
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            return nodeid if nodeid.startswith(SINGLY) else super()._split_scope(nodeid)
+            if nodeid.startswith(SINGLY):
+                return nodeid
+            if nodeid.startswith(ON_STORES):
+                return f"{ON_STORES}[{re.findall(r'[a-z]+', nodeid)[-1]}]"
+            return super()._split_scope(nodeid)
+
+        def _assign_work_unit(self, node):
+            long = (scope for start in FIRST for scope in self.workqueue if scope.startswith(start))
+            first = next(long, None)
+            if first is not None:
+                self.workqueue.move_to_end(first, last=False)
+            super()._assign_work_unit(node)
 
     return Scheduling(config, log)
 

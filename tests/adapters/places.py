@@ -5,12 +5,16 @@ One class for each kind of server, and ``KINDS``: the kinds of stores, each by t
 
 from __future__ import annotations
 
+from base64 import b64encode
+from itertools import starmap
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rota.schedulers.plugins import create_plugin
 from tests.needs import need
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rota.jobstores.base import BaseJobStore
 
 
@@ -213,6 +217,18 @@ class TreePlace(Place):
         """Delete a key."""
         raise NotImplementedError
 
+    def known(self) -> dict[str, str]:
+        """Return what keys hold, as far as one request tells."""
+        return {}
+
+    def write(self, values: Mapping[str, str | bytes | None]) -> None:
+        """Write keys, or delete them (None), in as few steps as the server takes."""
+        for key, value in values.items():
+            if value is None:
+                self.drop(key)
+            else:
+                self.put(key, value)
+
     def open_apart(self) -> Any:
         store = create_plugin("jobstore", f"{self.url}_two", {})
         self.stores.append(store)
@@ -252,6 +268,24 @@ class EtcdPlace(TreePlace):
     def contents(self) -> object:
         return {meta["key"]: value for value, meta in self._client.get_prefix(f"{self.path}/")}
 
+    def known(self) -> dict[str, str]:
+        start = len(self.path) + 1
+        pairs = self._client.get_prefix(f"{self.path}/")
+        return {meta["key"].decode()[start:]: value.decode() for value, meta in pairs}
+
+    def write(self, values: Mapping[str, str | bytes | None]) -> None:
+        wanted = list(values.items())
+        for begin in range(0, len(wanted), 100):  # a transaction takes 128 operations
+            self._client.transaction(
+                {"compare": [], "success": list(starmap(self._operation, wanted[begin : begin + 100]))}
+            )
+
+    def _operation(self, key: str, value: str | bytes | None) -> dict[str, Any]:
+        there = _base64(f"{self.path}/{key}")
+        if value is None:
+            return {"request_delete_range": {"key": there}}
+        return {"request_put": {"key": there, "value": _base64(value)}}
+
     def put(self, key: str, value: str | bytes) -> None:
         self._client.put(f"{self.path}/{key}", value)
 
@@ -262,6 +296,10 @@ class EtcdPlace(TreePlace):
         self._client.delete(f"{self.path}/{key}")
 
 
+def _base64(value: str | bytes) -> str:
+    return b64encode(value.encode() if isinstance(value, str) else value).decode()
+
+
 class ZooKeeperPlace(TreePlace):
     """Nodes below a path of ZooKeeper."""
 
@@ -270,6 +308,7 @@ class ZooKeeperPlace(TreePlace):
     def __init__(self, url: str, kind: str) -> None:
         super().__init__(url, kind)
         self._client = need("kazoo.client", "zookeeper").KazooClient(self.host)
+        self._no_node = need("kazoo.exceptions", "zookeeper").NoNodeError
         self._client.start()
 
     def close(self) -> None:
@@ -290,6 +329,22 @@ class ZooKeeperPlace(TreePlace):
         path = f"{self.path}/{key}"
         self._client.ensure_path(path)
         self._client.set(path, value.encode() if isinstance(value, str) else value)
+
+    def write(self, values: Mapping[str, str | bytes | None]) -> None:
+        # All are asked for before the first answer is waited for; a key that is not there yet has to be made.
+        asked = [(key, value, self._ask(f"{self.path}/{key}", value)) for key, value in values.items()]
+        for key, value, answer in asked:
+            try:
+                answer.get()
+            except self._no_node:
+                if value is None:
+                    raise
+                self.put(key, value)
+
+    def _ask(self, path: str, value: str | bytes | None) -> Any:
+        if value is None:
+            return self._client.delete_async(path)
+        return self._client.set_async(path, value.encode() if isinstance(value, str) else value)
 
     def get(self, key: str) -> str:
         return str(self._client.get(f"{self.path}/{key}")[0].decode())

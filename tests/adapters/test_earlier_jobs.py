@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -102,7 +103,7 @@ def test_the_command_that_is_told_finds_the_jobs(
     earlier.leave("one", "two")
     with caplog.at_level(logging.WARNING):
         place.open()
-    command = told(caplog)[0].partition(WAY)[2].split()
+    command = shlex.split(told(caplog)[0].partition(WAY)[2])
     source, (option, target) = command[0], command[1:3]
     assert option == "--to"
     if "***" in source:  # the user and the password are not told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -359,12 +360,22 @@ class TreeHand(StoreHand):
     def __init__(self, url: str, place: type[TreePlace], kind: str) -> None:
         super().__init__(url)
         self._place = place(url, kind)
+        #: what keys held before, as far as it was read at once; and what is to be written at once; None: nothing
+        self._known: dict[str, str] = {}
+        self._later: dict[str, str | bytes | None] | None = None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        self._known, self._later = self._place.known(), {}
+        try:
+            yield
+            self._place.write(self._later)
+        finally:
+            self._known, self._later = {}, None
 
     def write(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
         if field == "due time":
-            if value is None:
-                self._place.drop(f"{DUE}/default/{self._due_name(key[0])}")
-            return value is None
+            return value is None and self._put(f"{DUE}/default/{self._due_name(key[0])}", None)
         if field == "start":
             is_there = isinstance(self._place, EtcdPlace)  # ZooKeeper has it in folders by its time
             return is_there and value not in (b"", "") and self._put(start_key(NOT_BEFORE, *key), value)
@@ -382,10 +393,10 @@ class TreeHand(StoreHand):
             # Nothing is no damage, and an empty value is nothing in ZooKeeper.
             return not (kind == JOB and value in (None, "")) and self._put(name, value)
         if kind == NODE:
-            said = [*self._place.get(name).split(" ", len(self.LEASE) - 1), "?", "?"][: len(self.LEASE)]
+            said = [*self._get(name).split(" ", len(self.LEASE) - 1), "?", "?"][: len(self.LEASE)]
             said[self.LEASE.index(field)] = str(value)
             return self._put(name, " ".join(said))
-        parts = json.loads(self._place.get(name))
+        parts = json.loads(self._get(name))
         if value is None:
             parts.pop(field, None)
         else:
@@ -399,13 +410,17 @@ class TreeHand(StoreHand):
         name = due_name(START, job_id)
         return name if isinstance(self._place, EtcdPlace) else f"{name[:11]}/{name}"
 
+    def _get(self, name: str) -> str:
+        assert not self._later or name not in self._later, "each key is damaged once"
+        return self._known.get(name) or self._place.get(name)
+
     def _put(self, name: str, value: Any) -> bool:
-        if value is None:
-            self._place.drop(name)
-        elif isinstance(value, (str, bytes)):
-            self._place.put(name, value)
-        else:
+        if not (value is None or isinstance(value, (str, bytes))):
             return False
+        if self._later is None:
+            self._place.write({name: value})
+        else:
+            self._later[name] = value
         return True
 
     def forget_child(self, parent: str, child: str) -> bool:

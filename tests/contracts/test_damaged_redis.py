@@ -33,7 +33,7 @@ class TestRedis(Damaged):
         self, hand: StoreHand, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("rota.jobstores.searching.DURATION", 600 * SECOND)
-        done = list(spoil_all(hand, VirtualClock(moment(START))))
+        done = spoil_all(hand, VirtualClock(moment(START)))
         assert done
         store = hand.open()
         store.start(None, "default")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sqlalchemy import Table
+    from sqlalchemy import Connection, Table
 
     from rota.jobstores.base import BaseJobStore
 
@@ -34,6 +34,7 @@ class SQLHand(Hand):
         self._stores: list[SQLAlchemyJobStore] = []
         store = SQLAlchemyJobStore(url)
         self._engine = store.engine
+        self._conn: Connection | None = None
         tables = store._tables
         if self._engine.dialect.name == "sqlite":
             self.damages = {**DAMAGES, "a text that is none": NoText(b"damaged \xff")}
@@ -81,13 +82,17 @@ class SQLHand(Hand):
             bindparam("value", type_=None)
         )
         values = {f"key{number}": part for number, part in enumerate(key)}
+        if self._conn is None:  # one for all damages, each of which is committed by itself
+            self._conn = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
-            with self._engine.begin() as conn:
-                return conn.execute(statement, {"value": value, **values}).rowcount == 1
+            return self._conn.execute(statement, {"value": value, **values}).rowcount == 1
         except (DBAPIError, OverflowError, ValueError, TypeError):
             return False
 
     def close(self) -> None:
+        if self._conn is not None:
+            self._conn.close()
+            self._conn = None
         self._engine.dispose()
         for store in self._stores:
             store.shutdown()

@@ -135,10 +135,12 @@ def mariadb_url(mariadb: MariaDB) -> Iterator[str]:
     """The URL of an empty MariaDB database, dropped after the test."""
     pymysql = need("pymysql", "mysql")
     name = f"rota{next(_numbers)}"
-    admin = pymysql.connect(host="127.0.0.1", port=mariadb.port, user="root", autocommit=True)
+    # The server has no certificate. PyMySQL gets ready for one by reading all that the machine trusts, for each connection: 40 ms.
+    plain = {"ssl_disabled": True}
+    admin = pymysql.connect(host="127.0.0.1", port=mariadb.port, user="root", autocommit=True, **plain)
     try:
         admin.cursor().execute(f"CREATE DATABASE {name}")
-        yield mariadb.url(name)
+        yield f"{mariadb.url(name)}?ssl_disabled=true"
         admin.ping()
         admin.cursor().execute(f"DROP DATABASE {name}")
     finally:

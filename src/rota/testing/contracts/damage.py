@@ -5,6 +5,8 @@ Knows the port only, no store: the subclass gives a :class:`Hand` on the data. S
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
 from ...clock import NO_TIME, SECOND, moment
@@ -22,7 +24,8 @@ from .store_jobs import START, make_job, task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from ...jobstores.base import BaseJobStore
@@ -90,6 +93,10 @@ class Hand:
         """
         raise NotImplementedError
 
+    def together(self) -> AbstractContextManager[object]:
+        """Return the context of many damages; a hand may do them when that is left, in fewer steps."""
+        return nullcontext()
+
     def forget_child(self, parent: str, child: str) -> bool:
         """Have a job not be found by the ends of the one that starts it; return False if this hand does not reach that."""
         return False
@@ -123,29 +130,23 @@ class DamageContract:
     @pytest.mark.timeout(900)
     def test_damaged_cells_cost_their_own_jobs_and_runs_and_no_others(self, hand: Hand) -> None:
         clock = VirtualClock(moment(START))
-        done = list(spoil_all(hand, clock))
+        done = spoil_all(hand, clock)
         assert {(damage.kind, damage.field) for damage in done} <= {
             (kind, field) for kind, fields in hand.fields.items() for field in fields
         }
         assert done
         clock.advance_to(LATER)
         troubles: list[Any] = []
-        scheduler = ManualScheduler(clock=clock, jobstores={"default": hand.open()}, lease=LEASE // SECOND)
+        scheduler = _InTurns(clock=clock, jobstores={"default": hand.open()}, lease=LEASE // SECOND)
         scheduler.add_listener(troubles.append, EVENT_SCHEDULER_DEGRADED)
         scheduler.start()
         try:
-            begin = clock.now()
-            for number in range(HEALTHY):
-                scheduler.add_job(
-                    task, "interval", seconds=EVERY, id=f"healthy{number}", start_date=moment(begin)
-                )
+            begin, healthy = clock.now(), [f"healthy{number}" for number in range(HEALTHY)]
+            for id in healthy:
+                scheduler.add_job(task, "interval", seconds=EVERY, id=id, start_date=moment(begin))
             scheduler.advance(minutes=MINUTES)
             assert troubles == []
-            check_neighbours(
-                scheduler,
-                [f"healthy{number}" for number in range(HEALTHY)],
-                range(begin, clock.now() + 1, EVERY * SECOND),
-            )
+            check_neighbours(scheduler, healthy, range(begin, clock.now() + 1, EVERY * SECOND))
             check_listings(scheduler)
             found = Found(scheduler, LATER)
             wrong = [damage for damage in done if not found.accounts_for(damage)]
@@ -207,7 +208,7 @@ class DamageContract:
     @pytest.mark.timeout(900)
     def test_a_damaged_record_still_stands_for_its_own_time(self, hand: Hand) -> None:
         clock = VirtualClock(moment(START))
-        done = list(spoil_all(hand, clock, RECORD, fields=("last", "status")))
+        done = spoil_all(hand, clock, RECORD, fields=("last", "status"))
         store = hand.open()
         store.start(_Holder(clock), "default")
         try:
@@ -396,6 +397,17 @@ NO_COUNTS = frozenset(
 )
 
 
+class _InTurns(ManualScheduler):
+    """Records together what has ended in one turn, as schedulers on loops do: what is damaged is written among what is not."""
+
+    def _open(self) -> None:
+        super()._open()
+        self._lifecycle.require_engine().set_offload(self._at_end_of_turn)
+
+    def _at_end_of_turn(self, write: Callable[[], None]) -> None:
+        self.loop.call_soon(write)
+
+
 def _started(hand: Hand) -> BaseJobStore:
     store = hand.open()
     store.start(_Holder(VirtualClock(moment(START))), "default")
@@ -423,7 +435,7 @@ def spoil_own_run(hand: int, number: int) -> None:
 # ----------------------------------------------------------------------------------------------------------- damages
 
 
-def spoil_all(hand: Hand, clock: VirtualClock, *kinds: str, fields: tuple[str, ...] = ()) -> Iterator[Damage]:
+def spoil_all(hand: Hand, clock: VirtualClock, *kinds: str, fields: tuple[str, ...] = ()) -> list[Damage]:
     """Make a job, run, record or node for each damage to each of its fields, then do the damage; return what was done.
 
     The records that are damaged in the same field are those of one job.
@@ -449,9 +461,12 @@ def spoil_all(hand: Hand, clock: VirtualClock, *kinds: str, fields: tuple[str, .
                 damage.key = key
     finally:
         store.shutdown()
-    for damage in wanted:
-        if hand.write(damage.kind, damage.key, damage.field, hand.damages[damage.name]):
-            yield damage
+    with hand.together():
+        return [
+            damage
+            for damage in wanted
+            if hand.write(damage.kind, damage.key, damage.field, hand.damages[damage.name])
+        ]
 
 
 def _firsts(found: Mapping[str, Any], id: str) -> list[int]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...core.run import Run
+    from ...job.handle import Job
     from ...jobstores.base import BaseJobStore
 
 LEASE = 10 * SECOND
@@ -45,10 +46,25 @@ def claimed(store: BaseJobStore, ids: list[str], node: str, **more: Any) -> list
     if not jobs:
         return []
     store.add_jobs(jobs)
-    store.renew(node, START, LEASE)
-    won = store.claim([plan(job, START) for job in jobs], node, START)
-    assert [decision.job.id for decision in won] == ids
+    return _claimed(store, jobs, node)
+
+
+def _claimed(store: BaseJobStore, jobs: list[Job], node: str, now: int = START) -> list[Run]:
+    """Let a node claim the next run of each of some jobs; return these."""
+    store.renew(node, now, LEASE)
+    won = store.claim([plan(job, now) for job in jobs], node, now)
+    assert [(run.job_id, run.nominal) for decision in won for run in decision.runs] == [
+        (job.id, now) for job in jobs
+    ]
     return [decision.runs[0] for decision in won]
+
+
+def _end(store: BaseJobStore, runs: list[Run], now: int, value: Any = None) -> None:
+    """End runs with success, a second after a time."""
+    for run in runs:
+        run.started_at = now
+        succeed(run, value, now + SECOND)
+    assert store.finish(runs, now + SECOND) == []
 
 
 def make_runs(store: BaseJobStore, count: int, each: int) -> list[tuple[Any, ...]]:
@@ -64,22 +80,19 @@ def make_records(store: BaseJobStore, count: int, each: int) -> list[tuple[Any, 
     if jobs:
         store.add_jobs(jobs)
     for number, time in enumerate(times if jobs else ()):
-        store.renew("writer", time, LEASE)
-        stored = [job for job in map(store.lookup_job, (job.id for job in jobs)) if job is not None]
-        won = store.claim([plan(job, time) for job in stored], "writer", time)
-        runs = [run for decision in won for run in decision.runs]
-        assert [(run.job_id, run.nominal) for run in runs] == [(job.id, time) for job in jobs]
-        for run in runs:
-            run.started_at = time
-            succeed(run, {"value": number}, time + SECOND)
-        assert store.finish(runs, time + SECOND) == []
+        _end(store, _claimed(store, jobs, "writer", time), time, {"value": number})
+        for job in jobs:
+            job.running = 0
     return [(job.id, time) for job in jobs for time in times]
 
 
 def make_nodes(store: BaseJobStore, count: int, each: int) -> list[tuple[Any, ...]]:
     """Make leases of nodes, each with a run under way."""
-    for number in range(count):
-        claimed(store, [f"node{number}"], f"gone{number}")
+    jobs = [make_job(f"node{number}", every=150) for number in range(count)]
+    if jobs:
+        store.add_jobs(jobs)
+    for number, job in enumerate(jobs):
+        _claimed(store, [job], f"gone{number}")
     return [(f"gone{number}",) for number in range(count)]
 
 
@@ -111,20 +124,12 @@ def make_children(store: BaseJobStore, count: int, each: int) -> list[tuple[Any,
     if parents:
         store.add_jobs(parents + children)
     for time in times if parents else ():
-        store.renew("writer", time, LEASE)
-        stored = [job for job in map(store.lookup_job, (job.id for job in parents)) if job is not None]
-        runs = [
-            run
-            for decision in store.claim([plan(job, time) for job in stored], "writer", time)
-            for run in decision.runs
-        ]
-        for now, some in ((time, runs), (time + SECOND, None)):
-            ended = store.take_waiting("writer", now, None) if some is None else some
-            assert len(ended) == len(parents)
-            for run in ended:
-                run.started_at = now
-                succeed(run, None, now + SECOND)
-            assert store.finish(ended, now + SECOND) == []
+        _end(store, _claimed(store, parents, "writer", time), time)
+        started = store.take_waiting("writer", time + SECOND, None)
+        assert len(started) == len(parents)
+        _end(store, started, time + SECOND)
+        for job in parents:
+            job.running = 0
     return [(job.id, time + SECOND) for job in children for time in times]
 
 
