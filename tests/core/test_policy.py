@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from rota.core.overlaps import NO_LIMIT
 from rota.core.policy import (
     DEFAULT_POLICY,
     LONGEST_LOG,
@@ -45,6 +46,14 @@ def test_a_duration_that_is_not_positive_is_refused_by_name_and_value(name, valu
     with pytest.raises(JobTypeError, match=name) as caught:
         with_options(DEFAULT_POLICY, {name: value})
     assert repr(value) in str(caught.value)
+
+
+def test_more_runs_at_once_than_any_store_counts_are_refused():
+    assert with_options(DEFAULT_POLICY, {"max_instances": NO_LIMIT}).limit == NO_LIMIT
+    with pytest.raises(
+        JobValueError, match=f"^max_instances must be {NO_LIMIT} at most, got 1{'0' * 30}; overlap"
+    ):
+        with_options(DEFAULT_POLICY, {"max_instances": 10**30})
 
 
 @pytest.mark.parametrize("name", ["max_instances", "max_attempts"])

@@ -115,6 +115,11 @@ def test_offset_moves_by_elapsed_time():
     assert moved.delta == timedelta(hours=2.25)
 
 
+def test_an_offset_beyond_the_calendar_is_told_in_seconds():
+    with pytest.raises(TriggerError, match="An offset of -259200000000 seconds is longer than the calendar"):
+        IntervalTrigger(minutes=1).offset(days=-3_000_000)
+
+
 def test_an_offset_that_is_no_length_of_time_is_refused():
     daily: Any = CronTrigger(hour=0, minute=30, timezone=BERLIN)
     wrong: dict[str, Any]

@@ -320,6 +320,10 @@ def _set_coalesce(policy: Policy, name: str, value: object) -> None:
 
 def _set_max_instances(policy: Policy, name: str, value: object) -> None:
     policy.max_instances = _positive(name, value)
+    if policy.max_instances > NO_LIMIT:
+        raise JobValueError(
+            f'max_instances must be {NO_LIMIT} at most, got {repr_of(value)}; overlap="allow_all" sets no limit'
+        )
 
 
 def _set_max_attempts(policy: Policy, name: str, value: object) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ...clock import LAST_INSTANT, microseconds, moment
+from ...clock import LAST_INSTANT, SECOND, microseconds, moment
 from ...errors import NeverFiresError, TriggerError, TriggerTypeError
 from ...util import datetime_repr, local_timezone
 from ...work import COUNTING, are_few_left, spend
@@ -158,7 +158,7 @@ class OffsetTrigger(DerivedTrigger):
             given = {"seconds": seconds, **{name: value for name, value in (more or {}).items() if value}}
             raise TriggerError(f"offset() takes a length of time that can be used, not {given}") from None
         if abs(self._delta) > LAST_INSTANT:
-            raise TriggerError(f"An offset of {seconds!r} seconds is longer than the calendar")
+            raise TriggerError(f"An offset of {self._delta // SECOND} seconds is longer than the calendar")
 
     @property
     def delta(self) -> timedelta:
