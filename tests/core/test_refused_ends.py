@@ -57,30 +57,24 @@ def test_a_store_that_refuses_so_many_runs_by_themselves_is_at_fault_and_is_aske
     guilty = [f"guilty {number}" for number in range(MOST_REFUSED)]
     store = Refusing({name: ValueError(name) for name in guilty})
     runs = ended("first", *guilty, "last")
-    written, refused, held, error = finish_singly(store, runs, REFUSED, LOGGER, 0)
+    written, refused, error = finish_singly(store, runs, REFUSED, LOGGER)
     assert [run.job_id for run in written] == ["first"]
-    assert (refused, held, str(error)) == ([], [], guilty[-1])
+    assert (refused, str(error)) == ([], guilty[-1])
     assert "last" not in store.asked
 
 
 def test_runs_that_are_refused_here_and_there_hold_up_no_other() -> None:
     store = Refusing({"guilty": ValueError("no")})
-    written, _, held, error = finish_singly(store, ended("a", "guilty", "b"), REFUSED, LOGGER, 0)
+    written, _, error = finish_singly(store, ended("a", "guilty", "b"), REFUSED, LOGGER)
     assert [run.job_id for run in written] == ["a", "b"]
-    assert ([run.job_id for run in held], error) == (["guilty"], None)  # the store is not at fault
+    assert str(error) == "no"
     assert store.asked == ["a", "guilty", "guilty", "b"]  # once more, without what its job brought
-
-
-def test_runs_that_are_refused_again_and_again_count_with_those_before_them() -> None:
-    store = Refusing({"guilty": ValueError("no")})
-    written, _, held, error = finish_singly(store, ended("guilty", "b"), REFUSED, LOGGER, MOST_REFUSED - 1)
-    assert (list(written), held, str(error)) == ([], [], "no")
 
 
 def test_a_store_that_goes_away_in_between_is_asked_no_further_and_loses_nothing_of_a_run() -> None:
     store = Refusing({"b": StoreUnavailableError("away")})
     runs = ended("a", "b", "c")
-    written, _, _, error = finish_singly(store, runs, REFUSED, LOGGER, 0)
+    written, _, error = finish_singly(store, runs, REFUSED, LOGGER)
     assert [run.job_id for run in written] == ["a"]
     assert isinstance(error, StoreUnavailableError)
     assert store.asked == ["a", "b"]
@@ -90,7 +84,7 @@ def test_a_store_that_goes_away_in_between_is_asked_no_further_and_loses_nothing
 def test_a_store_that_is_away_is_asked_for_no_run_at_all() -> None:
     store = Refusing({})
     away = StoreUnavailableError("away")
-    assert finish_singly(store, ended("a", "b"), away, LOGGER, 0) == ({}, [], [], away)
+    assert finish_singly(store, ended("a", "b"), away, LOGGER) == ({}, [], away)
     assert store.asked == []
 
 
@@ -98,7 +92,7 @@ def test_an_error_that_cannot_be_written_leaves_a_failed_run_with_a_text_that_ca
     store = Refusing({"job": ValueError("bad text")}, bare=True)
     run = Run("job", START, START, None, "default")
     fail(run, RuntimeError("\ud800"), "a traceback", START)
-    written, _, _, error = finish_singly(store, [run], REFUSED, LOGGER, 0)
+    written, _, error = finish_singly(store, [run], REFUSED, LOGGER)
     assert (list(written), error) == ([run], None)
     assert (run.error_type, run.error) == ("Exception", "its text cannot be written")
     assert (run.traceback, run.reason) == (None, "not all of it could be recorded: ValueError: bad text")
@@ -107,7 +101,7 @@ def test_an_error_that_cannot_be_written_leaves_a_failed_run_with_a_text_that_ca
 def test_ctrl_c_in_a_store_is_kept_by_nobody() -> None:
     store = Refusing({"job": KeyboardInterrupt()})
     with pytest.raises(KeyboardInterrupt):
-        finish_singly(store, ended("job"), REFUSED, LOGGER, 0)
+        finish_singly(store, ended("job"), REFUSED, LOGGER)
     decisions = [Decision(make_job()), Decision(make_job())]
     with pytest.raises(KeyboardInterrupt):
         claim_singly(store, decisions, NODE, START, REFUSED)

@@ -140,8 +140,9 @@ class Completions:
         """Take note that the ``count`` runs of these decisions are about to be handed to executors."""
         self.submitted += count
         if self.in_hand is not None:
-            runs = (run for decision in decisions for run in decision.runs)
-            self.in_hand.update(((run.job_id, run.nominal), run) for run in runs)
+            for decision in decisions:
+                for run in decision.runs:
+                    self.in_hand[run.job_id, run.nominal] = run
 
     def expect_run(self, run: Run) -> None:
         """Take note that a rescued run is about to be handed to an executor."""
@@ -396,9 +397,8 @@ class Completions:
                 raise
             from .damage import finish_singly  # import time
 
-            logger, aside = self._outlet.logger, len(self._held)
-            written, refused, held, error = finish_singly(self._store, runs, exc, logger, aside)
-            left = [run for run in runs if run not in written and run not in held]
+            written, refused, error = finish_singly(self._store, runs, exc, self._outlet.logger)
+            left = [run for run in runs if run not in written]
         if refused and self._lease is not None:
             from .refusals import refusals_of  # rare
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 GIVE_UP = 3
 #: After so many runs that a store refuses even without what their jobs brought, the store is at fault, not the runs.
 MOST_REFUSED = 3
-#: How the reason begins of an end that a store has refused as it was.
-NOT_ALL = "not all of it could be recorded"
 
 
 def is_of_store(exc: BaseException) -> bool:
@@ -80,35 +78,35 @@ def _try(
 
 
 def finish_singly(
-    store: BaseJobStore, runs: Sequence[Run], error: BaseException, logger: GuardedLogger, aside: int
-) -> tuple[dict[Run, None], list[Run], list[Run], BaseException | None]:
+    store: BaseJobStore, runs: Sequence[Run], error: BaseException, logger: GuardedLogger
+) -> tuple[dict[Run, None], list[Run], BaseException | None]:
     """Write each run by itself, as the store does not take all of them; a run that it refuses gets an end that says why.
 
     A store that is away takes none of them, and is not asked for each.
 
     :param error: what the store said of all of them
-    :param aside: how many runs it has refused before, which are tried again
-    :return: the runs that are written, those of them that were refused by their fence, those that are to be tried again by
-        themselves, and the error that ended it: the store is at fault, not a run
+    :return: the runs that are written, those of them that were refused by their fence, and the error that ended it
     """
     written: dict[Run, None] = {}
     refused: list[Run] = []
-    held: list[Run] = []
     if is_away(error):
-        return written, refused, held, error
+        return written, refused, error
     now = store.now()
+    failure: BaseException | None = None
+    failures = 0
     for run in runs:
         try:
             refused += _finish_one(store, run, now, logger)
         except BaseException as exc:
             if is_interrupt(exc):
                 raise
-            held.append(run)
-            if len(held) + aside >= MOST_REFUSED or is_away(exc):
-                return written, refused, [], exc
+            failure = exc
+            failures += 1
+            if failures >= MOST_REFUSED or is_away(exc):
+                break
             continue
         written[run] = None
-    return written, refused, held, None
+    return written, refused, failure
 
 
 def _finish_one(store: BaseJobStore, run: Run, now: int, logger: GuardedLogger) -> Sequence[Run]:
@@ -117,12 +115,11 @@ def _finish_one(store: BaseJobStore, run: Run, now: int, logger: GuardedLogger) 
     except BaseException as exc:
         if is_interrupt(exc) or is_away(exc):
             raise
-        if not (run.reason or "").startswith(NOT_ALL):  # it has been tried before
-            logger.error("The end of %r cannot be written as it is: %s", run, error_text(exc))
+        logger.error("The end of %r cannot be written as it is: %s", run, error_text(exc))
         run.retval = run.kept = run.traceback = None
         if run.error_type is not None:
             run.error_type, run.error = "Exception", "its text cannot be written"
-        run.reason = f"{NOT_ALL}: {ascii(shortened(error_text(exc), 500))[1:-1]}"
+        run.reason = f"not all of it could be recorded: {ascii(shortened(error_text(exc), 500))[1:-1]}"
         return store.finish([run], now)
 
 

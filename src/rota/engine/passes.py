@@ -451,7 +451,8 @@ class StorePass:
         delta = state.clocks.jump(store.now(), self._outlet.clock.monotonic())
         if delta:
             state.housekeeping.note_jump(delta)
-            state.set_back = state.set_back if delta > 0 else (state.set_back or 0) - delta
+            if delta < 0:
+                state.set_back = (state.set_back or 0) - delta
             if store.has_clock:
                 self._outlet.logger.warning(
                     "The clock of job store %r jumped by %+.1f s", state.alias, delta / SECOND
