@@ -227,3 +227,43 @@ def test_a_job_whose_count_the_database_does_not_let_be_put_right_holds_up_no_ot
     scheduler.advance(seconds=30)
     assert (calls.count("healthy"), calls.count("child")) == (30, 30)
     assert calls.count("counted") == 3  # its count is put right
+
+
+def test_an_end_that_the_database_refuses_whatever_it_says_is_kept_and_holds_up_no_other(
+    started: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    scheduler, statements = started
+    add_neighbours(scheduler)
+    for id in ("guilty1", "guilty2", "guilty3", "guilty4"):
+        scheduler.add_job(called, "date", run_date=BEGIN + timedelta(seconds=5), args=(id,), id=id)
+    statements(
+        "CREATE TRIGGER guard BEFORE UPDATE ON rota_runs WHEN new.job_id LIKE 'guilty%' AND new.status = 'succeeded' "
+        "BEGIN SELECT RAISE(ABORT, 'no'); END",
+    )
+    with caplog.at_level(logging.ERROR):
+        scheduler.advance(minutes=1)
+    assert (calls.count("healthy"), calls.count("child")) == (60, 60)
+    assert [calls.count(f"guilty{number}") for number in (1, 2, 3, 4)] == [1] * 4
+    assert len(told(caplog, "cannot be written as it is")) == 4
+    statements("DROP TRIGGER guard")
+    scheduler.advance(seconds=3)
+    assert {scheduler.get_runs(f"guilty{number}")[0].status for number in (1, 2, 3, 4)} == {SUCCEEDED}
+
+
+def test_a_job_that_the_database_lets_neither_be_claimed_nor_quarantined_holds_up_no_other(
+    started: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    scheduler, statements = started
+    add_neighbours(scheduler)
+    scheduler.add_job(called, "interval", seconds=5, args=("guilty",), id="guilty")
+    statements(
+        "CREATE TRIGGER guard BEFORE UPDATE ON rota_jobs WHEN new.id = 'guilty' BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
+    with caplog.at_level(logging.ERROR):
+        scheduler.advance(minutes=1)
+    assert (calls.count("healthy"), calls.count("child"), calls.count("guilty")) == (60, 60, 0)
+    assert len(told(caplog, "neither be claimed nor quarantined")) == 1
+    assert scheduler.health()["stores"]["default"]["ok"]
+    statements("DROP TRIGGER guard")
+    scheduler.advance(seconds=6)
+    assert "guilty" in calls

@@ -9,7 +9,7 @@ import pytest
 from rota.core.plan import Decision
 from rota.core.run import Run, fail
 from rota.core.states import succeed
-from rota.engine.damage import MOST_REFUSED, claim_singly, finish_singly
+from rota.engine.damage import MOST_REFUSED, claim_singly, finish_singly, set_aside
 from rota.errors import StoreUnavailableError
 from rota.jobstores.memory import MemoryJobStore
 from rota.logs import GuardedLogger
@@ -96,6 +96,25 @@ def test_an_error_that_cannot_be_written_leaves_a_failed_run_with_a_text_that_ca
     assert (list(written), error) == ([run], None)
     assert (run.error_type, run.error) == ("Exception", "its text cannot be written")
     assert (run.traceback, run.reason) == (None, "not all of it could be recorded: ValueError: bad text")
+
+
+def test_what_is_refused_by_itself_is_set_aside_unless_the_store_takes_none_and_refuses_many() -> None:
+    store = Refusing({name: ValueError(name) for name in "bcde"})
+    runs = ended("a", *"bcde", "last")
+    written, _, error = finish_singly(store, runs, REFUSED, LOGGER)
+    aside, left, error = set_aside(runs, written, error)
+    assert [run.job_id for run in aside] == ["b", "c", "d"]
+    assert ([run.job_id for run in left], error) == (["e", "last"], None)
+    # Of those that were refused before nothing new is learnt, and the log says no more of them.
+    store.asked.clear()
+    written, _, error = finish_singly(store, [*aside, runs[-1]], REFUSED, LOGGER)
+    assert [run.job_id for run in written] == ["last"]
+    assert store.asked == ["b", "c", "d", "last"]
+    fresh = ended(*"bcde")
+    written, _, error = finish_singly(store, fresh, REFUSED, LOGGER)
+    assert set_aside(fresh, written, error) == ([], fresh, error)
+    away = StoreUnavailableError("away")
+    assert set_aside(fresh, {}, away) == ([], fresh, away)
 
 
 def test_ctrl_c_in_a_store_is_kept_by_nobody() -> None:

@@ -395,10 +395,10 @@ class Completions:
         except BaseException as exc:
             if is_interrupt(exc):
                 raise
-            from .damage import finish_singly  # import time
+            from .damage import finish_singly, set_aside  # import time
 
             written, refused, error = finish_singly(self._store, runs, exc, self._outlet.logger)
-            left = [run for run in runs if run not in written]
+            held, left, error = set_aside(runs, written, error)
         if refused and self._lease is not None:
             from .refusals import refusals_of  # rare
 

@@ -12,7 +12,7 @@ from ..texts import error_text, shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
     from typing import Any
 
     from ..core.plan import Decision
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 GIVE_UP = 3
 #: After so many runs that a store refuses even without what their jobs brought, the store is at fault, not the runs.
 MOST_REFUSED = 3
+#: How the reason begins of a run whose end was refused with what its job has brought.
+NOT_ALL = "not all of it could be recorded: "
 
 
 def is_of_store(exc: BaseException) -> bool:
@@ -37,12 +39,21 @@ def _is_of_database(exc: BaseException) -> bool:
 
 
 def claim_singly(
-    store: BaseJobStore, decisions: Sequence[Decision], node: str, now: int, error: BaseException
+    store: BaseJobStore,
+    decisions: Sequence[Decision],
+    node: str,
+    now: int,
+    error: BaseException,
+    known: Container[str] = (),
+    logger: GuardedLogger | None = None,
 ) -> tuple[list[Decision], BaseException | None]:
     """Claim decisions one by one, as the store refuses them together; a job whose claim it refuses is quarantined, and says why.
 
     :param error: what the store said of all of them; if it speaks of the store, nothing is asked again
-    :return: the decisions that were carried out, those to quarantine a job among them, and the error that is left
+    :param known: the ids of jobs that could not be claimed before: they tell nothing new of the store
+    :param logger: who is told of jobs that can be neither claimed nor quarantined
+    :return: the decisions that were carried out, those to quarantine a job among them, and the error that is left: what speaks of
+        the store, not of one job
     """
     won: list[Decision] = []
     left = error if is_of_store(error) else None
@@ -57,10 +68,13 @@ def claim_singly(
         if refusal is None:
             failures = 0
             continue
-        left = refusal
-        failures += 1
+        failures += decision.job.id not in known
         if is_of_store(refusal) or failures == GIVE_UP:
+            left = refusal
             break
+        if logger is not None and decision.job.id not in known:
+            trouble = 'Job "%s" can neither be claimed nor quarantined: %s. This is tried again after pauses'
+            logger.error(trouble, decision.job.id, error_text(refusal))
     return won, left
 
 
@@ -95,13 +109,14 @@ def finish_singly(
     failure: BaseException | None = None
     failures = 0
     for run in runs:
+        is_known = _is_bare(run)  # it was refused before, and tells nothing new of the store
         try:
             refused += _finish_one(store, run, now, logger)
         except BaseException as exc:
             if is_interrupt(exc):
                 raise
             failure = exc
-            failures += 1
+            failures += not is_known
             if failures >= MOST_REFUSED or is_away(exc):
                 break
             continue
@@ -113,14 +128,39 @@ def _finish_one(store: BaseJobStore, run: Run, now: int, logger: GuardedLogger) 
     try:
         return store.finish([run], now)
     except BaseException as exc:
-        if is_interrupt(exc) or is_away(exc):
+        if is_interrupt(exc) or is_away(exc) or _is_bare(run):
             raise
         logger.error("The end of %r cannot be written as it is: %s", run, error_text(exc))
         run.retval = run.kept = run.traceback = None
         if run.error_type is not None:
             run.error_type, run.error = "Exception", "its text cannot be written"
-        run.reason = f"not all of it could be recorded: {ascii(shortened(error_text(exc), 500))[1:-1]}"
+        run.reason = f"{NOT_ALL}{ascii(shortened(error_text(exc), 500))[1:-1]}"
         return store.finish([run], now)
+
+
+def _is_bare(run: Run) -> bool:
+    """Whether nothing is left of what the job of an ended run has brought, as its end was refused with that."""
+    return run.reason is not None and run.reason.startswith(NOT_ALL)
+
+
+def set_aside(
+    runs: Sequence[Run], written: Container[Run], error: BaseException | None
+) -> tuple[list[Run], list[Run], BaseException | None]:
+    """Decide what becomes of the ended runs that :func:`finish_singly` has not written.
+
+    Those that were refused by themselves hold up no others: they are tried again after pauses. A store that has taken none, and has
+    refused many, is at fault.
+
+    :param error: what it said last
+    :return: the runs that are set aside, those that are written with the next batch, and the error that is left
+    """
+    left = [run for run in runs if run not in written]
+    if error is None or is_away(error):
+        return [], left, error
+    refused = [run for run in left if _is_bare(run)]
+    if len(refused) < len(left) == len(runs):
+        return [], left, error
+    return refused, [run for run in left if not _is_bare(run)], None
 
 
 def note_refusal(exc: BaseException, logger: GuardedLogger, trouble: str, *about: object) -> None:

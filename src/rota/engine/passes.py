@@ -388,7 +388,8 @@ class StorePass:
                 raise
             from .damage import claim_singly  # import time
 
-            won, left = claim_singly(state.store, decisions, node, now, exc)
+            known, logger = state.unclaimed, self._outlet.logger
+            won, left = claim_singly(state.store, decisions, node, now, exc, known, logger)
             if left is not None:
                 if not won:
                     raise left from None
