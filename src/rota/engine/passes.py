@@ -452,8 +452,7 @@ class StorePass:
         delta = state.clocks.jump(store.now(), self._outlet.clock.monotonic())
         if delta:
             state.housekeeping.note_jump(delta)
-            if delta < 0:
-                state.set_back = (state.set_back or 0) - delta
+            state.set_back = state.set_back if delta > 0 else (state.set_back or 0) - delta
             if store.has_clock:
                 self._outlet.logger.warning(
                     "The clock of job store %r jumped by %+.1f s", state.alias, delta / SECOND
@@ -463,10 +462,8 @@ class StorePass:
     def _bring_forward(self) -> bool:
         """Plan elapsed-time jobs anew after the clock was set back, for some milliseconds; return whether that is done."""
         state = self._state
-        began, steps = (
-            self._outlet.clock.monotonic(),
-            state.moves or bring_forward(state.store, state.set_back or 0, self._outlet.logger),
-        )
+        began, logger = self._outlet.clock.monotonic(), self._outlet.logger
+        steps = state.moves or bring_forward(state.store, state.set_back or 0, logger)
         state.moves = None  # what raises begins anew
         for _ in steps:
             if self._outlet.clock.monotonic() - began >= TURN:
