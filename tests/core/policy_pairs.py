@@ -74,7 +74,10 @@ CELLS: list[tuple[str, str, str, str]] = [
         "retry",
         "buffer_one buffer_all",
         'The retry keeps its place, and due times wait until its last try has ended; with `Retry(until="next")` they supersede it.',
-        "test_a_retry_is_not_superseded_by_times_that_wait test_a_retry_that_says_so_is_superseded_all_the_same",
+        (
+            "test_a_retry_is_not_superseded_by_times_that_wait test_a_retry_that_says_so_is_superseded_all_the_same "
+            "test_a_time_that_waits_for_a_try_goes_on_when_that_fails_and_its_retry_ends"
+        ),
     ),
     (
         "retry",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import pickle
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from rota import current_run
 from rota.clock import HELD, SECOND, instant, moment
 from rota.core.plan import AFTER_RUN, plan
 from rota.core.policy import DEFAULT_POLICY, with_options
@@ -109,6 +111,24 @@ def test_a_job_runs_so_long_after_the_end_of_its_last_run():
     assert [(at - begin) // SECOND for at in starts][:3] == [0, 100, 200]
     assert [run.status for run in scheduler.get_runs("work")] == ["succeeded"] * len(starts)
     assert job.next_run_time is not None
+
+
+@pytest.mark.parametrize("options", [{"max_instances": 2}, {"overlap": "allow_all"}], ids=str)
+def test_a_run_by_hand_beside_the_scheduled_one_is_waited_for_as_well(options: dict[str, Any]) -> None:
+    scheduler = ManualScheduler()
+    scheduler.start()
+    begin = scheduler.clock.now()
+
+    async def work() -> None:
+        await asyncio.sleep(1000 if current_run().origin == "manual" else 5)
+
+    scheduler.add_job(work, "interval", minutes=1, mode="delay", id="job", **options)
+    scheduler.advance(seconds=30)
+    scheduler.run_job("job")
+    scheduler.advance(seconds=1060)
+    starts = [(run.claimed_at - begin) // SECOND for run in reversed(scheduler.get_runs("job"))]
+    assert starts == [30, 60, 1090]
+    scheduler.shutdown(wait=False)
 
 
 def test_while_the_run_is_under_way_the_next_time_is_not_known():

@@ -223,7 +223,8 @@ def test_runs_of_a_dead_node_wait_together_or_go_on_together(all_died: bool) -> 
         write_parts=lambda parts, owner: written.extend(parts),
         give_back=lambda runs, now: given.extend(runs) or [],
     )
-    state = SimpleNamespace(store=store, lease=None, asked=SimpleNamespace(begin_at=lambda time: None))
+    asked = SimpleNamespace(begin_at=lambda time: None, backfills={})
+    state = SimpleNamespace(store=store, lease=None, asked=asked)
     policy = Policy()
     policy.retry = PLAIN
     job = SimpleNamespace(policy=policy)
@@ -231,7 +232,7 @@ def test_runs_of_a_dead_node_wait_together_or_go_on_together(all_died: bool) -> 
     for run in runs:
         if all_died or run is not runs[0]:
             run.attempt, run.parts = 2, {"attempt.1": "died"}
-    at_once = after_deaths(SimpleNamespace(), state, runs)  # type: ignore[arg-type]
+    at_once = after_deaths(SimpleNamespace(logger=None), state, runs)  # type: ignore[arg-type]
     assert (at_once, given) == (([], runs) if all_died else (runs, []))
     keys = [(job_id, nominal) for job_id, nominal, _ in written]
     assert len(set(keys)) == len(keys) > 0

@@ -640,6 +640,22 @@ def test_a_try_that_waits_makes_room_for_a_run_of_a_chain_at_once(scheduler):
     assert [run.waiting_for for run in runs] == ["retry"]  # its own next try
 
 
+async def snooze_first(seconds):
+    if current_run().attempt == 1:
+        raise Snooze(900)
+    await asyncio.sleep(seconds)
+
+
+def test_what_comes_after_a_job_starts_when_a_run_of_it_that_waits_is_replaced(scheduler):
+    minutely(scheduler, func=snooze_first, overlap="cancel_other")
+    scheduler.add_job(int, After("j", on="any"), id="k")
+    scheduler.advance(seconds=59)
+    assert scheduler.get_runs("k") == []
+    scheduler.advance(seconds=2)
+    assert [run.reason for run in scheduler.get_runs("j")] == [None, "replaced"]
+    assert [run.status for run in scheduler.get_runs("k")] == [SUCCEEDED]
+
+
 def test_a_run_of_a_chain_that_waits_for_a_paused_job_replaces_and_leaves_out_nothing(scheduler):
     since = chained(scheduler, overlap="cancel_other")
     scheduler.advance(seconds=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from ..clock import HELD, SECOND, moment
+from ..clock import SECOND, moment
 from ..codec.damaged import DAMAGED
 from ..core.backfill import (
     FEW,
@@ -24,13 +24,12 @@ from ..core.backfill import (
 )
 from ..core.details import before_another, forgotten_with, last_attempt, part_of_attempt
 from ..core.extras import BACKFILL, extra_of
-from ..core.plan import AFTER_RUN
 from ..core.queries import RunQuery
 from ..core.recorded import BEFORE
-from ..core.states import ACTIVE, CLAIMED, ENDED, QUARANTINED, WAITING
-from ..core.transitions import may_claim
+from ..core.states import CLAIMED, ENDED, QUARANTINED, WAITING
 from ..interrupts import is_interrupt
 from ..texts import error_text, shortened
+from .due_again import make_due
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,7 +118,8 @@ def open_some(
     for _ in range(TRIES):
         # First the job, then the backfill: one that is cancelled after that has given the job another version.
         job = store.lookup_job(job_id)
-        if job is not None and _is_let_go(store, job):
+        # The stores know from its policy that it waits for one place; else only a backfill has it wait.
+        if job is not None and not job.policy.waits_for_room and make_due(store, job):
             continue
         kept = _kept(store, job_id)
         if kept is None:
@@ -147,19 +147,6 @@ def open_some(
             if not goes_on():
                 return done, False
     return done, False
-
-
-def _is_let_go(store: BaseJobStore, job: Job) -> bool:
-    """Make a job due that waits for room and has a place, as only a backfill has it wait; return whether that is done.
-
-    The stores let such a job go on when none of its runs is under way: they know from its policy who waits for one place.
-    """
-    waits = job.state == ACTIVE and job.next_due == HELD and job.next_nominal != AFTER_RUN
-    if not waits or job.policy.waits_for_room or not may_claim(job.running, job.policy.limit):
-        return False
-    changed = job.copy()
-    changed.next_due = job.next_nominal
-    return store.save_job(changed, job.version)
 
 
 def _kept(store: BaseJobStore, job_id: str) -> tuple[str, Backfill] | None:

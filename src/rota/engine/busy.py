@@ -7,13 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..core.plan import AFTER_RUN
 from ..core.policy import Policy
-from ..core.queries import RunQuery
-from ..core.states import ACTIVE, QUARANTINED, WAITING
-from ..core.tries import superseded
-from ..triggers.base import BaseTrigger
+from ..core.states import QUARANTINED
 from .announcements import EVENT_OF_STATUS, announce, local
+from .due_again import supersede_soon, waiting_retries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,12 +23,6 @@ if TYPE_CHECKING:
     from ..logs import GuardedLogger
     from .outlet import Outlet
     from .store_state import StoreState
-
-#: Of how many jobs retries are looked for at once, and how many pages are read for them at most.
-JOBS_AT_ONCE = 100
-PAGES = 20
-#: How many retries of one job end with a claim at most: a transaction of etcd has room for no more.
-MOST = 30
 
 
 def look_at_busy(
@@ -49,28 +40,15 @@ def look_at_busy(
     return waiting_retries(state.store, jobs)
 
 
-def waiting_retries(store: BaseJobStore, jobs: Sequence[Job]) -> dict[str, list[Run]]:
-    """Return the waiting runs, by the ids of their jobs, that the claim of the next time of these jobs ends."""
-    due = {job.id: nominal for job in jobs if (nominal := _next_of(job)) is not None}
-    found: dict[str, list[Run]] = {}
-    ids = list(due)
-    for start in range(0, len(ids), JOBS_AT_ONCE):
-        query = RunQuery(job_ids=ids[start : start + JOBS_AT_ONCE], statuses=WAITING)
-        cursor = None
-        for _ in range(PAGES):
-            page = store.find_runs(query, 1000, cursor)
-            for run in superseded(page.items, due):
-                of_job = found.setdefault(run.job_id, [])
-                if len(of_job) < MOST:
-                    of_job.append(run)
-            cursor = page.cursor
-            if cursor is None:
-                break
-    return found
+def after_claim(outlet: Outlet, state: StoreState, decision: Decision) -> None:
+    """Tell of the waiting retries that a claim has ended; if it lets a time wait for room, look for those that came meanwhile."""
+    if decision.superseded:
+        _tell_superseded(outlet, state, decision)
+    elif decision.job.policy.supersedes:  # one of its runs may have been given back since it was planned
+        supersede_soon(state.store, decision.job.id, outlet.logger)
 
 
-def tell_superseded(outlet: Outlet, state: StoreState, decision: Decision) -> None:
-    """Tell of the waiting retries that a claim has ended."""
+def _tell_superseded(outlet: Outlet, state: StoreState, decision: Decision) -> None:
     job = decision.job
     for run in decision.superseded:
         run.job = job
@@ -81,19 +59,9 @@ def tell_superseded(outlet: Outlet, state: StoreState, decision: Decision) -> No
         )
         if outlet.wanted() & EVENT_OF_STATUS[run.status]:
             announce(outlet, state.alias, run, EVENT_OF_STATUS[run.status])
-    state.completions.tell_askers(decision.superseded)
-    if BaseTrigger.some_chain:  # they may have left runs at other jobs
-        state.asked.tell()
+    state.tell_of_ends(outlet, decision.superseded)
     if Policy.some_tell:
         state.completions.note_failures(decision.superseded).tell()
-
-
-def _next_of(job: Job) -> int | None:
-    """Return the next nominal time of a job of which retries may wait that end with its claim, else None."""
-    nominal = job.next_nominal
-    if not job.policy.supersedes or job.running <= 0 or job.state != ACTIVE or nominal == AFTER_RUN:
-        return None
-    return nominal
 
 
 def _recount_busy(

@@ -22,7 +22,7 @@ from .backoff import FIRST_PAUSE, LONGEST_PAUSE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping, MutableMapping, Sequence
+    from collections.abc import Callable, Container, MutableMapping, Sequence
     from typing import Any, Protocol
 
     from ..core.plan import Decision
@@ -30,17 +30,11 @@ if TYPE_CHECKING:
     from .beats import Beats
     from .failures import Failures
     from .lease import Lease
-    from .next_tries import GivenBack, NextTries
+    from .next_tries import GivenBack, KnowsBackfills, NextTries
     from .outlet import Outlet
     from .refusals import Refusals
     from .timeouts import Timeouts
     from .withdrawn import Withdrawn
-
-    class KnowsBackfills(Protocol):
-        """What others ask of this node; see :class:`~rota.engine.store_state.Asked`."""
-
-        backfills: Mapping[str, str]
-        again_at: int
 
     class HearsOfEnd(Protocol):
         """Somebody who has asked for a run."""
@@ -325,7 +319,7 @@ class Completions:
             self._outlet.wake()
         try:
             if again is not None and again.waiting and self.next_tries is not None:
-                self.next_tries.tell(again.waiting, self.begin_at)
+                self.next_tries.tell(again.waiting, self.begin_at, self.asked_here)
                 self._outlet.wake()
             self._announce(ended, refused, lost)
         finally:

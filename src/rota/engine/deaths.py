@@ -59,9 +59,13 @@ def after_deaths(outlet: Outlet, state: StoreState, taken: Sequence[Run]) -> lis
             # claimed and does not know of, and executes them at once.
             state.lease.doubt()
         refused = []
-    for run in waiting:
-        if run not in refused:
-            state.asked.begin_at(extra_of(run).not_before or now)
+    given_back = [run for run in waiting if run not in refused]
+    for run in given_back:
+        state.asked.begin_at(extra_of(run).not_before or now)
+    if given_back:
+        from .due_again import for_given_back  # rare
+
+        for_given_back(store, given_back, state.asked.backfills, outlet.logger)
     asked = [run for run in refused if asked_to_stop(run) is not None]
     for run in asked:  # it is not called: its executor ends it
         run.cancelled, run.then = True, None

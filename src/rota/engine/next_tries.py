@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..core.details import DIED, GIVEN_BACK, before_another, forgotten_with, last_attempt, part_of_attempt
 from ..core.extras import RETRY, extra_of
+from ..core.policy import Policy
 from ..core.run import GONE, LAST, asked_to_stop
 from ..core.states import CANCELLED, CLAIMED, FAILED, LOST, SNOOZED, SUCCEEDED, WAITING
 from ..core.tries import FINAL, next_try, not_given_back, stop_instead
@@ -22,6 +23,7 @@ from .damage import is_away
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
+    from typing import Protocol
 
     from ..core.details import RunParts
     from ..core.run import Run
@@ -30,6 +32,12 @@ if TYPE_CHECKING:
     from .beats import Beats
     from .lease import Lease
     from .outlet import Outlet
+
+    class KnowsBackfills(Protocol):
+        """What others ask of this node; see :class:`~rota.engine.store_state.Asked`."""
+
+        backfills: Mapping[str, str]
+        again_at: int
 
 
 class GivenBack:
@@ -199,12 +207,19 @@ class NextTries:
                 )
                 found.ended.append(run)
 
-    def tell(self, waiting: Sequence[Run], begin: Callable[[int], object]) -> None:
-        """Tell of runs that wait for their next try now.
+    def tell(
+        self, waiting: Sequence[Run], begin: Callable[[int], object], asked: KnowsBackfills | None
+    ) -> None:
+        """Tell of runs that wait for their next try now, and let the due times go on that end these.
 
         :param begin: called with the time at which a run may start again (instant)
+        :param asked: what is asked of this node; None: nobody has said
         """
-        outlet = self._outlet
+        outlet, backfilled = self._outlet, () if asked is None else asked.backfills
+        if Policy.some_wait or backfilled:
+            from .due_again import for_given_back  # rare
+
+            for_given_back(self._store, waiting, backfilled, outlet.logger)
         for run in waiting:
             extra = extra_of(run)
             not_before = extra.not_before or 0

@@ -366,10 +366,10 @@ class StorePass:
                     announce_submission(self._outlet, state.alias, decision.job, EVENT_JOB_SUBMITTED, runs)
             elif not decision.records and hasattr(decision, "left_out"):
                 left_out.append(decision.job)
-            if Policy.some_retry and decision.superseded:
-                from .busy import tell_superseded  # rare
+            if Policy.some_retry and (decision.superseded or decision.waits_for_room):
+                from .busy import after_claim  # rare
 
-                tell_superseded(self._outlet, state, decision)
+                after_claim(self._outlet, state, decision)
             if decision.records or decision.error is not None or decision.state == ENDED:
                 announce_rest(self._outlet, state.alias, decision, skipping, state.store.now)
         return count, heads, left_out

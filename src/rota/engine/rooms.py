@@ -137,5 +137,5 @@ def _replace(outlet: Outlet, state: StoreState, run: Run) -> bool:
     if asked.status == CANCELLED and asked.finished_at == now:  # it waited: nobody else tells of its end
         outlet.logger.info("Run %r is cancelled: %s", asked, REPLACED)
         announce(outlet, state.alias, asked, EVENT_OF_STATUS[CANCELLED])
-        state.completions.tell_askers([asked])
+        state.tell_of_ends(outlet, [asked])
     return asked.ended

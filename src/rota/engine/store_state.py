@@ -9,6 +9,7 @@ from collections import deque
 
 from ..clock import HELD
 from ..core.walks import Walks
+from ..triggers.base import BaseTrigger
 from .backoff import BackOff, Unclaimed
 from .clock_jumps import ClockWatch
 from .completions import Completions
@@ -16,7 +17,7 @@ from .housekeeping import Housekeeping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from ..core.run import Run
@@ -169,6 +170,18 @@ class StoreState:
 
             self.lacking = Lacking(outlet, self.store, self.unclaimed, lambda: self.asked.next_waiting)
         return self.lacking
+
+    def tell_of_ends(self, outlet: Outlet, runs: Sequence[Run]) -> None:
+        """Tell of ends that a store has by now and that no executor has reported, as of runs that waited.
+
+        Those who have asked for the runs are told, and this node: these ends may have left runs at other jobs. Thread-safe.
+
+        :param outlet: the scheduler, as its engine sees it
+        """
+        self.completions.tell_askers(runs)
+        if BaseTrigger.some_chain:
+            self.asked.tell()
+            outlet.wake()
 
     def doubt_lease(self) -> None:
         """Renew this node's lease at once, and give the others time to do so: after a jump of the clock, all of them look over."""

@@ -6,7 +6,6 @@ It tells; it stores nothing.
 from __future__ import annotations
 
 from ..events import EVENT_JOB_CANCELLED, JobExecutionEvent
-from ..triggers.base import BaseTrigger
 from .listeners import tell
 
 TYPE_CHECKING = False
@@ -30,11 +29,8 @@ def tell_of_ends(
     for run in runs:
         run.timezone = scheduler.timezone
     state = None if engine is None else engine.stores.get(alias)
-    if state is not None:
-        state.completions.tell_askers(runs)
-        if BaseTrigger.some_chain and engine is not None:  # they may have left runs at other jobs
-            state.asked.tell()
-            engine.outlet.wake()
+    if engine is not None and state is not None:
+        state.tell_of_ends(engine.outlet, runs)
     if wanted & EVENT_JOB_CANCELLED:
         for run in runs:
             time = run.scheduled_run_time

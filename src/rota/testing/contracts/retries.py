@@ -26,7 +26,7 @@ from ...core.states import (
 )
 from ...core.tries import SUPERSEDED, next_try, not_given_back, stop_instead
 from ...core.waiting import JOB_REMOVED
-from ...engine.busy import waiting_retries
+from ...engine.due_again import make_due, waiting_retries
 from .orders import KEY, asked_for
 from .store_jobs import LEASE, NODE, OTHER, START, claim, finish, make_job, running, until_done
 from .waiting import take, wait_for
@@ -267,6 +267,23 @@ class RetriesContract:
         (record,) = store.get_runs()
         assert (record.status, record.reason, record.error) == (FAILED, "retry deadline", "wrong: ü")
         assert (running(store), store.next_waiting()) == (0, None)
+
+    def test_a_time_that_waits_ends_a_retry_that_came_to_wait_meanwhile(self, store: BaseJobStore) -> None:
+        """The engine makes its job due once more."""
+        retry = Retry(wait_initial=600, wait_jitter=0, until="next")
+        store.add_job(make_job(overlap="buffer_one", retry=retry))
+        (run,) = claim(store)
+        (waits,) = claim_next(store)
+        assert waits.waits_for_room
+        fail_and_give_back(store, run, now=NEXT)
+        job = store.lookup_job("job")
+        assert job is not None
+        assert not until_done(lambda: make_due(store, job))
+        assert decide_next(store, NEXT + SECOND) == []
+        assert until_done(lambda: make_due(store, job, free=1))
+        (won,) = claim_next(store, NEXT + SECOND)
+        assert ([run.nominal for run in won.superseded], won.runs[0].nominal) == ([START], NEXT)
+        assert running(store) == 1
 
     def test_retries_of_one_group_end_together(self, store: BaseJobStore) -> None:
         store.add_job(make_job(coalesce=False, retry=Retry(wait_initial=600, wait_jitter=0)))
