@@ -7,12 +7,14 @@ from datetime import timedelta
 import pytest
 
 from rota import After, Cancel, OrTrigger, Retry, Skip
+from rota.clock import SECOND, moment
 from rota.core.chains import LONGEST_CHAIN, MOST_CHILDREN
 from rota.errors import ChainError, JobLookupError, TriggerError, UnknownOptionError
 from rota.jobstores.base import BaseJobStore
 from rota.jobstores.memory import MemoryJobStore
 from rota.testing import ManualScheduler
 from rota.triggers.interval import IntervalTrigger
+from tests.core.queued import Queue
 from tests.present import present
 
 pytestmark = pytest.mark.thorough
@@ -414,3 +416,28 @@ def test_a_job_that_gets_times_instead_of_another_jobs_ends_is_planned_from_now_
     scheduler.modify_job("second", trigger=IntervalTrigger(minutes=1))
     scheduler.advance(seconds=61)
     assert [origin for _, _, origin in runs(scheduler, "second")] == ["schedule"]
+
+
+def test_what_is_left_at_another_job_while_the_store_is_asked_what_waits_is_not_forgotten(monkeypatch):
+    """The run of the first job ends in another thread, right after the store has said that nothing waits."""
+    queue = Queue()
+    scheduler = ManualScheduler(executors={"queue": queue})
+    scheduler.start()
+    scheduler.add_job(int, "date", id="first", executor="queue")
+    scheduler.add_job(int, After("first"), id="second")
+    scheduler.add_job(int, "interval", days=1, id="other")
+    scheduler.advance(seconds=1)
+    original = MemoryJobStore.next_waiting
+
+    def ask(store):
+        answer = original(store)
+        if queue.groups and scheduler.get_runs("other"):
+            queue.work()
+        return answer
+
+    monkeypatch.setattr(MemoryJobStore, "next_waiting", ask)
+    scheduler.run_job("other", not_before=moment(scheduler.clock.now() + SECOND))
+    scheduler.advance(seconds=2)
+    assert [run.status for run in scheduler.get_runs("first")] == ["succeeded"]
+    assert [run.status for run in scheduler.get_runs("second")] == ["succeeded"]
+    scheduler.shutdown(wait=False)

@@ -67,8 +67,9 @@ def look(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) 
     asked.told = False
     now = store.now()
     _say(outlet, state, node, room)
+    asked.begun = False
     orders = store.orders(node, now)
-    asked.next_waiting = orders.next_waiting
+    asked.note_next(orders.next_waiting)
     asked.know(orders.backfills)
     for id in orders.strays:
         if id not in asked.strays:
@@ -185,8 +186,9 @@ def _look_further(outlet: Outlet, state: StoreState, runs: Sequence[Run]) -> Non
     :param runs: what was just taken, or has ended
     """
     asked, store = state.asked, state.store
-    asked.next_waiting = store.next_waiting()
-    following = asked.next_waiting
+    asked.begun = False
+    following = store.next_waiting()
+    asked.note_next(following)
     if following is not None and following <= store.now():  # there is no room, or their jobs are busy
         asked.again_at = outlet.clock.monotonic() + AGAIN
         if [1 for run in runs if run.ended]:  # a step looks at some of each job

@@ -35,6 +35,7 @@ class Asked:
     :ivar bool told: True: the next pass asks the store, as somebody has said something
     :ivar int | None next_waiting: when the earliest waiting run may start (instant), as far as is known
     :ivar bool draining: whether this node is to claim nothing more here
+    :ivar bool begun: whether a run has begun to wait since the store was asked for waiting runs last; set back before that
     :ivar bool outdated: whether the store has a newer layout than this node knows
     :ivar said: what this node has said of itself
     :ivar backfills: what is left of backfills, as texts by the ids of their jobs, as far as is known
@@ -48,6 +49,7 @@ class Asked:
         "backfill_at",
         "backfilled",
         "backfills",
+        "begun",
         "draining",
         "next_waiting",
         "outdated",
@@ -59,7 +61,7 @@ class Asked:
     def __init__(self) -> None:
         #: the ids of what is kept as left of a backfill and belongs to no job; each is logged once
         self.strays: set[str] = set()
-        self.told = self.draining = self.outdated = False
+        self.told = self.draining = self.outdated = self.begun = False
         self.next_waiting: int | None = None
         self.said: Mapping[str, Any] | None = None
         self.again_at = self.backfill_at = 0
@@ -78,10 +80,20 @@ class Asked:
         self.told = True
 
     def begin_at(self, not_before: int) -> None:
-        """Take note that a run waits from now on which may start then (instant). Thread-safe, as what is lost is asked for."""
+        """Take note that a run waits from now on which may start then (instant). Thread-safe; see :meth:`note_next`."""
+        self.begun = True
         if self.next_waiting is None or not_before < self.next_waiting:
             self.next_waiting = not_before
         self.again_at = 0
+
+    def note_next(self, answer: int | None) -> None:
+        """Take note of when the earliest waiting run may start (instant), as the store has answered.
+
+        A run that has begun to wait since it was asked may not be in that: then it is asked once more, by the next pass.
+        """
+        self.next_waiting = answer
+        if self.begun:  # asked after that is set, so that one of both threads sees the other
+            self.next_waiting = 0
 
 
 class StoreState:
