@@ -34,7 +34,7 @@ UNREACHABLE = re.compile(r"reschedule_job\(id, trigger=|must be given one of tag
     ("said", "shown"),
     [
         ("Run a@5#1 has not ended (claimed); cancel_run() stops it", "…; rota cancel stops it"),
-        ("cannot be resumed; release() what was put on hold with it", "…; rota release what was put on hold with it"),
+        ("cannot be resumed; release() jobs among which it is now", "…; rota release jobs among which it is now"),
         ('got 5; get_runs("job") shows them, and run_job() runs it', "…; rota runs --job job shows them, and rota trigger runs it"),
         ('get_runs("it\'s one") shows them', "rota runs --job 'it'\"'\"'s one' shows them"),
         ("again by only_missing=False", "again by --all"),

@@ -184,6 +184,24 @@ def test_a_job_that_is_set_back_into_a_range_that_was_left_out_does_not_run_for_
     assert "skipped" in warnings()[0]
 
 
+@pytest.mark.parametrize("coalesce", [True, False])
+def test_a_job_that_is_set_back_between_two_times_of_a_range_leaves_these_alone(options, coalesce):
+    scheduler, _ = started(**options)
+    begin = scheduler.clock.datetime()
+    scheduler.add_job(work, "cron", second=0, timezone="UTC", id="j")
+    scheduler.pause()
+    scheduler.advance(minutes=10, seconds=30)
+    scheduler.resume()
+    scheduler.run_pending()
+    before = outcomes(scheduler)
+    assert [outcome[:2] for outcome in before] == [("skipped", "coalesced"), ("succeeded", None)]
+    between = begin + timedelta(minutes=5, seconds=30)
+    scheduler.modify_job("j", coalesce=coalesce, next_run_time=between)
+    scheduler.run_pending()
+    added = ("skipped", "coalesced", 1) if coalesce else ("succeeded", None, 1)
+    assert outcomes(scheduler) == [before[0], added, before[1]]
+
+
 def test_a_job_that_is_set_to_a_date_that_ran_ends(options, warnings):
     scheduler, _ = begun(**options)
     add_past(scheduler)

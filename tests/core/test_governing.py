@@ -220,6 +220,20 @@ def test_edits_are_kept_with_a_revision(scheduler):
     assert scheduler.get_job("job").revision == 4
 
 
+def test_a_job_whose_tags_were_changed_on_hold_is_released_with_its_new_ones_as_the_error_says(scheduler):
+    add(scheduler, "job", tags={"red", "green"})
+    scheduler.hold(tag="red")
+    scheduler.modify_job("job", tags={"blue", "green"})
+    assert scheduler.release(tag="red") == 0
+    said = (
+        'jobs among which it is now: those with the tag "blue", those with the tag "green", '
+        'those of the executor "default", or all'
+    )
+    with pytest.raises(JobValueError, match=said):
+        scheduler.resume_job("job")
+    assert scheduler.release(tag="blue") == 1
+
+
 def test_jobs_are_put_on_hold_and_released(scheduler):
     add(scheduler, "a", tags={"red"})
     add(scheduler, "b", tags={"red", "blue"})

@@ -17,6 +17,7 @@ from rota.core.plan import (
 )
 from rota.core.recorded import (
     first_nominal,
+    firsts_of,
     is_recorded,
     leave_out_recorded,
     next_unrecorded,
@@ -150,6 +151,43 @@ def test_a_range_that_lies_in_another_is_left_out():
     assert decide(make_job(every(10), START + 20 * SECOND), 45, at(0, 30, SKIPPED)).records == []
 
 
+@pytest.mark.parametrize(
+    ("options", "recorded", "runs", "left"),
+    [
+        ({}, [at(0, 40, SKIPPED)], [], [(15, 15, 1, SKIPPED)]),
+        ({"coalesce": False}, [at(0, 40, SKIPPED)], [15], []),
+        ({"running": 1}, [at(0, 40, MISSED)], [], [(15, 15, 1, SKIPPED)]),
+        ({"misfire_grace_time": 1}, [at(0, 40, SKIPPED)], [], [(15, 15, 1, MISSED)]),
+        ({}, [at(0, 20, SKIPPED)], [40], [(15, 15, 1, SKIPPED), (30, 30, 1, SKIPPED)]),
+        ({}, [at(0, 30, SKIPPED)], [40], [(15, 15, 1, SKIPPED)]),
+        ({}, [at(0, 40, SKIPPED), at(15)], [], []),
+        ({}, [at(0, 20, SKIPPED), at(15, 30, SKIPPED)], [40], []),
+        ({}, [at(0, 10, SKIPPED)], [40], [(15, 30, 3, SKIPPED)]),
+    ],
+    ids=str,
+)
+def test_a_job_that_is_set_back_between_two_times_of_a_range_has_none_of_them_recorded_again(
+    options, recorded, runs, left
+):
+    trigger = ListTrigger([START + n * SECOND for n in range(0, 100, 10)])
+    decision = decide(make_job(trigger, START + 15 * SECOND, **options), 45, *recorded)
+    assert seconds([run.nominal for run in decision.runs]) == runs
+    assert ranges(decision) == left
+    assert seconds([decision.next_nominal, decision.next_due]) == [50, 50]
+
+
+@pytest.mark.parametrize("then", [[], [101]])
+def test_what_a_group_leaves_over_and_has_a_record_is_passed_over_with_it(then):
+    trigger = ListTrigger([START + n * SECOND for n in (*range(101), *then)])
+    job = make_job(trigger, START + SECOND // 2, coalesce=False)
+    decision = decide(job, 100, at(0, 100, SKIPPED))
+    assert seconds([run.nominal for run in decision.runs]) == [0.5]
+    if then:
+        assert (decision.next_nominal, decision.next_due) == (START + 101 * SECOND, HELD)
+    else:
+        assert (decision.next_nominal, decision.next_due, decision.state) == (None, None, ENDED)
+
+
 def test_a_range_stays_whole_over_the_key_of_a_run_by_hand():
     decision = decide(make_job(every(10), START), 45, (START + 15 * SECOND, START + 15 * SECOND, SUCCEEDED))
     assert ranges(decision) == [(0, 30, 4, SKIPPED)]
@@ -241,6 +279,16 @@ def test_only_records_of_several_times_are_ranges():
     one = plan(make_job(every(10), START), START + 15 * SECOND)
     none = plan(make_job(every(10), START), START)
     assert ranges_of([none, several, one]) == [("j", START, START + 20 * SECOND)]
+
+
+def test_decisions_of_several_times_are_those_that_may_come_back_into_a_range():
+    several = plan(make_job(every(10), START), START + 35 * SECOND)
+    group = plan(make_job(every(10), START, coalesce=False), START + 15 * SECOND)
+    skipped = plan(make_job(every(10), START, running=1), START + 15 * SECOND)
+    one = plan(make_job(every(10), START), START)
+    missed = plan(make_job(every(10), START, misfire_grace_time=1), START + 5 * SECOND)
+    none = plan(make_job(every(10), START), START - 1)
+    assert firsts_of([none, several, one, group, skipped, missed]) == [("j", START)] * 3
 
 
 @pytest.mark.parametrize(("key", "stays"), [(15, True), (20, False)])

@@ -440,3 +440,10 @@ def _set_next(decision: Decision, following: int | None, now: int) -> None:
     # More missed times are owed than one group holds: they wait until the group has finished.
     held = following <= now and not decision.job.policy.merges and decision.runs
     decision.next_due = HELD if held and due <= now else due
+
+
+def move_on(decision: Decision, following: int | None) -> None:
+    """Let a job that waits for the end of its runs go on at another time then; None: its schedule is over."""
+    decision.next_nominal = following
+    if following is None:
+        decision.next_due, decision.state = None, ENDED

@@ -9,7 +9,7 @@ from ..clock import HELD
 from ..interrupts import is_interrupt
 from ..texts import error_text, shortened
 from .chains import SKIPPED_AHEAD
-from .plan import latest, quarantined_instead, record_of
+from .plan import latest, move_on, quarantined_instead, record_of
 from .states import CANCELLED, MANUAL
 
 TYPE_CHECKING = False
@@ -94,6 +94,9 @@ def _leave_out(decision: Decision, recorded: Sequence[Recorded]) -> None:
 
     runs = [run for run in decision.runs if not has_record(run)]
     if len(runs) < len(decision.runs):
+        if decision.next_due == HELD and decision.next_nominal and not decision.waits_for_room:
+            # Its group has left over a time that is owed: alone, nobody would look for the record of that.
+            move_on(decision, next_unrecorded(trigger, recorded, decision.next_nominal))
         decision.runs, decision.left_out = runs, True
         followers: list[Run | None] = [*runs[1:], None]
         for run, then in zip(runs, followers, strict=False):
@@ -125,6 +128,22 @@ def ranges_of(decisions: Iterable[Decision]) -> list[tuple[str, int, int]]:
     ]
 
 
+def firsts_of(decisions: Iterable[Decision]) -> list[tuple[str, int]]:
+    """Return job and first time of the decisions that are about several times.
+
+    Their job may have been set back into the range of a record that began before. No key that a claim writes meets it, so a store
+    looks at the last records before. A decision about one time needs no such look: who sets a job back to it looks for its record.
+    """
+    found = []
+    for decision in decisions:
+        runs, records = decision.runs, decision.records
+        if records or len(runs) > 1:
+            first = min(run.nominal for run in (*runs, *records))
+            if len(runs) + len(records) > 1 or records[0].last != first:
+                found.append((decision.job.id, first))
+    return found
+
+
 def standing_from(records: Iterable[Recorded], since: int) -> list[Recorded]:
     """Return the records that stand for times from an instant on, oldest first."""
     return sorted(record for record in records if record[1] >= since)
@@ -133,7 +152,7 @@ def standing_from(records: Iterable[Recorded], since: int) -> list[Recorded]:
 def _without(job: Job, record: Run, recorded: Iterable[Recorded]) -> Iterator[Run]:
     """Return what is left of a record without the times that have one: the record itself, parts of it, or nothing."""
     trigger, begin, end = job.trigger, record.nominal, record.last
-    taken = [part for other in recorded if (part := _common(trigger, other, begin, end)) is not None]
+    taken = sorted(part for other in recorded if (part := _common(trigger, other, begin, end)) is not None)
     if not taken:
         yield record
         return
@@ -153,6 +172,8 @@ def _common(trigger: BaseTrigger, record: Recorded, begin: int, end: int) -> tup
     if last < begin or first > end:
         return None
     time = begin if first <= begin else trigger.after(first - 1, begin)
+    if time == begin and not is_recorded(trigger, record, time):  # its user may have set it between two times
+        time = trigger.after(begin, begin)
     if time is None or time > end or not is_recorded(trigger, record, time):
         return None
     return time, last

@@ -187,8 +187,11 @@ def resume_paused(book: JobBook, job: Job, alias: str | None, is_over: bool) -> 
     """
     pause = pause_of(job)
     if pause.hold is not None:
+        # Of which set it was put on hold is not known, and it may be in others by now.
+        tags = "".join(f'those with the tag "{tag}", ' for tag in job.tags)
         raise JobValueError(
-            f'Job "{job.id}" is on hold, and cannot be resumed by itself; release() what was put on hold with it'
+            f'Job "{job.id}" is on hold, and cannot be resumed by itself; release() jobs among which it is now: {tags}'
+            f'those of the executor "{job.executor}", or all'
         )
     is_over = is_over and not pause.over and goes_on_with(pause, book.now_for(job)) is None
     if is_over and not _unfinished(book, (job.id,), alias):

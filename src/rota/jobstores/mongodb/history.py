@@ -112,6 +112,14 @@ class History:
                 names[document["_id"]] = text_instead(name), text_instead(func)
         label_all(runs, names)
 
+    def reaches(self, job_id: str, first: int) -> bool:
+        """Whether a record of a job began before an instant and stands for times from then on (R4)."""
+        fields = {"nominal": 1, "last": 1, "count": 1, "status": 1}
+        with self._server.translated():
+            before = self._server.runs.find({"job_id": job_id, "nominal": {"$lt": first}}, fields)
+            last = list(before.sort("nominal", DESCENDING).limit(BEFORE))
+        return bool(standing_from({standing_of(entry) for entry in numbered(last)}, first))
+
     def recorded(self, job_id: str, since: int) -> list[Recorded]:
         """Return the records of a job that stand for times from an instant on, oldest first."""
         fields = {"nominal": 1, "last": 1, "count": 1, "status": 1}

@@ -11,7 +11,7 @@ from ...codec.damaged import is_time, text_instead
 from ...core.transitions import ends_pause, may_claim
 from ...core.tries import ended_copies, hear, is_unasked
 from ...texts import storable
-from .forms import LISTS, earliest, entries_of, entry_of, is_waiting, size_of
+from .forms import LISTS, earliest, entries_of, entry_of, is_waiting, size_of, standing_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -151,9 +151,9 @@ def has_heard(run: Run, document: Mapping[str, Any], now: int) -> bool:
     return False
 
 
-def nominals_of(document: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the nominal times of the runs in a job's document."""
+def lasts_of(document: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the last time that each of the runs and records in a job's document stands for."""
     if not document.get("busy"):
         return ()
     entries = (entry for name in LISTS for entry in entries_of(document, name))
-    return tuple(entry["nominal"] for entry in entries if is_time(entry.get("nominal")))
+    return tuple(standing_of(entry)[1] for entry in entries if is_time(entry.get("nominal")))

@@ -19,7 +19,7 @@ from ...core.orphans import by_job
 from ...core.pauses import counting
 from ...core.plan import quarantined_instead
 from ...core.policy import Policy
-from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
+from ...core.recorded import first_nominal, firsts_of, leave_out_recorded, ranges_of
 from ...core.states import ENDED
 from ...core.transitions import marked, moved, rooms_of
 from ...core.tries import end_superseded, is_unasked
@@ -35,7 +35,7 @@ from .run_updates import (
     fence_of,
     fence_of_end,
     has_heard,
-    nominals_of,
+    lasts_of,
     rounds_of,
     superseding_claim_of,
 )
@@ -95,7 +95,7 @@ class Runs:
         self._filing = filing
         self._history = history
         self._bounds = bounds
-        #: of the jobs that were due last: version, and the nominal times of the runs in the document
+        #: of the jobs that were due last: version, and the last times of the runs and records in the document
         self._seen: dict[str, tuple[int, tuple[int, ...]]] = {}
 
     # -- claim ---------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ class Runs:
     def note(self, documents: Iterable[Mapping[str, Any]]) -> None:
         """Take note of the documents of due jobs, so that a claim need not look at them again."""
         self._seen = {
-            document["_id"]: (document.get("version", 0), nominals_of(document)) for document in documents
+            document["_id"]: (document.get("version", 0), lasts_of(document)) for document in documents
         }
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
@@ -216,15 +216,15 @@ class Runs:
         taken: dict[str, set[int]] = {}
         unseen = []
         for decision in decisions:
-            version, nominals = seen.get(decision.job.id, (None, ()))
+            version, lasts = seen.get(decision.job.id, (None, ()))
             if version != decision.version:
                 unseen.append(decision.job.id)
-            elif nominals:
-                taken[decision.job.id] = set(nominals)
+            elif lasts:
+                taken[decision.job.id] = set(lasts)
         with self._server.translated():
             if unseen:
                 for document in self._server.jobs.find({"_id": {"$in": unseen}, "busy": {"$exists": True}}):
-                    taken[document["_id"]] = set(nominals_of(document))
+                    taken[document["_id"]] = set(lasts_of(document))
             keys = [
                 key_of(record.job_id, record.nominal)
                 for decision in decisions
@@ -242,10 +242,11 @@ class Runs:
                 within = {"$or": among[start : start + RANGES]}
                 for found in self._server.runs.find(within, {"job_id": 1, "nominal": 1}):
                     taken.setdefault(found["job_id"], set()).add(found["nominal"])
+        reached = {job_id for job_id, first in firsts_of(decisions) if self._history.reaches(job_id, first)}
         for decision in decisions:
             used = taken.get(decision.job.id)
             since = first_nominal(decision)
-            if used and since is not None and max(used) >= since:
+            if since is not None and (decision.job.id in reached or (used and max(used) >= since)):
                 leave_out_recorded(decision, self._history.recorded(decision.job.id, since))
 
     # -- finish --------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from ...core.chains import ends_among
 from ...core.orphans import by_job
 from ...core.pauses import counting
 from ...core.policy import Policy
-from ...core.recorded import first_nominal, leave_out_recorded
+from ...core.recorded import first_nominal, firsts_of, leave_out_recorded
 from ...core.run import asked_to_stop
 from ...core.states import CLAIMED, WAITING
 from ...core.transitions import marked, moved
@@ -133,7 +133,7 @@ class Runs:
                 check_times(decision)
                 marked(decision, node, now)
             # Ranges are looked at once: a run by hand, which is no time of the schedule, may stay inside one.
-            ranges = _ranges_of(decisions) if not tried else ["0"]
+            ranges = [*_ranges_of(decisions), *_firsts_of(decisions)] if not tried else ["0", "0"]
             known = str(identity.renewals(node)), str(identity.until(node))
             fields = node, str(now), token(), *known, *ranges, *_claim_of(decisions, now)
             answer = self._chains().send(_given_up(decisions, now), now, "claim", *fields)
@@ -280,6 +280,19 @@ def _ranges_of(decisions: Sequence[Decision]) -> list[str]:
                 fields += (str(place_of), record.job_id, padded(record.nominal), padded(record.last))
         place += len(decision.runs) + len(decision.records)
     return [str(len(fields) // 4), *fields]
+
+
+def _firsts_of(decisions: Sequence[Decision]) -> list[str]:
+    """Return of how many decisions the records before are looked at, and for each of them its place, job and first time."""
+    firsts = dict(firsts_of(decisions))
+    fields: list[str] = []
+    place = 0
+    for decision in decisions:
+        first = firsts.get(decision.job.id)
+        if first is not None:
+            fields += (str(place), decision.job.id, padded(first))
+        place += len(decision.runs) + len(decision.records)
+    return [str(len(fields) // 3), *fields]
 
 
 def _claim_of(decisions: Sequence[Decision], now: int) -> list[str]:

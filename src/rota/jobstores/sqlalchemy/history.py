@@ -5,7 +5,7 @@ Each method is one step inside a transaction of the caller. No run that is under
 
 from __future__ import annotations
 
-from sqlalchemy import and_, exists, func, not_, or_, select, tuple_, union_all
+from sqlalchemy import and_, bindparam, exists, func, not_, or_, select, tuple_, union_all
 
 from ...codec.damaged import is_time, stands_for
 from ...core.recorded import BEFORE, MOST, standing_from
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-    from sqlalchemy import Connection, FromClause
+    from sqlalchemy import CompoundSelect, Connection, FromClause
     from sqlalchemy import Select as SqlSelect
 
     from ...core.recorded import Recorded
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: How many ranges of times one statement names.
 RANGES = 100
+#: How many times a statement names that is made once for each of these numbers; the last of fewer times is repeated.
+SIZES = (1, 10, RANGES)
 
 
 class History:
@@ -42,6 +44,7 @@ class History:
     def __init__(self, tables: Tables) -> None:
         self._runs = runs = tables.runs
         self._jobs = tables.jobs
+        self._reaching: dict[int, CompoundSelect[Any]] = {}
         # One by one, or joined with a set: for a list of pairs, SQLite and MariaDB look at all records.
         self._forget = Prepared(
             lambda value: runs.delete().where(
@@ -133,6 +136,33 @@ class History:
             ]
             found.update(conn.execute(select(runs.job_id).where(or_(*among)).distinct()).scalars())
         return found
+
+    def reaching(self, conn: Connection, firsts: Sequence[tuple[str, int]]) -> set[str]:
+        """Return the jobs with a record that began before one of these times (job id, time) and reaches up to it (R4)."""
+        found: set[str] = set()
+        for start in range(0, len(firsts), RANGES):
+            some = firsts[start : start + RANGES]
+            size = next(size for size in SIZES if size >= len(some))
+            if size not in self._reaching:
+                self._reaching[size] = self._make_reaching(size)
+            some = [*some, *[some[-1]] * (size - len(some))]
+            values: dict[str, str | int] = {}
+            for place, (job_id, first) in enumerate(some):
+                values[f"b_id{place}"], values[f"b_first{place}"] = job_id, first
+            found.update(conn.execute(self._reaching[size], values).scalars())
+        return found
+
+    def _make_reaching(self, size: int) -> CompoundSelect[Any]:
+        """Return the question of :meth:`reaching` for so many times; to make it takes longer than to ask it."""
+        runs = self._runs.c
+        parts = []
+        for place in range(size):
+            job_id = bindparam(f"b_id{place}", type_=runs.job_id.type)
+            first = bindparam(f"b_first{place}", type_=runs.nominal.type)
+            before = select(runs.job_id, runs.last).where(runs.job_id == job_id, runs.nominal < first)
+            last = before.order_by(runs.nominal.desc()).limit(BEFORE).subquery()
+            parts.append(select(last.c.job_id).where(last.c.last >= first))
+        return union_all(*parts)
 
     def recorded(self, conn: Connection, job_id: str, since: int) -> list[Recorded]:
         """Return the records of a job that stand for times from an instant on, oldest first."""

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ...clock import HELD
 from ...core.orphans import takeable
-from ...core.recorded import ranges_of
+from ...core.recorded import firsts_of, ranges_of
 from ...core.transitions import moved
 from ...errors import HeldRowsError
 from .prepared import OptimisticWriteFailed, RecordMet
@@ -97,14 +97,16 @@ class RunWrites:
         self, decisions: Sequence[Decision], node: str, now: int
     ) -> list[tuple[Decision, int]] | None:
         """Return the decisions that were carried out, with how many runs their job then has; None if somebody holds rows."""
-        ranges = ranges_of(decisions)
+        ranges, firsts = ranges_of(decisions), firsts_of(decisions)
 
         def work(conn: Connection, careful: bool, looked: bool) -> list[tuple[Decision, int]]:
             if not self._nodes.is_alive(conn, node, now, self._identity):
                 return []
             won = self._runs.claim(conn, decisions, node, now, careful)
-            if ranges and not looked and self._history.between(conn, ranges):
-                raise RecordMet  # R4, for the times that a record stands for
+            if firsts and not looked:  # R4, for the times that a record stands for
+                history = self._history
+                if (ranges and history.between(conn, ranges)) or history.reaching(conn, firsts):
+                    raise RecordMet
             return won
 
         def leave_out(conn: Connection) -> bool:

@@ -16,7 +16,7 @@ from ...codec.options import spare_in
 from ...core.chains import ends_among
 from ...core.pauses import count_ends, counting
 from ...core.policy import Policy
-from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
+from ...core.recorded import first_nominal, firsts_of, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, END_STATES, ENDED
 from ...core.transitions import ends_pause, is_allowed, marked, not_ended_well, rooms_of
 from ...core.tries import hear, is_unasked
@@ -253,6 +253,7 @@ class Runs:
             (run.job_id, run.nominal) for decision in decisions for run in (*decision.runs, *decision.records)
         ]
         met = history.met(conn, keys) | history.between(conn, ranges_of(decisions))
+        met |= history.reaching(conn, firsts_of(decisions))
         for job_id in met:
             since, decision = first[job_id]
             if since is not None:

@@ -10,7 +10,7 @@ from collections import deque
 from itertools import starmap
 
 from ...core.recorded import BEFORE, MOST, standing_from
-from ...core.states import CLAIMED, ENDED, WAITING
+from ...core.states import CLAIMED, ENDED, MANUAL, WAITING
 from ...errors import DeserializationError
 from .. import retention
 from ..base import COUNTED
@@ -107,9 +107,33 @@ class History:
         """Find out the latest recorded time of jobs that have not claimed anything since they were added."""
         new = [doc for doc in docs if doc.recorded is None and doc.unreadable is None]
         found = self._tree.last([ended_folder(doc.id) for doc in new]) if new else []
+        named = {
+            doc.id: instant_of(name)
+            for doc, name in zip(new, found, strict=True)
+            if name is not None and is_number(name)
+        }
+        entries = (
+            self._tree.read([ended_key(job_id, time) for job_id, time in named.items()]) if named else []
+        )
+        values = dict(zip(named, (entry.value for entry in entries), strict=True))
         for doc, name in zip(new, found, strict=True):
             # A damaged name does not tell; then the records are looked at.
-            doc.recorded = NEVER if name is None else instant_of(name) if is_number(name) else -NEVER
+            doc.recorded = NEVER if name is None else -NEVER
+            if doc.id in named:
+                doc.recorded = self._reach_of(doc.id, named[doc.id], values[doc.id])
+
+    def _reach_of(self, job_id: str, nominal: int, value: str | None) -> int:
+        """Return up to what time the last records of a job reach, the very last of which is given.
+
+        That of several times reaches further than its name says; a run by hand may lie inside it.
+        """
+        try:
+            run = run_of_text(value)
+        except DeserializationError:
+            run = None
+        if run is not None and run.origin != MANUAL:
+            return run.last
+        return max((last for _, last, _ in self.recorded(job_id, nominal)), default=nominal)
 
     def recorded(self, job_id: str, since: int) -> list[Recorded]:
         """Return the records of a job that stand for times from an instant on, oldest first."""

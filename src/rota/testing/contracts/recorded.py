@@ -10,6 +10,7 @@ import pytest
 from ...clock import HELD, SECOND
 from ...core.plan import Decision, forgotten, once_more, record_of
 from ...core.states import ACTIVE, CLAIMED, MANUAL, MISSED, PAUSED, QUARANTINED, SKIPPED, SUCCEEDED
+from ...triggers.cron import CronTrigger
 from .store_jobs import (
     LEASE,
     NODE,
@@ -180,6 +181,39 @@ class RecordedTimesContract:
         assert (later.nominal, later.last, later.count) == (START + 180 * SECOND, START + 240 * SECOND, 2)
         (beside,) = store.get_runs("neighbour", SKIPPED)
         assert (beside.nominal, beside.count) == (START + 240 * SECOND, 1)
+
+    @pytest.mark.parametrize("added_again", [False, True], ids=["set back", "added again"])
+    @pytest.mark.parametrize(("coalesce", "by_hand"), [(True, False), (False, True)])
+    def test_r4_a_job_that_comes_back_between_two_times_of_a_record_has_none_of_them_recorded_again(
+        self, store: BaseJobStore, added_again: bool, coalesce: bool, by_hand: bool
+    ) -> None:
+        minutes = [START + minute * 60 * SECOND for minute in range(6)]
+        between = minutes[1] + 30 * SECOND
+
+        def job(due: int) -> Job:
+            trigger = CronTrigger(second=0, timezone="UTC")
+            return make_job(due=due, trigger=trigger, coalesce=coalesce, max_instances=2)
+
+        store.add_job(job(START))
+        self._skip(store, START, minutes[4], minutes[4])
+        if by_hand:
+            finish(store, self._ask(store, minutes[1] + SECOND))
+        set_back(store, minutes[5])
+        if added_again:
+            store.remove_job("job")
+            store.add_job(job(between))
+        else:
+            set_back(store, between)
+        runs = claim(store, minutes[5] - 1)
+        assert [run.nominal for run in runs] == ([] if coalesce else [between])
+        finish(store, runs, minutes[5] - 1)
+        assert [run.nominal for run in claim(store, minutes[5])] == [minutes[5]]
+        records = [run for run in store.get_runs("job") if run.origin != MANUAL]
+        assert [(run.nominal, run.last, run.count) for run in records] == [
+            (minutes[5], minutes[5], 1),
+            (between, between, 1),
+            (START, minutes[4], 5),
+        ]
 
     def test_r4_records_are_told_of_the_times_that_they_stand_for(self, store: BaseJobStore) -> None:
         store.add_job(make_job())

@@ -10,7 +10,7 @@ from collections import Counter
 from ...codec.unrestored import can_run
 from ...core.orphans import linked, sort_out, takeable
 from ...core.pauses import counting
-from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
+from ...core.recorded import first_nominal, firsts_of, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, ENDED, WAITING
 from ...core.transitions import ends_pause, is_allowed, marked, not_ended_well, released
 from ...core.tries import end_superseded, hear, is_unasked
@@ -31,6 +31,7 @@ from .rows import (
     is_due,
     is_refusal,
     job_of,
+    reaches,
     recorded,
     request_in,
     row_of,
@@ -158,10 +159,10 @@ def recount(ids: Collection[str]) -> Program:
 def claim(decisions: Sequence[Decision], node: str, now: int, rules: Rules = ALL) -> Program:
     """Carry out decisions; return those that were carried out."""
     tries = 0
-    ranges = ranges_of(decisions) if rules.records else []
+    unseen = decisions if rules.records else ()
     while True:
         try:
-            won = yield from _claim(decisions, node, now, rules, () if tries else ranges)
+            won = yield from _claim(decisions, node, now, rules, () if tries else unseen)
             break
         except Duplicate:
             tries += 1
@@ -188,21 +189,26 @@ def _met(view: View, decisions: Sequence[Decision]) -> dict[str, list[Recorded]]
     for decision in decisions:
         job_id, since = decision.job.id, first_nominal(decision)
         keys = [(job_id, run.nominal) for run in (*decision.runs, *decision.records)]
-        is_met = any(key in view.runs for key in keys) or within(view, ranges_of([decision]))
+        is_met = any(key in view.runs for key in keys) or _overlaps(view, [decision])
         if since is not None and is_met:
             found[job_id] = recorded(view, job_id, since)
     return found
 
 
-def _check(ranges: Sequence[tuple[str, int, int]]) -> Part:
-    """Raise if there is a record after the first and up to the last time of one of these ranges."""
-    if ranges and (yield Read(lambda view: within(view, ranges))):
+def _overlaps(view: View, decisions: Sequence[Decision]) -> bool:
+    """Whether what decisions write may stand for times of records that have other keys."""
+    return within(view, ranges_of(decisions)) or reaches(view, firsts_of(decisions))
+
+
+def _check(unseen: Sequence[Decision]) -> Part:
+    """Raise if what one of these decisions writes may stand for times of records that have other keys."""
+    if firsts_of(unseen) and (yield Read(lambda view: _overlaps(view, unseen))):
         yield ROLLBACK
-        raise Duplicate("a record is within a range")
+        raise Duplicate("a record overlaps another one")
 
 
 def _claim(
-    decisions: Sequence[Decision], node: str, now: int, rules: Rules, ranges: Sequence[tuple[str, int, int]]
+    decisions: Sequence[Decision], node: str, now: int, rules: Rules, unseen: Sequence[Decision]
 ) -> Part:
     if not (yield from is_alive(node, now)):
         return []
@@ -244,7 +250,7 @@ def _claim(
         for run in marked(decision, node, now):
             runs[run.job_id, run.nominal] = row_of(run)
     following = follow([record for decision, _ in won for record in decision.records], now)
-    yield from _write_claims(stored, moves, drops, runs, rules, ranges, following)
+    yield from _write_claims(stored, moves, drops, runs, rules, unseen, following)
     return won
 
 
@@ -279,7 +285,7 @@ def _write_claims(
     drops: dict[str, JobRow],
     runs: dict[Key, RunRow],
     rules: Rules,
-    ranges: Sequence[tuple[str, int, int]],
+    unseen: Sequence[Decision],
     following: Part,
 ) -> Part:
     insert = Insert("runs", lambda view: runs, replaces=not rules.records)
@@ -293,7 +299,7 @@ def _write_claims(
         gone = yield Change("jobs", without_waiting(drops), is_as_in(stored), lambda row: None)
         if len(gone) != len(drops):  # those stay of which runs wait
             yield Change("jobs", list(drops), lambda row: True, lambda row: drops[row.id])
-    yield from _check(ranges)
+    yield from _check(unseen)
     if runs and rules.moves:
         yield insert
     yield from following

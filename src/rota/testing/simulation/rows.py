@@ -204,6 +204,13 @@ def within(view: View, ranges: Sequence[tuple[str, int, int]]) -> bool:
     )
 
 
+def reaches(view: View, firsts: Sequence[tuple[str, int]]) -> bool:
+    """Whether a record that began before one of these times reaches up to it."""
+    return any(
+        key[0] == of and key[1] < first <= row.last for of, first in firsts for key, row in view.runs.items()
+    )
+
+
 def goes_with(row: JobRow, less: int) -> bool:
     """Whether a job goes with so many of its runs: its schedule is over."""
     return row.state == ENDED and row.running <= less

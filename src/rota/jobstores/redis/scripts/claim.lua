@@ -7,6 +7,7 @@
 -- ARGV[1]  node, now, token, how often the node's lease was renewed and until when it lasts, as the node knows;
 --          number of ranges of times, and for each range, in which no other record may be: its place among the records, id,
 --          first and last nominal time;
+--          number of first times, and for each of them, up to which no record that began before may reach: its place, id, time;
 --          for each decision: id, version, number of runs, limit of runs under way (negative: as many have to be), rest,
 --          executor, due time, number of runs and records, number of retries that it supersedes; for each run and record nominal
 --          time, status, document; for each such retry nominal time, how the document of the waiting run begins, document of its
@@ -19,6 +20,9 @@
 --          "+" and places: as in _follow.lua, nothing is done
 
 -- include _follow
+
+-- How many records before an instant are searched for a range that reaches up to it; as in rota.core.recorded.
+local BEFORE = 20
 
 local f, n = fields(ARGV[1])
 local node, now, token = f[1], tonumber(f[2]), f[3]
@@ -43,6 +47,16 @@ for _ = 1, tonumber(f[6]) do
   end
   if met then taken[#taken + 1] = f[i] end
   i = i + 4
+end
+i = i + 1
+for _ = 1, tonumber(f[i - 1]) do
+  local beginning, first = f[i + 1] .. '\0', tonumber(f[i + 2])
+  local before = call('ZREVRANGEBYLEX', BY_JOB, '(' .. beginning .. f[i + 2], '[' .. beginning, 'LIMIT', 0, BEFORE)
+  for _, document in ipairs(get(RUNS, before)) do
+    local last = document and match(document, '"last":(%-?%d+)')
+    if last and tonumber(last) >= first then taken[#taken + 1] = f[i]; break end
+  end
+  i = i + 3
 end
 if #taken > 0 then return '=' .. table.concat(taken, ',') end
 -- R1, R2: the decisions about jobs that are as they were, and have room.
