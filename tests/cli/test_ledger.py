@@ -281,7 +281,7 @@ def test_errors_speak_of_commands_and_not_of_calls(ask, scheduler):
     waiting = ask("rerun", "good", begin.isoformat())["run"]["nominal"]
     assert "rota cancel stops it" in ask("rerun", "good", str(waiting), code=1)
     ask("hold", "--tag", "fragile")
-    assert "rota release what was put on hold" in ask("resume", "broken", code=1)
+    assert "rota release jobs among which it is now" in ask("resume", "broken", code=1)
     assert "; rota runs --job good shows them, and rota trigger runs it" in ask(
         "rerun", "good", "2020-01-01T00:00:00", code=1
     )

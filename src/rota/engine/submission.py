@@ -77,6 +77,10 @@ def limit_times(completions: Completions, heads: Sequence[Run]) -> None:
 
 def hand_over(outlet: Outlet, state: StoreState, runs: Sequence[Run]) -> None:
     """Give claimed runs that no plan of this pass has made to their executors."""
+    here = {id(run) for run in runs}
+    for run in runs:  # what has left its group meanwhile has its end, or waits
+        while run.then is not None and id(run.then) not in here:
+            run.then = run.then.then
     followers = {id(run.then) for run in runs}
     heads: dict[str, list[Run]] = {}
     for run in runs:
@@ -106,7 +110,8 @@ def start_withheld(outlet: Outlet, state: StoreState, lease: Lease) -> None:
             raise
     reported = {id(run) for run in runs}
     in_hand = {id(run) for run in (state.completions.in_hand or {}).values()}
-    followers = {id(run.then) for run in runs}
+    # Also behind members that have left: they were cancelled before they started.
+    followers = {id(run) for head in runs for run in chain(head)[1:]}
     for head in runs:
         if id(head) not in followers:
             group = [run for run in chain(head) if id(run) in reported or id(run) in in_hand]
