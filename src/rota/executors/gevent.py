@@ -5,18 +5,20 @@ That loop has a native thread even if the program has patched threading, so that
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 
 from ..compat.absent import inner_name
 from ..core.run import Run
 from ..errors import MissingExtraError
+from ..logs import GuardedLogger
 from .base import NativeExecutor
 from .steps import cancel_group, close_quietly
 
 try:
     import gevent
     from gevent.event import Event
-    from gevent.monkey import get_original
+    from gevent.monkey import get_original, is_module_patched
     from gevent.threadpool import ThreadPool
 except ImportError as exc:
     raise MissingExtraError("GeventExecutor", "gevent") from exc
@@ -150,7 +152,8 @@ class GeventExecutor(NativeExecutor):
             finish = partial(
                 self._hub.loop.run_callback_threadsafe, gevent.spawn, self._awaited_ended, run, then, done
             )
-            self._loop_thread.submit(run, coroutine, finish, self._clock, self._log, self._context)
+            log = _LoggerOfHub(self._log, self._hub) if is_module_patched("threading") else self._log
+            self._loop_thread.submit(run, coroutine, finish, self._clock, log, self._context)
         except BaseException as exc:  # no thread for the loop
             close_quietly(coroutine)
             self._refuse(run, exc)
@@ -174,6 +177,26 @@ class GeventExecutor(NativeExecutor):
                 greenlet.kill(block=False)
         if self._loop_thread is not None:
             self._loop_thread.cancel_all()
+
+
+class _LoggerOfHub(GuardedLogger):
+    """A logger for a native thread: its lines are written by greenlets of the hub.
+
+    The locks of logging's handlers are gevent's in a patched program. Where threads of the operating system share one, a greenlet
+    that waits for it may be forgotten.
+    """
+
+    __slots__ = ("_hub",)
+
+    def __init__(self, logger: GuardedLogger, hub: gevent.Hub) -> None:
+        super().__init__(logger)
+        self._hub = hub
+
+    def _log(self, method: str, message: str, args: tuple[object, ...], exc_info: Any) -> None:
+        if exc_info is True:
+            exc_info = sys.exc_info()[1]
+        write = super()._log
+        self._hub.loop.run_callback_threadsafe(gevent.spawn, write, method, message, args, exc_info)
 
 
 def _native_ident() -> int:
