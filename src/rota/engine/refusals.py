@@ -94,14 +94,13 @@ class Refusals:
         assert lease is not None
         found = []
         for run in refused:
-            record = (
-                self._store.get_run(run.job_id, run.nominal) if run.permission is lease.permission else None
-            )
-            if record is not None and (record.status, record.owner, record.attempt) == (
-                CLAIMED,
-                lease.node,
-                run.attempt,
-            ):
+            if run.permission is not lease.permission:
+                continue
+            record = self._store.get_run(run.job_id, run.nominal)
+            # A damaged attempt that is a truth equals one; the store knows better.
+            if record is None or type(record.attempt) is not int or record.attempt != run.attempt:
+                continue
+            if (record.status, record.owner) == (CLAIMED, lease.node):
                 found.append(run)
         known = self._unwritten
         for id_ in [id_ for id_, run in known.items() if in_hand.get((run.job_id, run.nominal)) is not run]:
