@@ -15,6 +15,8 @@ from rota.errors import (
     SchemaError,
     StoreUnavailableError,
 )
+from rota.events import EVENT_JOB_QUARANTINED
+from rota.testing import ManualScheduler
 from rota.testing.contracts.store_jobs import (
     LEASE,
     NODE,
@@ -280,7 +282,8 @@ def test_the_states_of_jobs_that_were_overwritten_are_lost_and_the_jobs_wait_in_
     store.add_job(make_job(args=("kept",)))
     store.redis.set("rota.states", "somebody's")
     assert store.get_all_jobs() == []
-    assert store.mend(START) == ([], [])
+    told, runs = store.mend(START)
+    assert ([job.id for job in told], runs) == (["job"], [])
     (job,) = store.get_all_jobs()
     assert (job.id, job.state, tuple(job.args)) == ("job", QUARANTINED, ("kept",))
     assert "nobody knows when it is due" in (job.error or "")
@@ -290,6 +293,26 @@ def test_the_states_of_jobs_that_were_overwritten_are_lost_and_the_jobs_wait_in_
     assert store.save_job(job, job.version)
     assert due_ids(store) == ["job"]
     assert store.redis.get("rota.states:damaged") == b"somebody's"
+
+
+def test_jobs_that_have_lost_their_states_are_told_as_quarantined_and_go_on_when_they_are_rescheduled(
+    open_store: Open,
+) -> None:
+    store = open_store()
+    scheduler = ManualScheduler(jobstores={"default": store}, timezone="UTC")
+    scheduler.start()
+    scheduler.add_job(abs, "interval", minutes=1, args=[-1], id="job")
+    scheduler.advance(minutes=2)
+    told: list[str] = []
+    scheduler.add_listener(lambda event: told.append(event.job_id), EVENT_JOB_QUARANTINED)
+    store.redis.delete("rota.states")
+    scheduler.advance(minutes=5)
+    assert told == ["job"]
+    scheduler.reschedule_job("job", trigger="interval", minutes=1)
+    before = len(scheduler.get_runs("job"))
+    scheduler.advance(minutes=5)
+    assert len(scheduler.get_runs("job")) == before + 5
+    scheduler.shutdown()
 
 
 def test_a_count_that_contradicts_the_ledger_is_put_right_when_jobs_are_looked_over(open_store: Open) -> None:

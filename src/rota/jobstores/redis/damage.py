@@ -66,8 +66,8 @@ class Damage:
             began, size = clock.monotonic(), str(pace.size)
             self._at_state, found, untimed = texts(self._run("look_over", self._at_state, size, str(NO_TIME)))
             lost = state_of(QUARANTINED, None, None, "default", f"{DAMAGED}nobody knows when it is due")
-            self._at_job = str(self._run("look_for_lost", self._at_job, size, lost))
-            jobs = jobs_of(found)
+            self._at_job, stateless = texts(self._run("look_for_lost", self._at_job, size, lost))
+            jobs = jobs_of(found) + jobs_of(stateless)
             for job in jobs:
                 if job.state != QUARANTINED:
                     job.error = NEVER_DUE

@@ -2,18 +2,20 @@
 --
 -- KEYS[1]  the hash of the jobs
 -- ARGV[1]  cursor, about how many, rest of that state
--- Returns  the next cursor
+-- Returns  the next cursor; id, spec and state of each of those, each ended by a NUL
 
 local f = fields(ARGV[1])
 local step = call('HSCAN', JOBS, f[1], 'COUNT', f[2])
-local ids = {}
+local ids, found = {}, {}
 for i = 1, #step[2], 2 do ids[#ids + 1] = step[2][i] end
 local states = get(STATES, ids)
 for i, id in ipairs(ids) do
   if not states[i] then
-    call('HSET', STATES, id, make('0', under_way(id), f[3]))
+    local state = make('0', under_way(id), f[3])
+    call('HSET', STATES, id, state)
     call('SADD', QUARANTINED, id)
     call('ZADD', IDS, 0, id)
+    show(found, id, step[2][2 * i], state)
   end
 end
-return step[1]
+return {step[1], table.concat(found)}
