@@ -22,11 +22,9 @@ from .names import check_names
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
     from typing import Any
 
-    from ..core.retry import Retry
-    from ..core.run import Run
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
     from ..trust.allowlist import AllowList
@@ -51,6 +49,12 @@ PARAMETERS = (
 )
 #: What add_jobs() takes once for all jobs.
 _OF_ALL = frozenset(("jobstore", "replace_existing", "connection"))
+#: What add_job() takes besides, where nothing is given.
+_DEFAULTS: dict[str, Any] = {
+    **dict.fromkeys(("trigger", "args", "kwargs", "id", "name", "tags", "metadata")),
+    "next_run_time": undefined,
+    "executor": "default",
+}
 _NOTHING_GIVEN = (undefined,) * len(OPTION_NAMES)
 _NO_OPTIONS: dict[str, Any] = {}
 
@@ -80,46 +84,22 @@ class NewJobs:
     def make(
         self,
         func: Callable[..., Any] | str,
-        trigger: BaseTrigger | str | None = None,
-        args: Iterable[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        id: str | None = None,
-        name: str | None = None,
-        misfire_grace_time: float | timedelta | None = undefined,
-        coalesce: bool = undefined,
-        max_instances: int = undefined,
-        next_run_time: datetime | str | None = undefined,
-        executor: str = "default",
-        expires: float | timedelta | None = undefined,
-        on_lost: str = undefined,
-        max_attempts: int = undefined,
-        on_failure: Callable[[Run], Any] | str | None = undefined,
-        tags: Iterable[str] | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        keep_log: int = undefined,
-        retry: Retry | bool | None = undefined,
-        timeout: float | timedelta | None = undefined,
-        heartbeat_timeout: float | timedelta | None = undefined,
-        overlap: str = undefined,
-        pause_on_failure: int = undefined,
-        **trigger_args: Any,
+        trigger: BaseTrigger | str | None,
+        args: Iterable[Any] | None,
+        kwargs: Mapping[str, Any] | None,
+        id: str | None,
+        name: str | None,
+        next_run_time: datetime | str | None,
+        executor: str,
+        tags: Iterable[str] | None,
+        metadata: Mapping[str, Any] | None,
+        given: tuple[Any, ...],
+        trigger_args: dict[str, Any],
     ) -> tuple[Job, dict[str, Any]]:
-        """Make a job that is not stored yet; return it and the options of its policy that were given."""
-        given = (
-            misfire_grace_time,
-            coalesce,
-            max_instances,
-            expires,
-            on_lost,
-            max_attempts,
-            keep_log,
-            timeout,
-            heartbeat_timeout,
-            on_failure,
-            retry,
-            overlap,
-            pause_on_failure,
-        )
+        """Make a job that is not stored yet; return it and the options of its policy that were given.
+
+        :param given: a value for each of OPTION_NAMES, or ``undefined``
+        """
         # Some things equal everything; what is not given, which is asked first, equals nothing else.
         options = _NO_OPTIONS if _NOTHING_GIVEN == given else _options_of(given)  # noqa: SIM300  # not the other way round
         if trigger == "crontab" and id is not None:
@@ -158,11 +138,18 @@ class NewJobs:
             _check_arguments(number, arguments)
             self.check_callable(arguments["func"], jobstore)
             self.check_callable(arguments.get("on_failure"), jobstore)
-            job, options = self.make(**arguments)
+            job, options = self._make_of(arguments)
             made.append(job)
             if options:
                 given[job.id] = options
         return made, given
+
+    def _make_of(self, arguments: Mapping[str, Any]) -> tuple[Job, dict[str, Any]]:
+        """Make a job of arguments of add_job() by name."""
+        left = dict(arguments)
+        named = {name: left.pop(name, default) for name, default in _DEFAULTS.items()}
+        given = tuple(left.pop(name, undefined) for name in OPTION_NAMES)
+        return self.make(left.pop("func"), **named, given=given, trigger_args=left)
 
     def plan_first(self, job: Job, now: int) -> None:
         """Plan the first run from ``now``; a trigger whose times are all over leaves the job paused, as in APScheduler."""
