@@ -383,6 +383,25 @@ def test_the_host_is_woken_by_a_run_whose_time_is_over_before_the_next_look_and_
     assert hands.stopped == ["short@0#1"]
 
 
+def test_a_look_when_nothing_is_under_way_does_not_make_the_next_run_wake_the_host():
+    watch, clock, woken, hands = watching()
+    for _ in range(10):
+        run = begun(watch, timeout=60)
+        run.status = "succeeded"
+        watch.end(run)
+        watch.look()
+        clock.advance(1)
+    assert len(woken) == 1
+    began = clock.monotonic()
+    begun(watch, timeout=60)
+    while not hands.stopped:  # the look that is kept finds nothing, and the one after it is on time
+        wait = watch.look()
+        assert 0 < (wait or 0) <= 60
+        clock.advance(wait or 0)
+        watch.look()
+    assert clock.monotonic() == began + 60 * SECOND
+
+
 def test_a_run_that_begins_while_somebody_looks_is_seen_by_that_look_or_another_one():
     watch, clock, woken, hands = watching()
     first = begun(watch, "first", timeout=5)

@@ -118,7 +118,7 @@ class NextTries:
         :param is_leaving: whether this node leaves a store that others share
         """
         found, now = GivenBack(), self._store.now()
-        if not [1 for run in runs if run.status != SUCCEEDED or run.cancelled or hasattr(run, "extra")]:
+        if not [1 for run in runs if run.status != SUCCEEDED]:
             found.ended += runs  # as nearly always
             return found
         groups: dict[int, list[Run]] = {}

@@ -168,10 +168,7 @@ class Timeouts:
 
     def begin(self, run: Run) -> None:
         """Take note that an attempt begins now. Thread-safe; it does not wait, and raises nothing."""
-        job = run.job
-        if job is None:
-            return
-        now, policy = self._monotonic(), job.policy
+        now, policy = self._monotonic(), run.job.policy  # type: ignore[union-attr]  # only the time of such runs is watched
         limit = policy.time_limit
         safe = HELD if limit is None else now + limit  # it had one when it was handed over
         self._watched[run] = now, policy, safe
@@ -180,6 +177,7 @@ class Timeouts:
             if not self._has_thread and not self._outlet.clock.virtual:
                 self._look_aside()  # nobody makes passes while a run is carried out inline
         elif self._is_looking or safe < self._looks_at:
+            self._looks_at = min(safe, self._looks_at)
             self._has_news = True
             self._wake()
 
@@ -250,12 +248,16 @@ class Timeouts:
 
     def _look_meanwhile(self) -> None:
         while self._has_thread:
-            while self._outlet.passing is not None and self._watched:
+            # Between two runs, too: a thread for each would cost more than they do.
+            while self._is_passing():
                 left = self.look()
                 sleep(PAUSE if left is None else min(left, PAUSE))
             self._has_thread = False
             # A run that has begun since then may have seen the thread.
-            self._has_thread = self._outlet.passing is not None and bool(self._watched)
+            self._has_thread = self._is_passing() and bool(self._watched)
+
+    def _is_passing(self) -> bool:
+        return self._outlet.passing is not None
 
     def _wake(self) -> None:
         try:
@@ -285,7 +287,8 @@ class Timeouts:
         self._notice_sleep(now)
         while True:
             self._is_looking, self._has_news = True, False
-            earliest = HELD
+            # A look that is planned stays, though its run may have ended: most runs that begin wake nobody then.
+            earliest = self._looks_at if now < self._looks_at and not self._outlet.clock.virtual else HELD
             entries = list(self._watched.items())
             for run, (started, policy, at) in entries:
                 if at <= now:
