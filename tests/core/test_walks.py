@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rota.clock import SECOND
+from rota.clock import SECOND, instant
 from rota.core.plan import forgotten, plan
 from rota.core.walks import NotYet, Walks, walks_by_step
 from rota.errors import TooMuchWorkError
 from rota.testing import ManualScheduler
 from rota.triggers.base import BaseTrigger
+from rota.triggers.cron import CronTrigger
+from rota.triggers.rrule import RRuleTrigger
 from tests.core.engine_kit import outcomes
 from tests.core.test_plan import START, ListTrigger, every, make_job
 from tests.present import present
@@ -247,3 +249,22 @@ def test_a_trigger_with_many_times_to_walk_over_does_not_hold_up_the_others():
     assert [status for status, _, _ in outcomes(scheduler, "many")] == ["skipped", "succeeded"]
     (skipped,) = scheduler.get_runs("many", "skipped")
     assert skipped.count > 990
+
+
+def test_a_rule_with_many_times_is_walked_over_in_parts_too_and_comes_to_the_same():
+    rule = RRuleTrigger("FREQ=SECONDLY", dtstart=datetime(2026, 1, 1, tzinfo=UTC), timezone="UTC")
+    job = make_job(rule, instant(datetime(2026, 1, 2, tzinfo=UTC)))
+    now = job.next_nominal + 5000 * SECOND + 1
+    found, passes = in_parts(job, now, 1)
+    assert content(found) == content(plan(job, now))
+    assert passes > 9, "a step has walked over more than some hundred times"
+
+
+def test_times_that_are_found_by_arithmetic_take_one_part():
+    trigger = CronTrigger(second="*", timezone="UTC") & CronTrigger(minute="*/2", timezone="UTC")
+    assert trigger.counts_work
+    job = make_job(trigger, instant(datetime(2026, 1, 2, tzinfo=UTC)))
+    now = job.next_nominal + 5000 * SECOND
+    found, passes = in_parts(job, now, 1)
+    assert content(found) == content(plan(job, now))
+    assert passes <= 4

@@ -5,6 +5,7 @@ Pure but for what it remembers of walks that are not over. How long a walk takes
 
 from __future__ import annotations
 
+from .. import work
 from ..errors import TooMuchWorkError
 from ..triggers.base import WALK_LIMIT, BaseTrigger
 
@@ -76,6 +77,9 @@ class Walks:
                 following = None
             if following is None or following > end or count >= WALK_LIMIT:
                 is_over = True
+            elif counts_work(trigger):
+                last, more = _some(trigger, following, end)
+                count += more
             else:
                 last, count = following, count + 1
             walk.found[key] = last, count, is_over
@@ -92,6 +96,24 @@ class Walks:
         self._begun = {job_id: walk for job_id, walk in self._begun.items() if job_id in ids}
 
 
+def counts_work(trigger: Any) -> bool:
+    """Whether a trigger counts what it does, and so can be asked for as much as fits into a step."""
+    return getattr(trigger, "counts_work", False)  # some are only registered as triggers
+
+
 def walks_by_step(trigger: Any) -> bool:
     """Whether a trigger has no other way to find the last of its times in a range than to ask for each."""
-    return getattr(type(trigger), "latest", None) is BaseTrigger.latest and not trigger.counts_work
+    return getattr(type(trigger), "latest", None) is BaseTrigger.latest and not counts_work(trigger)
+
+
+def _some(trigger: BaseTrigger, first: int, end: int) -> tuple[int, int]:
+    """Return the last time of a trigger that counts its work from ``first`` to ``end``, and how many, as far as a step goes."""
+    for steps in (
+        work.STEPS // 200,
+        work.STEPS,
+    ):  # what is found by arithmetic takes few steps, or is not found in parts
+        try:
+            return work.within(steps, trigger.latest, first, end)
+        except TooMuchWorkError:
+            continue
+    return first, 1  # one by one then: that is right as far as it goes
