@@ -11,9 +11,10 @@ from sqlalchemy import text
 
 from rota.clock import MINUTE
 from rota.core.retry import Retry
-from rota.core.states import CLAIMED, SUCCEEDED, WAITING
+from rota.core.states import CLAIMED, QUARANTINED, SUCCEEDED, WAITING
 from rota.engine.damage import is_away
 from rota.engine.refused_runs import RefusedRuns
+from rota.errors import JobValueError
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.logs import GuardedLogger, get_logger
 from rota.testing import ManualScheduler, VirtualClock
@@ -164,6 +165,43 @@ def test_an_end_that_the_database_ignores_is_kept_and_its_run_is_not_executed_ag
     scheduler.advance(seconds=3)
     (run,) = scheduler.get_runs("guilty")
     assert (run.status, run.attempt, calls.count("guilty")) == (SUCCEEDED, 1, 1)
+
+
+def test_a_claim_whose_record_the_database_ignores_executes_nothing_and_is_told(
+    started: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    scheduler, statements = started
+    add_neighbours(scheduler)
+    scheduler.add_job(called, "interval", seconds=1, args=("guilty",), id="guilty")
+    statements(ignore("new.job_id = 'guilty'").replace("UPDATE", "INSERT"))
+    with caplog.at_level(logging.ERROR):
+        scheduler.advance(seconds=20)
+    assert "guilty" not in calls
+    assert (calls.count("healthy"), calls.count("child")) == (20, 20)
+    job = scheduler.get_job("guilty")
+    assert (job.state, scheduler.get_runs("guilty")) == (QUARANTINED, [])
+    assert "look for a trigger or rule" in job.error
+    assert told(caplog, "look for a trigger or rule")
+    statements("DROP TRIGGER guard")
+    job.resume()
+    scheduler.advance(seconds=5)
+    assert calls.count("guilty") >= 5
+
+
+def test_a_job_that_the_database_ignores_is_not_added_and_that_is_said(started: Any) -> None:
+    scheduler, statements = started
+    statements(
+        "CREATE TRIGGER guard BEFORE INSERT ON rota_jobs WHEN new.id = 'guilty' BEGIN SELECT RAISE(IGNORE); END"
+    )
+    jobs = [
+        {"func": called, "args": ("x",), "trigger": "interval", "seconds": 1, "id": id}
+        for id in ("a", "guilty")
+    ]
+    with pytest.raises(JobValueError, match='into "rota_jobs"'):
+        scheduler.add_jobs(jobs)
+    with pytest.raises(JobValueError, match='into "rota_jobs"'):
+        scheduler.add_job(**jobs[1])
+    assert scheduler.get_jobs() == []
 
 
 def test_a_retry_that_the_database_does_not_let_wait_is_kept_and_its_run_is_not_executed_again(

@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import create_engine, text
 
+from rota import current_run
 from rota.clock import SECOND
+from rota.core.details import NOTE
 from rota.core.plan import quarantine
-from rota.core.states import SUCCEEDED, succeed
+from rota.core.states import CLAIMED, SUCCEEDED, succeed
 from rota.errors import HeldRowsError
+from rota.jobstores.held_rows import as_soon_as_free
+from rota.jobstores.memory import MemoryJobStore
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.schedulers.background import BackgroundScheduler
+from rota.testing.contracts.orders import KEY, asked_for
 from rota.testing.contracts.store_jobs import NODE, START, claim, decide, make_job
+from tests.present import present
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,6 +84,23 @@ def hold(url: str) -> Iterator[Callable[..., Any]]:
                     text("SELECT id FROM rota_jobs WHERE id = :id FOR UPDATE"), {"id": id}
                 ).all()
                 assert found, f"there is no job {id} to hold"
+            yield
+            conn.rollback()
+
+    yield held
+    engine.dispose()
+
+
+@pytest.fixture
+def hold_all(url: str) -> Iterator[Callable[..., Any]]:
+    """Return a context manager that holds all rows of a table, or those of a job, and no gaps between rows."""
+    engine = create_engine(SQLAlchemyJobStore(url).engine.url, isolation_level="READ COMMITTED")
+
+    @contextmanager
+    def held(table: str, job_id: str | None = None) -> Iterator[None]:
+        which = "" if job_id is None else f" WHERE job_id = '{job_id}'"
+        with engine.connect() as conn:
+            conn.execute(text(f"SELECT * FROM rota_{table}{which} FOR UPDATE")).all()
             yield
             conn.rollback()
 
@@ -202,7 +225,87 @@ def test_while_somebody_holds_one_job_the_others_run_and_the_database_has_peace(
     assert all(run.count == 1 for run in records if run.job_id != "held")
 
 
+@pytest.mark.parametrize(
+    ("table", "write"),
+    [
+        ("nodes", lambda store, runs: store.describe(NODE, {"host": "h"}, START)),
+        (
+            "runs",
+            lambda store, runs: store.write_parts([(runs[0].job_id, runs[0].nominal, {NOTE: "n"})], NODE),
+        ),
+        (
+            "parts",
+            lambda store, runs: store.write_parts([(runs[0].job_id, runs[0].nominal, {NOTE: "n"})], NODE),
+        ),
+        ("runs", lambda store, runs: store.cancel_run(runs[0].job_id, runs[0].nominal, "r", START)),
+        ("jobs", lambda store, runs: store.open_runs([asked_for("a", KEY)], START)),
+    ],
+    ids=["what a node says", "a run", "a part", "a request to stop", "a run that is asked for"],
+)
+def test_nothing_that_a_pass_writes_waits_for_rows_that_somebody_holds(
+    store: SQLAlchemyJobStore, hold_all: Callable[..., Any], table: str, write: Callable[..., Any]
+) -> None:
+    store.add_job(make_job("a"))
+    runs = claim(store)
+    store.write_parts([(runs[0].job_id, runs[0].nominal, {NOTE: "before"})], NODE)
+    with hold_all(table), pytest.raises(HeldRowsError):
+        write(store, runs)
+    write(store, runs)
+
+
+def test_a_call_of_a_user_waits_until_the_rows_are_free(
+    store: SQLAlchemyJobStore, hold_all: Callable[..., Any]
+) -> None:
+    store.add_job(make_job("a"))
+    (run,) = claim(store)
+    found: list[Any] = []
+    tries = threading.Semaphore(0)
+
+    def cancel() -> Any:
+        tries.release()
+        return store.cancel_run(run.job_id, run.nominal, "r", START)
+
+    caller = threading.Thread(target=lambda: found.append(as_soon_as_free(cancel)))
+    with hold_all("runs"):
+        caller.start()
+        assert tries.acquire(timeout=20) and tries.acquire(timeout=20), "it has not tried again"
+        assert found == []
+    caller.join(20)
+    assert found[0].status == CLAIMED
+
+
+def test_a_run_that_says_something_while_its_rows_are_held_holds_up_nobody(
+    make_store: Callable[[], SQLAlchemyJobStore], hold_all: Callable[..., Any]
+) -> None:
+    scheduler = BackgroundScheduler(
+        jobstores={"default": make_store(), "other": MemoryJobStore()}, timezone="UTC"
+    )
+    started.clear()
+    with scheduler:
+        for number in range(10):
+            id, alias = f"free{number}", "other" if number % 2 else "default"
+            scheduler.add_job(work, "interval", seconds=0.5, args=[id], id=id, jobstore=alias)
+        begun.clear()
+        go_on.clear()
+        scheduler.add_job(say, "date", id="says")
+        assert begun.wait(20)
+        with hold_all("parts"), hold_all("runs", "says"):
+            since = time.monotonic()
+            _until(lambda: _fewest(since) >= 8, "the others to run eight times")
+            go_on.set()
+        _until(lambda: scheduler.get_runs("says", status=SUCCEEDED), "it to end")
+
+
 begun, go_on = threading.Event(), threading.Event()
+
+
+def say() -> None:
+    run = present(current_run())
+    begun.set()
+    number = 0
+    while not go_on.wait(0.1):
+        number += 1
+        run.heartbeat(note=str(number))
 
 
 def wait() -> None:

@@ -90,6 +90,9 @@ def test_a_pass_leaves_renewing_to_the_thread_unless_that_is_late():
 def test_who_was_cut_off_declares_nobody_dead_for_one_lease(trouble):
     clock, store = VirtualClock(), Store()
     lease = new_lease(store, clock)
+    for _ in range(3):  # from the first on it declares nobody dead either, for half a lease
+        lease.renew({})
+        clock.advance(5)
     lease.renew({})
     assert not trusts(lease)
     clock.advance(8 if trouble == "late" else 5)
@@ -107,6 +110,24 @@ def test_who_was_cut_off_declares_nobody_dead_for_one_lease(trouble):
         clock.advance(5)
         lease.renew({})
     assert not trusts(lease)
+
+
+def test_who_begins_declares_nobody_dead_until_the_living_have_had_time_to_renew():
+    """The store may have been away, or its clock set, just before: all leases of the living look as if they were over."""
+    clock, store = VirtualClock(), Store()
+    lease = new_lease(store, clock)
+    lease.renew({})
+    assert trusts(lease)
+    assert lease.wait(True) == lease.every / SECOND
+    clock.advance(5)
+    lease.renew({})
+    assert trusts(lease)
+    assert lease.wait(True) == 2.5, "it looks as soon as it may"
+    assert not lease.wants_rescue(())
+    clock.advance(2.5)
+    assert lease.wants_rescue(())
+    assert not trusts(lease)
+    assert not lease.wants_rescue(())
 
 
 def test_the_clock_is_measured_before_anybody_is_declared_dead_and_if_it_was_set_nobody_is():

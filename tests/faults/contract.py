@@ -262,6 +262,7 @@ class ServerFaultContract(FaultContract):
             crew.hire(2, lease=8, workers=3)
             crew.wait_for("begin", 6)
             crew.take_away(server, 10, kill=False)
+            crew.hire(lease=8, workers=3)  # one that begins, and knows of no outage
             found = crew.settle()
             assert (found.succeeded, found.repeated) == (6, 0)
 

@@ -12,6 +12,7 @@ from ..core.orphans import linked
 from ..core.overlaps import MAX_INSTANCES
 from ..core.policy import Policy
 from ..core.states import SKIPPED
+from ..errors import HeldRowsError
 from ..executors.base import UNBOUNDED
 from ..interrupts import is_interrupt
 from .announcements import EVENT_OF_STATUS, announce, announce_skipped
@@ -229,6 +230,8 @@ def _say(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) 
             state.store.describe(node, saying, now)
         except BaseException as exc:
             note_refusal(exc, outlet.logger, "What is known of node %s cannot be written: %s", node)
+            if isinstance(exc, HeldRowsError):  # it is said with the next look
+                return
         state.asked.said = saying
 
 

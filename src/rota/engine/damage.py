@@ -164,14 +164,15 @@ def set_aside(
 
 
 def note_refusal(exc: BaseException, logger: GuardedLogger, trouble: str, *about: object) -> None:
-    """Log what a store refuses of one job or run, so that it costs no other one.
+    """Log what a store refuses of one job or run, so that it costs no other one. What somebody holds is tried again without a word.
 
     :param trouble: what has not been done, with places for ``about`` and, the last one, for what was raised
     :raises BaseException: what was raised, if it speaks of the store
     """
-    if is_interrupt(exc) or is_away(exc):
+    if is_interrupt(exc) or (is_away(exc) and not isinstance(exc, HeldRowsError)):
         raise exc
-    logger.error(trouble, *about, error_text(exc))
+    say = logger.debug if isinstance(exc, HeldRowsError) else logger.error
+    say(trouble, *about, error_text(exc))
 
 
 def each_by_itself(

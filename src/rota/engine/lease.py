@@ -172,6 +172,8 @@ class Lease:
             times.append(self.renewed_at + self.every - now)
         if claiming and self._looked_at is not None:
             times.append(self._looked_at + self.every - now)
+            if self._looked_at < self.no_takeover_until:
+                times.append(self.no_takeover_until - now)
         return max(min(times) / SECOND, SHORTEST_WAIT)
 
     def note_claim(self, won: bool) -> None:
@@ -211,6 +213,9 @@ class Lease:
         jumped = self._clocks.jump(self._store.now(), self._clock.monotonic()) != 0
         if late or jumped or unanswered or lost is not None:
             self.trust_the_others()
+        elif before is None:
+            # The store may have been away until now, or its clock set: who lives renews its lease within a third of its length.
+            self.no_takeover_until = self._clock.monotonic() + self._late
         if lost is not None:
             self._tell_whose_they_are(in_hand, lost)
         # After that: a pass that sees this sees also that nobody may be declared dead, and a worker whose the runs are.
@@ -306,7 +311,10 @@ class Lease:
             return True
         if self._refused is not None and self._refused.is_due:
             return True
-        return self._may_rescue_more(in_hand) or self._clock.monotonic() - self._looked_at >= self.every
+        now = self._clock.monotonic()
+        if self._looked_at < self.no_takeover_until <= now:
+            return True
+        return self._may_rescue_more(in_hand) or now - self._looked_at >= self.every
 
     def look_later(self) -> None:
         """Take note that the store was not looked through for runs to take, as none may be taken now."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..core.states import CANCELLED, MANUAL, end, wait
 from ..events import EVENT_JOB_CANCELLED
+from ..jobstores.held_rows import as_soon_as_free
 from .announcements import announce
 
 TYPE_CHECKING = False
@@ -45,7 +46,7 @@ def open_run(state: StoreState, run: Run) -> list[Run]:
         extra.not_before = now
     wait(run)
     run.attempt = 0
-    opened = state.store.open_runs([run], now)
+    opened = as_soon_as_free(state.store.open_runs, [run], now)
     state.asked.tell()
     return opened
 

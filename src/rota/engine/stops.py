@@ -9,6 +9,7 @@ from ..core.extras import extra_of
 from ..core.overlaps import REPLACED, TERMINATE_OTHER
 from ..core.states import CLAIMED
 from ..events import EVENT_JOB_CANCEL_REQUESTED, JobCancelRequestedEvent
+from ..jobstores.held_rows import as_soon_as_free
 from .announcements import local
 
 TYPE_CHECKING = False
@@ -40,7 +41,7 @@ def note_request(store: BaseJobStore, run: Run, logger: GuardedLogger) -> None:
     from ..interrupts import is_interrupt
 
     try:
-        store.write_parts([(run.job_id, run.nominal, {NOTE: CANCEL_REQUESTED})])
+        as_soon_as_free(store.write_parts, [(run.job_id, run.nominal, {NOTE: CANCEL_REQUESTED})])
     except BaseException as exc:
         if is_interrupt(exc):
             raise

@@ -11,6 +11,7 @@ from ..clock import moment
 from ..core.backfill import CANCELLED, MOST, Backfill, backfill_of, last_instant, times_from, wanted_among
 from ..engine.backfills import EndsEarly, open_some, records_of, unfinished_of
 from ..errors import JobLookupError, JobValueError, SchedulerNotRunningError, StoreConflictError
+from ..jobstores.held_rows import as_soon_as_free
 from ..texts import repr_of
 from ..triggers.base import AskedBy
 from .arguments import instant_of, store_of
@@ -76,9 +77,9 @@ def backfill(
             return found
         if job.id in store.backfills():
             with suppress(EndsEarly):  # a node tells it
-                open_some(store, job.id)  # which forgets one that is done
+                as_soon_as_free(open_some, store, job.id)  # which forgets one that is done
         engine.stores[alias].asked.tell()  # the answer to what follows may be lost
-        if not store.keep_backfill(job.id, wanted.text(), None):
+        if not as_soon_as_free(store.keep_backfill, job.id, wanted.text(), None):
             raise JobValueError(f'Job "{job.id}" has a backfill already{_shown(book, store, job)}')
         what = "missing times" if only_missing else "times"
         said = (
@@ -87,7 +88,7 @@ def backfill(
         note(book, job, said)
         book.log.info('Job "%s": %s', job.id, said)
         try:
-            open_some(store, job.id)
+            as_soon_as_free(open_some, store, job.id)
         except EndsEarly as exc:  # it could tell its times before
             book.log.warning('The backfill of job "%s" goes on later: %s', job.id, exc)
     engine.stores[alias].asked.tell()  # it may have looked too early
@@ -102,7 +103,7 @@ def cancel_backfill(book: JobBook, job_id: str, jobstore: str | None) -> int:
     is_there = store.lookup_job(job_id) is not None
     for _ in range(TRIES):
         text = store.backfills().get(job_id)
-        if text is None or store.keep_backfill(job_id, None, text):
+        if text is None or as_soon_as_free(store.keep_backfill, job_id, None, text):
             break
     else:
         raise StoreConflictError(
@@ -128,7 +129,7 @@ def _cancel_waiting(store: BaseJobStore, job_id: str) -> list[Run]:
         waiting = unfinished_of(store, job_id, None, 1000)
         for run in waiting:
             now = store.now()
-            ended = store.cancel_run(job_id, run.nominal, CANCELLED, now, True)
+            ended = as_soon_as_free(store.cancel_run, job_id, run.nominal, CANCELLED, now, True)
             if ended is not None and ended.finished_at == now and ended.reason == CANCELLED:
                 cancelled.append(ended)
         if len(waiting) < 1000:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..core.changes import Change
 from ..interrupts import is_interrupt
+from ..jobstores.held_rows import as_soon_as_free
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def note(book: JobBook, job: Job, what: str) -> None:
     if state is not None and state.lease is not None:
         who = state.lease.node
     try:
-        store.note_change(job.id, Change(job.revision, store.now(), who, what))
+        as_soon_as_free(store.note_change, job.id, Change(job.revision, store.now(), who, what))
     except BaseException as exc:
         if is_interrupt(exc):
             raise

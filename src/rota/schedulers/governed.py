@@ -14,6 +14,7 @@ from ..core.plan import due_time, is_time_of, record_of
 from ..core.states import ACTIVE, CANCELLED, CLAIMED, ENDED, NEW, PAUSED, QUARANTINED, WAITING, set_job_state
 from ..engine.stops import note_request, stop_here
 from ..errors import JobLookupError, JobValueError, OptionTypeError, StoreConflictError
+from ..jobstores.held_rows import as_soon_as_free
 from ..texts import repr_of, shortened
 from ..triggers.base import AskedBy
 from .arguments import in_zone, instant_of, key_of, store_of
@@ -49,7 +50,7 @@ def cancel(book: JobBook, job_id: str, nominal: Any, reason: str, jobstore: str 
     key = key_of("nominal", nominal)
     for _ in range(TRIES):
         now = store.now()
-        run = store.cancel_run(job_id, key, shortened(reason, LONGEST_NOTE), now)
+        run = as_soon_as_free(store.cancel_run, job_id, key, shortened(reason, LONGEST_NOTE), now)
         if run is None and (several := standing_for(book, store, job_id, key)) is not None:
             raise JobValueError(
                 f'The record of job "{job_id}" from {_shown(book, several.nominal)} on, of {several.count} times, has ended '

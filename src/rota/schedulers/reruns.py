@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..core.openings import Cut, cut_of, opened_again, stands_for
 from ..engine.backfills import keep_attempts
 from ..errors import JobLookupError, JobValueError, SchedulerNotRunningError, StoreConflictError
+from ..jobstores.held_rows import as_soon_as_free
 from ..texts import repr_of
 from ..triggers.base import AskedBy
 from .arguments import key_of, store_of
@@ -50,9 +51,9 @@ def rerun(
             run = opened_again(job, record, key, store.now())
         run.extra.unchained = not chain
         if not cut.splits:
-            keep_attempts(store, [record])
+            as_soon_as_free(keep_attempts, store, [record])
         mine = asked(book, engine.stores[alias], run, is_new=True)  # before anybody may end it
-        if store.open_runs([run], store.now(), [cut]):
+        if as_soon_as_free(store.open_runs, [run], store.now(), [cut]):
             engine.stores[alias].asked.tell()
             note(book, job, f"the run of {run.scheduled_run_time.isoformat()} was opened again")
             book.wake_host()

@@ -94,7 +94,7 @@ class AskedTables(TakesRequests, StartsChains):
 
         if not runs:
             return []
-        return self._transactions.write(work)
+        return self._transactions.step(work)
 
     def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Make claimed runs wait, for any node; see the port."""
@@ -146,7 +146,7 @@ class AskedTables(TakesRequests, StartsChains):
                 self._wakeups.tell(conn)
             return run
 
-        run = self._transactions.write(work)
+        run = self._transactions.step(work)
         self._wakeups.wake()
         return run
 
@@ -180,7 +180,7 @@ class AskedTables(TakesRequests, StartsChains):
             return kept
 
         try:
-            kept = self._transactions.write(work)
+            kept = self._transactions.step(work)
         except IntegrityError:  # somebody else was faster
             return False
         self._wakeups.wake()
@@ -228,7 +228,7 @@ class AskedTables(TakesRequests, StartsChains):
 
     def answer(self, id: str, text: str, now: int) -> None:
         """Answer a request; one that is gone is forgotten."""
-        self._transactions.write(partial(self._orders.answer, id=id, text=text, now=now))
+        self._transactions.step(partial(self._orders.answer, id=id, text=text, now=now))
 
     def answer_to(self, id: str, now: int) -> str | None:
         """Return the answer to a request; None: there is none yet, or it is gone."""

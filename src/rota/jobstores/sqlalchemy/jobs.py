@@ -148,7 +148,7 @@ class Jobs:
         :raises IntegrityError: if there is a row of one of the ids
         """
         # The order of the table saves SQLite a third of the work, and a deadlock if another process adds the same jobs.
-        self._sql.insert.run(conn, sorted(rows))
+        self._sql.insert.insert(conn, sorted(rows))
 
     def mark(self, conn: Connection, job: Job) -> None:
         """Write what only some jobs have beside the row of a job that was just added."""

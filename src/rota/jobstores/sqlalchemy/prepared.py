@@ -7,6 +7,7 @@ one statement.
 
 from __future__ import annotations
 
+from ...errors import JobValueError
 from .databases.lookup import of_dialect
 from .databases.statements import ConvertedStatement, Template
 
@@ -45,6 +46,17 @@ class Prepared(Template):
     def run(self, conn: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
         """Execute the statement for each row; return how many rows of the table it met, -1 if nobody knows."""
         return self._for(conn).run(conn, rows)
+
+    def insert(self, conn: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Execute an INSERT for each row.
+
+        :raises JobValueError: if the database has left some out and raised nothing, as a trigger of it may do
+        """
+        if self.run(conn, rows) not in (len(rows), -1):
+            raise JobValueError(
+                f'The database has not inserted all rows into "{self.statement.table}", and has raised nothing; '
+                "look for a trigger or rule of it"
+            )
 
     def execute(self, conn: Connection, rows: Sequence[tuple[Any, ...]]) -> CursorResult[Any]:
         """Execute the statement for each row; return what SQLAlchemy returns."""

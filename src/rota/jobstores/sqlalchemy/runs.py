@@ -235,11 +235,11 @@ class Runs:
             else:
                 others.append(row_of(run))
         if claimed:
-            self.sql.insert_claimed.run(conn, claimed)
+            self.sql.insert_claimed.insert(conn, claimed)
         if others:
-            self.sql.insert.run(conn, others)
+            self.sql.insert.insert(conn, others)
         if whole:
-            self.sql.insert_whole.run(conn, whole)
+            self.sql.insert_whole.insert(conn, whole)
 
     def leave_out_recorded(self, conn: Connection, decisions: Sequence[Decision], history: History) -> bool:
         """Take out of decisions whose claim failed the nominal times that have a record (R4).

@@ -154,7 +154,7 @@ class SearchedTables(Searchable):
 
     def write_parts(self, parts: Sequence[RunParts], owner: str | None = None) -> None:
         """Keep texts beside the records of some runs."""
-        self._transactions.write(partial(self._beside.write_parts, parts=parts, owner=owner))
+        self._transactions.step(partial(self._beside.write_parts, parts=parts, owner=owner))
 
     def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
         """Return what is kept beside the records of some runs."""
@@ -162,7 +162,7 @@ class SearchedTables(Searchable):
 
     def note_change(self, job_id: str, change: Change) -> None:
         """Keep what an edit has changed of a job."""
-        self._transactions.write(partial(self._beside.note_change, job_id=job_id, change=change))
+        self._transactions.step(partial(self._beside.note_change, job_id=job_id, change=change))
 
     def changes(self, job_id: str) -> list[Change]:
         """Return the last edits of a job."""
@@ -170,7 +170,7 @@ class SearchedTables(Searchable):
 
     def describe(self, node: str, about: Mapping[str, Any], now: int) -> None:
         """Keep what a node says of itself beside its lease."""
-        self._transactions.write(partial(self._beside.describe, node=node, about=about))
+        self._transactions.step(partial(self._beside.describe, node=node, about=about))
 
     def nodes(self, now: int) -> list[Node]:
         """Return the nodes that hold a lease, or held one within the last day."""

@@ -48,6 +48,8 @@ ANSWER_TIMEOUT = 10
 PATIENCE = 3
 #: How long a session outlives its connection, in seconds, unless the options say something else: kazoo's own value.
 SESSION_TIMEOUT = 10.0
+#: The longest pause between two tries to connect again, in seconds.
+LONGEST_PAUSE = 1.0
 #: How many questions are asked at once.
 PAGE = 1000
 #: How much of a due time names the node it is in: those of 100 seconds are together.
@@ -107,8 +109,12 @@ class Server(Tree):
         self._folders: set[str] = set()
 
     def _make_client(self) -> Any:
+        options = self._options
+        if "handler" not in options:  # which may have a way to sleep of its own
+            # kazoo would wait for up to a minute after an outage, while the leases of those that came back earlier run.
+            options = {"connection_retry": {"max_tries": -1, "max_delay": LONGEST_PAUSE}} | options
         try:
-            return KazooClient(**self._options)
+            return KazooClient(**options)
         except (TypeError, ValueError, KazooException) as exc:
             raise ConfigurationError(f"Cannot use these connection options for ZooKeeper: {exc}") from None
 
