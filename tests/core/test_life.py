@@ -264,6 +264,22 @@ def test_an_import_adds_all_jobs_or_none():
     assert [job.id for job in second.get_jobs()] == ["c"]
 
 
+@pytest.mark.parametrize("fault", ["an id twice", "an executor that is not there"])
+def test_an_import_that_cannot_be_added_whole_adds_nothing(fault):
+    first, _ = started()
+    for id in ("a", "b"):
+        first.add_job(abs, "interval", hours=1, args=[1], id=id)
+    out = io.StringIO()
+    first.export_jobs(out)
+    content = json.loads(out.getvalue())
+    last = content["jobs"][-1]
+    last.update({"id": "a"} if fault == "an id twice" else {"executor": "elsewhere"})
+    second, _ = started()
+    with pytest.raises((ConflictingIdError, UnknownAliasError)):
+        second.import_jobs(io.StringIO(json.dumps(content)))
+    assert second.get_jobs() == []
+
+
 def test_a_job_that_cannot_be_written_down_fails_the_export_and_leaves_the_file_alone(tmp_path):
     scheduler, _ = started()
     scheduler.add_job(lambda: None, "interval", minutes=1, id="lambda")
@@ -274,11 +290,31 @@ def test_a_job_that_cannot_be_written_down_fails_the_export_and_leaves_the_file_
     assert path.read_text() == "precious"
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "rota.jobs", "version": 99, "jobs": []}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"format": "rota.jobs", "version": 99, "jobs": []}',
+        '{"format": "rota.jobs", "version": 1}',
+        '{"format": "rota.jobs", "version": 1, "jobs": null}',
+        "[" * 100_000,
+    ],
+    ids=["empty", "a list", "nothing", "a later version", "no jobs", "jobs that are none", "deep"],
+)
 def test_what_is_no_export_is_refused(text):
     scheduler, _ = started()
     with pytest.raises(DeserializationError):
         scheduler.import_jobs(io.StringIO(text))
+
+
+def test_a_file_that_is_not_in_utf8_is_refused_as_no_export(tmp_path):
+    scheduler, _ = started()
+    path = tmp_path / "jobs.json"
+    path.write_bytes('{"format": "rota.jobs"}'.encode("utf-16"))
+    with pytest.raises(DeserializationError, match="UTF-8"):
+        scheduler.import_jobs(path)
 
 
 # --------------------------------------------------------------------------------------------------- configuration

@@ -12,8 +12,10 @@ from ..clock import HELD
 from ..codec.files import decode_job, encode_job
 from ..core.policy import check_log
 from ..core.states import QUARANTINED
-from ..errors import ConflictingIdError, DeserializationError
+from ..errors import DeserializationError
+from ..texts import repr_of
 from ..version import version
+from .bulk import add_together
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def export_jobs(jobs: Iterable[Job], outfile: Any) -> None:
 
 
 def import_jobs(book: JobBook, infile: Any, jobstore: str) -> None:
-    """Add the jobs of a path or text file; all of them or, if one cannot be read, none."""
+    """Add the jobs of a path or text file; all of them or, if one cannot be read or added, none."""
     book.require_started("job import")
     scheduler = book.scheduler
     jobs = read_jobs(infile)
@@ -54,10 +56,7 @@ def import_jobs(book: JobBook, infile: Any, jobstore: str) -> None:
         job._scheduler = scheduler
         store.check_job(job)
         check_log(job.policy, store.longest_log)
-        if store.lookup_job(job.id) is not None:
-            raise ConflictingIdError(job.id)
-    for job in jobs:
-        scheduler._real_add_job(job, jobstore, False)
+    add_together(book, jobs, jobstore, False, None)
 
 
 def read_jobs(infile: Any) -> list[Job]:
@@ -65,12 +64,12 @@ def read_jobs(infile: Any) -> list[Job]:
 
     :raises DeserializationError: if the file is not an export of Rota, or a job in it cannot be restored here
     """
-    with _opened(infile, "read", "r") as file:
-        text = file.read()
     try:
+        with _opened(infile, "read", "r") as file:
+            text = file.read()
         content = json.loads(text)
-    except ValueError as exc:
-        raise DeserializationError(f"The file with exported jobs is not JSON: {exc}") from None
+    except (ValueError, RecursionError) as exc:  # an OSError is the file's
+        raise DeserializationError(f"The file with exported jobs is not JSON in UTF-8: {exc}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DeserializationError(
             "The file was not written by export_jobs() of Rota: it lacks "
@@ -80,7 +79,12 @@ def read_jobs(infile: Any) -> list[Job]:
         raise DeserializationError(
             f"The file has format version {content.get('version')!r}; this version of Rota reads {FORMAT_VERSION}"
         )
-    jobs = [decode_job(data) for data in content["jobs"]]
+    entries = content.get("jobs")
+    if not isinstance(entries, list):
+        raise DeserializationError(
+            f'"jobs" of the file must be a list, got {repr_of(entries)}; export the jobs again'
+        )
+    jobs = [decode_job(data) for data in entries]
     for job in jobs:
         if job.state == QUARANTINED:
             raise DeserializationError(f'Job "{job.id}" of the file cannot be restored: {job.error}')

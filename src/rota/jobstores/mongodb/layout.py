@@ -105,8 +105,9 @@ def _refuse_foreign(server: Server) -> None:
         found = collection.find_one({})
         if found is not None:
             raise SchemaError(
-                f"The collection {collection.full_name} on {server.address} is not empty and not Rota's; give another "
-                f"collection, or another database{_of_apscheduler(server, found)}"
+                f"The collection {collection.full_name} on {server.address} is not empty, and {server.meta.full_name} does not "
+                f"say that it is Rota's; give another collection, or another database{_of_apscheduler(server, found)}. If it is "
+                f'Rota\'s and the document was lost, insert {{_id: "schema", version: {SCHEMA_VERSION}}} there'
             )
 
 

@@ -81,6 +81,7 @@ class Keys:
             "META": f"{prefix}meta",
             "TIMES": f"{run_times}:",
         }
+        self.meta = names["META"]
         self.names = tuple(names.values())
         if len(set(self.names)) < len(names):
             raise ConfigurationError(
@@ -123,8 +124,9 @@ def take_possession(keys: Keys, server: Server, create: bool) -> tuple[str, bool
     version, identity = _prepare(keys, server, create, offered)
     if version == "foreign":
         raise SchemaError(
-            f"Some of the keys {', '.join(keys.names)} exist on {server.address} and are not Rota's; give another jobs_key"
-            + _of_apscheduler(keys, server)
+            f"Some of the keys {', '.join(keys.names)} exist on {server.address}, and {keys.meta} does not say that they "
+            f"are Rota's; give another jobs_key{_of_apscheduler(keys, server)}. "
+            f"If they are Rota's and that was lost: HSET {keys.meta} schema {SCHEMA_VERSION}"
         )
     where = f"{keys.jobs} … on {server.address}"
     if version == "missing":
