@@ -188,6 +188,27 @@ def test_a_claim_whose_record_the_database_ignores_executes_nothing_and_is_told(
     assert calls.count("guilty") >= 5
 
 
+def test_a_lease_that_the_database_ignores_is_told_as_that(
+    started: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    scheduler, statements = started
+    add_neighbours(scheduler)
+    scheduler.advance(seconds=2)
+    statements("CREATE TRIGGER guard BEFORE UPDATE ON rota_nodes BEGIN SELECT RAISE(IGNORE); END")
+    with caplog.at_level(logging.ERROR):
+        scheduler.advance(seconds=30)
+    (store,) = scheduler.health()["stores"].values()
+    assert not store["ok"]
+    assert "look for a trigger or rule" in store["error"]
+    assert told(caplog, "put back from a backup") == []
+    statements("DROP TRIGGER guard")
+    scheduler.advance(minutes=2)
+    assert scheduler.health()["stores"]["default"]["ok"]
+    before = calls.count("healthy")
+    scheduler.advance(seconds=10)
+    assert calls.count("healthy") == before + 10
+
+
 def test_a_job_that_the_database_ignores_is_not_added_and_that_is_said(started: Any) -> None:
     scheduler, statements = started
     statements(

@@ -155,9 +155,11 @@ def test_in_a_store_that_was_replaced_nothing_due_is_claimed_until_the_others_ha
     os.replace(tmp_path / "backup", path)
     program.scheduler.advance(seconds=14)  # of a lease of 15 s
     assert program.health["ok"]
+    assert "nothing is claimed for another" in program.health["waits"]
     assert program.gate.held == []
     program.scheduler.advance(seconds=7)
     assert len(program.gate.held) == 1
+    assert program.health["waits"] is None
 
 
 @pytest.mark.parametrize("coalesce", [True, False])

@@ -187,6 +187,16 @@ class Lease:
         left = self.claims_from - self._clock.monotonic()
         return min(max(left / SECOND, SHORTEST_WAIT), self.wait(True)) if left > 0 else None
 
+    def why_nothing_is_claimed(self) -> str | None:
+        """Return in words why nothing may be claimed though the store works; None: it may."""
+        left = self.claims_from - self._clock.monotonic()
+        if left <= 0:
+            return None
+        return (
+            "it was replaced while it was open, and is open again; nothing is claimed for another "
+            f"{left / SECOND:.0f} s, until the other nodes have claimed anew what they have in hand"
+        )
+
     def renew(self, in_hand: InHand) -> bool:
         """Renew the lease, even if it has run out; say what others have taken meanwhile. Thread-safe.
 

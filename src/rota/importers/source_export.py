@@ -38,10 +38,14 @@ def read_export(path: Path) -> Iterator[Row]:
         raise StoreError(f"{path} is not an export of APScheduler 3: it is not JSON: {exc}") from None
     if not isinstance(content, dict) or not isinstance(content.get("jobs"), list):
         raise StoreError(f"{path} is not an export of APScheduler 3: it has no list of jobs")
-    if content.get("version") != 1 or "format" in content:
+    if "format" in content:
         raise StoreError(
-            f"{path} is not an export of APScheduler 3: its version is {content.get('version')!r}, not 1"
-            + ("; Rota's own exports are read by scheduler.import_jobs()" if "format" in content else "")
+            f"{path} is not an export of APScheduler 3: its format is {content['format']!r:.80}; Rota's own exports are read by "
+            "scheduler.import_jobs()"
+        )
+    if content.get("version") != 1:
+        raise StoreError(
+            f"{path} is not an export of APScheduler 3: its version is {content.get('version')!r:.80}, not 1"
         )
     for number, state in enumerate(content["jobs"]):
         id = state.get("id") if isinstance(state, dict) else None

@@ -15,8 +15,8 @@ REPLACED = "replaced"
 MOVED = "moved"
 
 _SENTENCES = {
-    EMPTIED: "{store} was emptied while it was open: its layout is gone, with all jobs and records. It is made anew where the "
-    "store may do that; add the jobs again, or stop the schedulers and put a backup back",
+    EMPTIED: "{store} was emptied while it was open: its layout, or a part of it, is gone, with what was there. "
+    "It is made anew where the store may do that; add the jobs again, or stop the schedulers and put a backup back",
     RESTORED: "{store} was put back from a backup while it was open: this node's lease there is missing, or older than it was "
     "written. What was added, changed or recorded after the backup is not there any more, and what ran after it may run again",
     REPLACED: "{store} was replaced by another one while it was open: it has not the identity that was found at the start",

@@ -151,6 +151,7 @@ def _of_store(state: StoreState) -> dict[str, Any]:
     return {
         "ok": state.back_off.error is None,
         "error": state.back_off.error,
+        "waits": None if state.lease is None else state.lease.why_nothing_is_claimed(),
         "failures": state.back_off.failures,
         "clock_offset": None if offset is None else offset / SECOND,
         "age": seen.age,

@@ -93,7 +93,7 @@ class Nodes:
             raise Changed(change)
         if before is None:
             first = {"id": node, "lease_until": until, "started": now, "renewals": 1}
-            conn.execute(self._table.insert(), first)
+            self._check(node, conn.execute(self._table.insert(), first).rowcount)
             return None, 1
         count = (renewals or 0) + 1 if is_known else 1
         values = {"b_id": node, "lease_until": until, "started": now}
@@ -101,8 +101,16 @@ class Nodes:
         # Somebody may have taken it for a lease of the future meanwhile, as the clock was set back: then it may have been over.
         if ran and conn.execute(self._prolong, {**values, "b_before": before}).rowcount:
             return True, count
-        conn.execute(self._renew, values)
+        self._check(node, conn.execute(self._renew, values).rowcount)
         return False, count
+
+    def _check(self, node: str, written: int) -> None:
+        """Refuse a lease that the database has not written: it would look like a backup that was put back."""
+        if not written:
+            raise StoreError(
+                f'The database has not written the lease of node {node} into "{self._table}", and has raised nothing; look for a '
+                "trigger or rule of it"
+            )
 
     def settle(self, conn: Connection, now: int, clock: Callable[[], int]) -> None:
         """Lock the leases that are over until the end of the transaction, so that nobody renews them meanwhile.
