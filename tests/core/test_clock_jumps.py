@@ -463,6 +463,67 @@ def test_a_store_that_fails_while_jobs_are_moved_has_them_moved_later():
     assert len(ran) >= 5
 
 
+def test_a_node_that_has_not_seen_the_servers_clock_set_back_runs_nothing_again_that_another_one_has_moved(
+    tmp_path,
+):
+    """It takes the time that has passed for owed, until it asks the server."""
+    from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+
+    shift = 0
+    clocks = [VirtualClock(), VirtualClock()]
+
+    class Server(SQLAlchemyJobStore):
+        """A store that knows the time of its server as it was when it was measured."""
+
+        has_clock = True
+        ahead = 0
+
+        def now(self):
+            return self.clock.now() + self.ahead
+
+        @property
+        def clock_offset(self):
+            return self.ahead
+
+        def measure_clock(self):
+            before, self.ahead = self.ahead, shift
+            return shift - before
+
+    nodes = [
+        ManualScheduler(clock=clock, jobstores={"default": Server(f"sqlite:///{tmp_path}/jobs")}, lease=15)
+        for clock in clocks
+    ]
+    for node in nodes:
+        node.start()
+    _ran.clear()
+    nodes[0].add_job(work, "interval", seconds=1, id="j", coalesce=False, max_instances=100)
+
+    def pass_time(seconds, *some):
+        for _ in range(seconds):
+            for clock in clocks:
+                clock.advance(1)
+            for node in some:
+                node.run_pending()
+
+    pass_time(5, *nodes)
+    shift = 60 * SECOND
+    for node in nodes:
+        present(node._jobstores["default"]).measure_clock()
+    pass_time(7, *nodes)
+    shift = 0
+    present(nodes[0]._jobstores["default"]).measure_clock()  # it renews its lease first
+    before = len(_ran)
+    pass_time(1, nodes[0])
+    nodes[1].run_pending()
+    pass_time(3, *reversed(nodes))
+    assert len(_ran) - before <= 5, "the minute was executed again"
+    pass_time(20, *nodes)
+    assert len(_ran) - before >= 22
+    assert max(Counter(_ran).values()) == 1
+    for node in nodes:
+        node.shutdown()
+
+
 # --------------------------------------------------------------------------------------------- when it is measured
 
 

@@ -17,7 +17,7 @@ from ..interrupts import is_interrupt
 from .announcements import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
 from .capacity import PASS
-from .clock_jumps import TURN, bring_forward, go_on, set_back_unseen
+from .clock_jumps import JUMP, TURN, bring_forward, go_on, set_back_unseen
 from .pass_watch import PassLeftBehind
 from .planning import decide, what_is_met
 from .submission import hand_over, start_withheld, submit
@@ -42,6 +42,8 @@ PASS_IN_MEMORY = 100
 CROWDED = 0.1
 #: How often the clock of a store is measured where no lease is renewed (microseconds).
 MEASURED = 60 * SECOND
+#: How often it is at most because jobs seem to be late (microseconds).
+DOUBTED = SECOND // 2
 #: Methods of stores that programs replace on the object.
 REPLACEABLE = frozenset(("get_due_jobs", "get_next_run_time", "update_job", "remove_job"))
 
@@ -157,6 +159,9 @@ class StorePass:
             store.obey_program()  # replaced on the object, perhaps just now
         now = store.now()  # anew: leases and claims may not be judged by the time before something slow
         jobs = self._due(now, open_to) if open_to else ()
+        if jobs and store.has_clock and self._was_set_back(jobs, now):
+            now = store.now()
+            jobs = self._due(now, open_to)
         handed: int | None = None  # None: nothing has come of the pass
         if jobs:
             handed = self._hand_out(jobs, now)
@@ -458,6 +463,19 @@ class StorePass:
                     "The clock of job store %r jumped by %+.1f s", state.alias, delta / SECOND
                 )
             state.doubt_lease()
+
+    def _was_set_back(self, jobs: Sequence[Job], now: int) -> bool:
+        """Ask the server for its time if due jobs seem to be late; return whether its clock was set.
+
+        Another node may have seen that before, and moved jobs to times that are past by what this one knows.
+        """
+        state, elapsed = self._state, self._outlet.clock.monotonic()
+        if elapsed < state.measured_at + DOUBTED or min(job.next_due or now for job in jobs) > now - JUMP:
+            return False
+        state.measured_at = elapsed
+        moved = state.store.measure_clock()
+        self._watch_clock()
+        return abs(moved) >= JUMP
 
     def _bring_forward(self) -> bool:
         """Plan elapsed-time jobs anew after the clock was set back, for some milliseconds; return whether that is done."""

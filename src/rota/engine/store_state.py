@@ -147,7 +147,7 @@ class StoreState:
         self.moves: Iterator[None] | None = None
         #: True: the server's clock has to be measured before anything is claimed
         self.unmeasured = False
-        #: when that was done last, where no lease is renewed (monotonic microseconds); a store measures when it starts
+        #: when that was done last, but for renewals of the lease (monotonic microseconds); a store measures when it starts
         self.measured_at = outlet.clock.monotonic()
         #: until when (the store's time) the host waits; HELD while a pass is under way, so that whatever comes then wakes it up
         self.waits_until = HELD
