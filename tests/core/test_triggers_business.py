@@ -176,7 +176,7 @@ def test_the_days_of_an_icalendar_file_may_be_closed(tmp_path):
     assert not calendar.is_business_day(date(2026, 7, 1))
     with pytest.raises(TriggerError, match="not a range"):
         ical_dates(ICAL, 2028, 2026)
-    with pytest.raises(TriggerError, match="not an iCalendar file"):
+    with pytest.raises(TriggerError, match="must be an iCalendar file"):
         ical_dates(b"hello", 2026, 2028)
 
 
@@ -366,3 +366,35 @@ def test_the_nth_business_day_is_that_of_a_count(nth, closed, of):
         assert abs(nth) > 23
         return
     assert found == [day for day in wanted if day < date(2026, 12, 31)]
+
+
+def _calendar(*lines: str) -> bytes:
+    need("icalendar", "icalendar")
+    event = ["BEGIN:VEVENT", "UID:1", *lines, "END:VEVENT"]
+    return "\r\n".join(["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:x", *event, "END:VCALENDAR", ""]).encode()
+
+
+def test_an_event_of_many_years_that_comes_every_day_counts_each_day_once():
+    found = ical_dates(
+        _calendar("DTSTART;VALUE=DATE:20200101", "DTEND;VALUE=DATE:20400101", "RRULE:FREQ=DAILY"), 2026, 2030
+    )
+    assert (len(found), found[0], found[-1]) == (1826, date(2026, 1, 1), date(2030, 12, 31))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("DTSTART;VALUE=DATE:20261399",),
+        ("DTSTART;VALUE=DATE:20260821", "DTSTART;VALUE=DATE:20260822"),
+        ("DTSTART;VALUE=DATE:20260821", "DTEND;VALUE=DATE:20260822", "DTEND;VALUE=DATE:20260823"),
+    ],
+    ids=["no date", "two starts", "two ends"],
+)
+def test_an_event_that_is_not_valid_is_refused(lines):
+    with pytest.raises(TriggerError, match="must"):
+        ical_dates(_calendar(*lines), 2026, 2030)
+
+
+def test_an_event_that_lasts_until_the_end_of_the_calendar_is_taken():
+    lines = ("DTSTART;VALUE=DATE:20301230", "DURATION:P4000000D")
+    assert ical_dates(_calendar(*lines), 2026, 2030) == [date(2030, 12, 30), date(2030, 12, 31)]

@@ -329,3 +329,8 @@ def test_the_times_are_those_of_the_expansion_from_the_start(rule, zone, day, ho
     if found:
         assert trigger.latest(found[0], found[-1]) == (found[-1], len(found))
         assert moment(found[0]).second == 0
+
+
+def test_a_bound_that_is_no_instant_is_refused_as_a_trigger_that_is_wrong():
+    with pytest.raises(TriggerError, match="within the years 1 to 9999 in UTC"):
+        RRuleTrigger("FREQ=DAILY;UNTIL=99991231T235959", "2026-01-01", timezone="America/New_York")

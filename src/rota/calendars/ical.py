@@ -5,7 +5,7 @@ The only module that imports it; nothing else may.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 from ..clock import instant, moment
@@ -30,28 +30,38 @@ def dates_of(source: str | bytes | PathLike[str], first_year: int, last_year: in
         raise TriggerError(f"the years {first_year} to {last_year} are not a range within 1970 to 9000")
     content = source if isinstance(source, bytes) else Path(source).read_bytes()
     try:
-        calendar = Calendar.from_ical(content)
-    except ValueError as exc:
+        return _dates_in(Calendar.from_ical(content), date(first_year, 1, 1), date(last_year, 12, 31))
+    except TriggerError:
+        raise
+    except Exception as exc:  # the library raises much, and some of it when a value is looked at
         shown = "the content" if isinstance(source, bytes) else str(source)
-        raise TriggerError(f"{shown} is not an iCalendar file: {exc}") from None
-    first, last = date(first_year, 1, 1), date(last_year, 12, 31)
+        raise TriggerError(f"{shown} must be an iCalendar file of valid events, got {exc!r:.200}") from None
+
+
+def _dates_in(calendar: Any, first: date, last: date) -> list[date]:
     events: list[Any] = [event for event in calendar.walk("VEVENT") if _is_day(event.get("DTSTART"))]
     moved = {
         (str(event.get("UID")), event["RECURRENCE-ID"].dt) for event in events if "RECURRENCE-ID" in event
     }
-    days: set[date] = set()
+    days: set[int] = set()
     for event in events:
         if str(event.get("STATUS", "")).upper() == "CANCELLED":
             continue
-        uid, length = str(event.get("UID")), _length(event)
-        for start in _starts(event, first - timedelta(days=length), last):
+        uid, length, known = str(event.get("UID")), _length(event), first.toordinal()
+        earliest = date.fromordinal(max(known - length, 1))
+        for start in _starts(event, earliest, last):
             if "RECURRENCE-ID" not in event and (uid, start) in moved:
                 continue
-            days.update(start + timedelta(days=number) for number in range(length))
-    return sorted(day for day in days if first <= day <= last)
+            # They come in their order, so that days which an earlier one has are not counted again.
+            begin, end = max(start.toordinal(), known), min(start.toordinal() + length, last.toordinal() + 1)
+            days.update(range(begin, end))
+            known = max(known, end)
+    return [date.fromordinal(day) for day in sorted(days)]
 
 
 def _is_day(value: Any) -> bool:
+    if isinstance(value, list):
+        raise TriggerError(f"an event must have one DTSTART and one DTEND, got {len(value)} of one")
     value = getattr(value, "dt", None)
     return isinstance(value, date) and not isinstance(value, datetime)
 

@@ -122,9 +122,12 @@ class RecurrenceTimes:
 
     def _second(self, at: datetime) -> int:
         """Return the second of a time that is naive (a wall time of the zone) or aware."""
-        if at.tzinfo is None:
-            at = localize(at, self._zone)
-        return to_instant(at) // SECOND
+        try:
+            return to_instant(localize(at, self._zone) if at.tzinfo is None else at) // SECOND
+        except (ValueError, OverflowError) as exc:
+            raise TriggerError(
+                f"a time of a recurrence must be within the years 1 to 9999 in UTC, got {at}: {exc}"
+            ) from None
 
 
 class Rule:
