@@ -296,6 +296,24 @@ def test_a_run_that_says_something_while_its_rows_are_held_holds_up_nobody(
         _until(lambda: scheduler.get_runs("says", status=SUCCEEDED), "it to end")
 
 
+def test_tables_that_a_backup_holds_hold_up_no_other_store(mariadb_url: str) -> None:
+    stores: Any = {"default": SQLAlchemyJobStore(mariadb_url), "other": MemoryJobStore()}
+    scheduler = BackgroundScheduler(jobstores=stores, timezone="UTC")
+    started.clear()
+    with scheduler, create_engine(stores["default"].engine.url).connect() as backup:
+        for number in range(10):
+            id = f"free{number}"
+            scheduler.add_job(work, "interval", seconds=0.5, args=[id], id=id, jobstore="other")
+        scheduler.add_job(work, "interval", seconds=0.5, args=["stored"], id="stored")
+        _until(lambda: scheduler.get_runs("stored", status=SUCCEEDED), "its first run")
+        backup.exec_driver_sql("FLUSH TABLES WITH READ LOCK")
+        since = time.monotonic()
+        _until(lambda: _fewest(since) >= 4, "the others to run four times")
+        backup.exec_driver_sql("UNLOCK TABLES")
+        before = len(scheduler.get_runs("stored", status=SUCCEEDED))
+        _until(lambda: len(scheduler.get_runs("stored", status=SUCCEEDED)) > before, "it to go on")
+
+
 begun, go_on = threading.Event(), threading.Event()
 
 

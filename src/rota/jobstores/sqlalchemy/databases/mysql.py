@@ -65,7 +65,7 @@ class MySQL(Database):
         return options
 
     def prepare(self, engine: Engine) -> None:
-        """Have the connections of an engine wait only shortly for rows."""
+        """Have the connections of an engine wait only shortly for rows and tables."""
         event.listen(engine, "connect", _set_up)
 
     # -- transactions --------------------------------------------------------------------------------------------
@@ -257,5 +257,8 @@ def _is_one_of(exc: BaseException | None, *numbers: int) -> bool:
 
 def _set_up(connection: Any, record: Any) -> None:
     cursor = connection.cursor()
-    cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {LOCK_TIMEOUT}")
+    # Rows, and tables, which a backup or a waiting ALTER holds.
+    cursor.execute(
+        f"SET SESSION innodb_lock_wait_timeout = {LOCK_TIMEOUT}, lock_wait_timeout = {LOCK_TIMEOUT}"
+    )
     cursor.close()
