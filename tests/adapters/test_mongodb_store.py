@@ -53,6 +53,8 @@ from tests.servers.process import free_port
 
 pymongo = need("pymongo", "mongodb")
 
+from pymongo import monitoring  # noqa: E402
+
 from rota.jobstores.mongodb import MongoDBJobStore  # noqa: E402
 
 if TYPE_CHECKING:
@@ -420,6 +422,53 @@ def test_what_a_process_left_unfiled_is_seen_and_filed_by_others(
     assert len(other.get_runs()) == 2
     assert [document["_id"] for document in store.collection.find()] == ["goes on"]
     assert "busy" not in store.collection.find_one()
+
+
+class WritesOfRecords(monitoring.CommandListener):
+    """Keeps how many records each command wrote that wrote some."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, int]] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        for name in ("documents", "updates"):
+            if event.command.get(event.command_name) == "runs" and name in event.command:
+                self.found.append((event.command_name, len(event.command[name])))
+
+    def succeeded(self, event: object) -> None: ...
+
+    def failed(self, event: object) -> None: ...
+
+
+def test_records_are_inserted_together_and_only_those_of_before_are_replaced(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = WritesOfRecords()
+    store = open_store(event_listeners=[writes])
+    ids = ["a", "b", "c"]
+    for id in ids:
+        store.add_job(make_job(id))
+    assert finish(store, claim(store)) == []
+    assert writes.found == [("insert", 3)]
+    later = START + 600 * SECOND
+    store.renew(NODE, later, LEASE)
+    runs = claim(store, later)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store._filing), "file", lambda self, ids, ask=True: None)
+        assert finish(store, runs, later) == []
+    # One record is there from before its run was opened again; another one was written by somebody who died then.
+    (run,) = (run for run in runs if run.job_id == "b")
+    there = {"job_id": "b", "nominal": run.nominal}
+    store._server.runs.insert_one({"_id": there, **there, "status": FAILED})
+    (written,) = store.collection.find_one({"_id": "c"})["pending"]
+    there = {"job_id": "c", "nominal": written["nominal"]}
+    store._server.runs.insert_one({"_id": there, "job_id": "c", **written})
+    writes.found.clear()
+    store._filing.file(ids)
+    assert writes.found == [("insert", len(runs)), ("update", 1)]
+    found = list(store._server.runs.find({"nominal": run.nominal}).sort("job_id", 1))
+    assert [(record["job_id"], record["status"]) for record in found] == [(id, SUCCEEDED) for id in ids]
+    assert not list(store.collection.find({"pending": {"$ne": []}}))
 
 
 def test_a_time_that_was_left_unfiled_is_not_taken_again(

@@ -6,7 +6,8 @@ that are wrong and set again and again (not with SQLite), old records to forget,
 damaged time and again, all at once; a backup that is put in the place of the store, with such damages; a store that is emptied.
 In a fourth round there are jobs beside that fail at random, want to be called later or take longer than they may, are tried again,
 and start others by their ends; and runs of these are asked to stop, some each second.
-``pgbouncer`` is PostgreSQL behind PgBouncer.
+``pgbouncer`` is PostgreSQL behind PgBouncer. The server that stands in for MongoDB answers 40 to 60 requests a second, and looks at
+all documents of a collection where MongoDB has an index: it has 400 jobs that run once and 300 old records.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ TROUBLES = (CLOCKS, BACKLOG, QUARANTINE, DAMAGE, RESTORED, EMPTIED, ERRATIC)
 #: what is tried on a store, one after another
 ROUNDS = ((CLOCKS, BACKLOG, QUARANTINE, DAMAGE), (RESTORED, DAMAGE), (EMPTIED,), (ERRATIC,))
 PROCESSES = 4
+#: How many jobs run once, and which part of the usual backlog there is: usually, and where a server bears no more in this time.
+USUAL_LOAD, LOADS = (2000, 1.0), {"mongodb": (400, 0.3)}
 #: every so many seconds a process is suspended
 SUSPEND = 15
 #: how many jobs that run once may fail for each one that does not, and how many runs are asked to stop each second
@@ -206,7 +209,12 @@ def main() -> int:
     parser.add_argument(
         "stores", nargs="*", metavar="STORE", help=f"{', '.join(SERVERS)} (usually {', '.join(USUAL)})"
     )
-    parser.add_argument("--jobs", type=int, default=2000, metavar="N", help="how many jobs run once (2000)")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="how many jobs run once (2000; of mongodb 400, and a smaller backlog)",
+    )
     parser.add_argument(
         "--seconds", type=int, default=60, metavar="N", help="how long processes are killed in a round (60)"
     )
@@ -229,9 +237,10 @@ def main() -> int:
     os.environ["ROTA_REQUIRE_SERVICES"] = "1"  # a store that is asked for is not left out
     failed = 0
     for store in stores:
+        jobs, scale = LOADS.get(store, USUAL_LOAD)
         for kinds in rounds:
             try:
-                found = Chaos(store, options.jobs, options.seconds, options.seed, kinds).run()
+                found = Chaos(store, options.jobs or jobs, options.seconds, options.seed, kinds, scale).run()
             except AssertionError as wrong:
                 failed += 1
                 sys.stdout.write(f"{store} ({', '.join(kinds)}): THE LEDGER DOES NOT ADD UP: {wrong}\n")

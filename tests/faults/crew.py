@@ -44,9 +44,13 @@ AHEAD = 3
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-    """Wait until a condition holds; look often, and fail with what was waited for."""
+    """Wait until a condition holds; look often, and fail with what was waited for.
+
+    Where looks take long, there is more time between them: a slow store is to do something else than to be looked at.
+    """
     end = time.monotonic() + seconds
     while True:
+        began = time.monotonic()
         try:
             result, trouble = condition(), ""
         except (
@@ -56,8 +60,9 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENC
             result, trouble = None, f" ({exc})"
         if result:
             return result
-        assert time.monotonic() < end, f"waited {seconds} s in vain for {what}{trouble}"
-        time.sleep(0.02)
+        now = time.monotonic()
+        assert now < end, f"waited {seconds} s in vain for {what}{trouble}"
+        time.sleep(min(max(0.02, 3 * (now - began)), 1))
 
 
 class Crew:

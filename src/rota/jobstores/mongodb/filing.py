@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from pymongo import ReplaceOne, UpdateMany, UpdateOne
+from pymongo.errors import BulkWriteError
 
 from ...clock import HELD
 from ...codec.options import spare_in
@@ -72,15 +73,15 @@ class Filing:
         with self._server.translated():
             ready = list(jobs.find({"_id": {"$in": list(ids)}, "pending.0": {"$exists": True}}, read))
             left = self._left_by(ready, ask) if ask or BaseTrigger.some_chain else []
-            files, changes = [], []
+            files: list[dict[str, Any]] = []
+            changes: list[UpdateOne] = []
             for document in ready:
                 id = document["_id"]
                 # What is damaged is ended by whoever looks for damage.
                 ended = filter(has_ended, entries_of(document, "pending"))
                 entries = list(numbered(ended))
                 for entry in entries:
-                    key = key_of(id, entry["nominal"])
-                    files.append(ReplaceOne({"_id": key}, {"_id": key, "job_id": id, **entry}, upsert=True))
+                    files.append({**entry, "_id": key_of(id, entry["nominal"]), "job_id": id})
                 nominals = [entry["nominal"] for entry in entries]
                 if not nominals:
                     continue
@@ -89,12 +90,42 @@ class Filing:
                     changes.append(_keeping(id, nominals))
                 changes.append(UpdateOne({"_id": id}, {"$pull": {"pending": {"nominal": {"$in": nominals}}}}))
             if files:
-                self._server.runs.bulk_write(files, ordered=False)
+                self._put(files)
             # R6: a job that waited for its runs becomes due, and one whose schedule is over goes with its last run.
             idle = {"_id": {"$in": list(ids)}, "under_way": [], "pending": []}
             jobs.bulk_write([*changes, *release(list(ids)), UpdateMany(idle, {"$unset": {"busy": 1}})])
             jobs.delete_many({**idle, "state": {"$in": list(OVER)}})
         return left
+
+    def _put(self, records: Sequence[dict[str, Any]]) -> None:
+        """Write records; those that are there already are replaced."""
+        runs = self._server.runs
+        try:
+            # Nearly none is there. The server writes new ones together, and would look for each that may be there by itself.
+            runs.insert_many(records, ordered=False)
+        except BulkWriteError as exc:
+            # Others file them too, or did so before they died. What was refused for another reason is refused again.
+            refused = [records[error["index"]] for error in exc.details["writeErrors"]]
+            if not refused or exc.details["writeConcernErrors"]:
+                raise
+            self._replace(refused)
+
+    def _replace(self, records: Sequence[dict[str, Any]]) -> None:
+        """Write records some of which are there, as they are to be or from before their runs were opened again."""
+        there: dict[str, Mapping[str, Any]] = {}
+        for start in range(0, len(records), BATCH):
+            some = records[start : start + BATCH]
+            times = [record["nominal"] for record in some]
+            ids = list({record["job_id"] for record in some})
+            among = {"job_id": {"$in": ids}, "nominal": {"$gte": min(times), "$lte": max(times)}}
+            there |= {repr(record["_id"]): record for record in self._server.runs.find(among)}
+        changes = [
+            ReplaceOne({"_id": record["_id"]}, record, upsert=True)
+            for record in records
+            if there.get(repr(record["_id"])) != record
+        ]
+        if changes:
+            self._server.runs.bulk_write(changes, ordered=False)
 
     def let_go_on(self, ids: Collection[str]) -> None:
         """Make jobs due that wait for a place and not for the end of all of their runs (R6)."""
