@@ -1,4 +1,4 @@
-"""Runs of dead nodes that this node has taken over: what is kept of the attempts that died, and when the next ones start.
+"""Runs of dead nodes: what is told of them, what is kept of the attempts that died, and when the next ones start.
 
 It hands out nothing; what it returns is executed at once.
 """
@@ -7,19 +7,55 @@ from __future__ import annotations
 
 from ..core.details import GIVEN_BACK, Attempt, part_of_attempt
 from ..core.extras import extra_of
+from ..core.policy import Policy
 from ..core.run import asked_to_stop
+from ..core.states import CANCELLED
 from ..core.tries import after_death
 from ..interrupts import is_interrupt
 from ..texts import error_text
+from .announcements import EVENT_OF_STATUS, announce
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..core.details import RunParts
-    from ..core.run import Run
+    from ..core.run import Permission, Run
     from .outlet import Outlet
     from .store_state import StoreState
+
+
+def sort_rescued(
+    outlet: Outlet, state: StoreState, rescued: Sequence[Run], permission: Permission | None
+) -> list[Run]:
+    """Tell what has become of rescued runs; return those that this node executes now.
+
+    :param permission: what they need to start
+    """
+    taken = []
+    again = 0
+    for run in rescued:
+        if run.status == CANCELLED:
+            outlet.logger.info("Run %r is cancelled: %s", run, run.reason)
+            announce(outlet, state.alias, run, EVENT_OF_STATUS[run.status])
+        elif run.ended:
+            outlet.logger.error("Run %r of a dead node was recorded as %s: %s", run, run.status, run.reason)
+            announce(outlet, state.alias, run, EVENT_OF_STATUS[run.status])
+        elif run.job is None or run.executor not in outlet.executors:
+            outlet.logger.error("Run %r of a dead node waits for an executor %r", run, run.executor)
+        else:
+            again += run.attempt > 1
+            outlet.logger.debug("Run %r is taken over", run)
+            run.permission = permission
+            taken.append(run)
+    if Policy.some_tell:
+        state.completions.note_failures(rescued).tell()
+    if Policy.some_pause:
+        state.completions.tell_of_pauses(rescued)
+    if not again:
+        return taken
+    outlet.logger.warning("%d runs of dead nodes are executed again (job store %r)", again, state.alias)
+    return after_deaths(outlet, state, taken)
 
 
 def after_deaths(outlet: Outlet, state: StoreState, taken: Sequence[Run]) -> list[Run]:

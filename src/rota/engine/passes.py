@@ -9,15 +9,15 @@ from ..callables import ASKED
 from ..clock import NO_TIME, SECOND
 from ..core.policy import Policy
 from ..core.room import admit
-from ..core.states import CANCELLED, ENDED
+from ..core.states import ENDED
 from ..errors import HeldRowsError
 from ..events import EVENT_JOB_SUBMITTED
 from ..executors.steps import is_coroutine_function
 from ..interrupts import is_interrupt
-from .announcements import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
+from .announcements import RUN_EVENTS, announce_rest, announce_submission
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
 from .capacity import PASS
-from .clock_jumps import JUMP, TURN, bring_forward, go_on, set_back_unseen
+from .clock_jumps import TURN, bring_forward, go_on, set_back_unseen
 from .pass_watch import PassLeftBehind
 from .planning import decide, what_is_met
 from .submission import hand_over, start_withheld, submit
@@ -42,8 +42,6 @@ PASS_IN_MEMORY = 100
 CROWDED = 0.1
 #: How often the clock of a store is measured where no lease is renewed (microseconds).
 MEASURED = 60 * SECOND
-#: How often it is at most because jobs seem to be late (microseconds).
-DOUBTED = SECOND // 2
 #: Methods of stores that programs replace on the object.
 REPLACEABLE = frozenset(("get_due_jobs", "get_next_run_time", "update_job", "remove_job"))
 
@@ -157,11 +155,7 @@ class StorePass:
         open_to = {alias: free for alias, free in room.items() if free > 0}
         if not REPLACEABLE.isdisjoint(store.__dict__):
             store.obey_program()  # replaced on the object, perhaps just now
-        now = store.now()  # anew: leases and claims may not be judged by the time before something slow
-        jobs = self._due(now, open_to) if open_to else ()
-        if jobs and store.has_clock and self._was_set_back(jobs, now):
-            now = store.now()
-            jobs = self._due(now, open_to)
+        now, jobs = self._due_now(open_to)
         handed: int | None = None  # None: nothing has come of the pass
         if jobs:
             handed = self._hand_out(jobs, now)
@@ -191,6 +185,17 @@ class StorePass:
             return self._carry_out(decisions, now) if decisions else None
         finally:
             completions.gathered()
+
+    def _due_now(self, open_to: Mapping[str, int]) -> tuple[int, Sequence[Job]]:
+        """Return the time, and the jobs that are due by it."""
+        store = self._state.store
+        now = store.now()  # anew: leases and claims may not be judged by the time before something slow
+        jobs = self._due(now, open_to) if open_to else ()
+        if jobs and store.has_clock and self._state.has_set_clock(jobs, now, self._outlet.clock.monotonic()):
+            self._watch_clock()
+            now = store.now()
+            jobs = self._due(now, open_to)
+        return now, jobs
 
     def _due(self, now: int, open_to: Mapping[str, int]) -> Sequence[Job]:
         """Return the due jobs without those that are to wait: they could not be claimed, or plain functions find no room."""
@@ -419,36 +424,10 @@ class StorePass:
                 rescued.remove(run)
                 state.completions.expect_run(run)
                 state.completions.done(run)
-        taken = []
-        again = 0
-        for run in rescued:
-            if run.status == CANCELLED:
-                self._outlet.logger.info("Run %r is cancelled: %s", run, run.reason)
-                announce(self._outlet, state.alias, run, EVENT_OF_STATUS[run.status])
-            elif run.ended:
-                self._outlet.logger.error(
-                    "Run %r of a dead node was recorded as %s: %s", run, run.status, run.reason
-                )
-                announce(self._outlet, state.alias, run, EVENT_OF_STATUS[run.status])
-            elif run.job is None or run.executor not in self._outlet.executors:
-                self._outlet.logger.error("Run %r of a dead node waits for an executor %r", run, run.executor)
-            else:
-                again += run.attempt > 1
-                self._outlet.logger.debug("Run %r is taken over", run)
-                run.permission = permission
-                taken.append(run)
-        if Policy.some_tell:
-            state.completions.note_failures(rescued).tell()
-        if Policy.some_pause:
-            state.completions.tell_of_pauses(rescued)
-        if again:
-            self._outlet.logger.warning(
-                "%d runs of dead nodes are executed again (job store %r)", again, state.alias
-            )
-            from .deaths import after_deaths  # import time
+        if rescued:
+            from .deaths import sort_rescued  # rare
 
-            taken = after_deaths(self._outlet, state, taken)
-        hand_over(self._outlet, state, taken)
+            hand_over(self._outlet, state, sort_rescued(self._outlet, state, rescued, permission))
 
     def _watch_clock(self) -> None:
         """Notice that the clock that counts for a store's jobs was set, and plan elapsed-time jobs anew."""
@@ -463,19 +442,6 @@ class StorePass:
                     "The clock of job store %r jumped by %+.1f s", state.alias, delta / SECOND
                 )
             state.doubt_lease()
-
-    def _was_set_back(self, jobs: Sequence[Job], now: int) -> bool:
-        """Ask the server for its time if due jobs seem to be late; return whether its clock was set.
-
-        Another node may have seen that before, and moved jobs to times that are past by what this one knows.
-        """
-        state, elapsed = self._state, self._outlet.clock.monotonic()
-        if elapsed < state.measured_at + DOUBTED or min(job.next_due or now for job in jobs) > now - JUMP:
-            return False
-        state.measured_at = elapsed
-        moved = state.store.measure_clock()
-        self._watch_clock()
-        return abs(moved) >= JUMP
 
     def _bring_forward(self) -> bool:
         """Plan elapsed-time jobs anew after the clock was set back, for some milliseconds; return whether that is done."""

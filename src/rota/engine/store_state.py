@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 
-from ..clock import HELD
+from ..clock import HELD, SECOND
 from ..core.walks import Walks
 from ..triggers.base import BaseTrigger
 from .backoff import BackOff, Unclaimed
-from .clock_jumps import ClockWatch
+from .clock_jumps import JUMP, ClockWatch
 from .completions import Completions
 from .housekeeping import Housekeeping
 
@@ -21,12 +21,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..core.run import Run
+    from ..job.handle import Job
     from ..jobstores.base import BaseJobStore
     from .lacking import Lacking
     from .lease import Lease
     from .outlet import Outlet
     from .refused_runs import RefusedRuns
     from .renewals import Renewals
+
+
+#: How often a server is asked for its time at most because jobs seem to be late (microseconds).
+DOUBTED = SECOND // 2
 
 
 class Asked:
@@ -194,6 +199,18 @@ class StoreState:
         if BaseTrigger.some_chain:
             self.asked.tell()
             outlet.wake()
+
+    def has_set_clock(self, jobs: Sequence[Job], now: int, elapsed: int) -> bool:
+        """Ask the server for its time if due jobs seem to be late; return whether its clock was set.
+
+        Another node may have seen that before, and moved jobs to times that are past by what this one knows.
+
+        :param elapsed: what the monotonic clock shows (microseconds)
+        """
+        if elapsed < self.measured_at + DOUBTED or min(job.next_due or now for job in jobs) > now - JUMP:
+            return False
+        self.measured_at = elapsed
+        return abs(self.store.measure_clock()) >= JUMP
 
     def doubt_lease(self) -> None:
         """Renew this node's lease at once, and give the others time to do so: after a jump of the clock, all of them look over."""
