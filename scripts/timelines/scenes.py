@@ -247,13 +247,13 @@ def deaths(stage: Stage) -> None:
     }
     for id, options in jobs.items():
         stage.add(id, last_for, "interval", hours=1, start_date=stage.at(60), **options)
-    stage.until(10)
+    stage.until(12)
     stage.join()
     stage.until(90)
     for id in ("again", "lost", "retried", "twice"):
         stage.note(id, "node 1 dies")
     stage.die()
-    stage.until(150)
+    stage.until(153)
     stage.join()
     stage.until(195)
     stage.note("twice", "node 2 dies")
