@@ -108,10 +108,8 @@ def walks_by_step(trigger: Any) -> bool:
 
 def _some(trigger: BaseTrigger, first: int, end: int) -> tuple[int, int]:
     """Return the last time of a trigger that counts its work from ``first`` to ``end``, and how many, as far as a step goes."""
-    for steps in (
-        work.STEPS // 200,
-        work.STEPS,
-    ):  # what is found by arithmetic takes few steps, or is not found in parts
+    # What is found by arithmetic takes few steps, or is not found in parts.
+    for steps in (work.STEPS // 200, work.STEPS):
         try:
             return work.within(steps, trigger.latest, first, end)
         except TooMuchWorkError:

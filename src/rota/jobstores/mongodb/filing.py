@@ -115,9 +115,8 @@ class Filing:
         there: dict[str, Mapping[str, Any]] = {}
         for start in range(0, len(records), BATCH):
             some = records[start : start + BATCH]
-            times = [record["nominal"] for record in some]
-            ids = list({record["job_id"] for record in some})
-            among = {"job_id": {"$in": ids}, "nominal": {"$gte": min(times), "$lte": max(times)}}
+            times, ids = ({record[name] for record in some} for name in ("nominal", "job_id"))
+            among = {"job_id": {"$in": list(ids)}, "nominal": {"$in": list(times)}}
             there |= {repr(record["_id"]): record for record in self._server.runs.find(among)}
         changes = [
             ReplaceOne({"_id": record["_id"]}, record, upsert=True)
