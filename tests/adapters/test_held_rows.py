@@ -20,13 +20,14 @@ from rota.jobstores.held_rows import as_soon_as_free
 from rota.jobstores.memory import MemoryJobStore
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.schedulers.background import BackgroundScheduler
-from rota.testing.contracts.orders import KEY, asked_for
+from rota.testing.contracts.orders import EARLY, KEY, asked_for
 from rota.testing.contracts.store_jobs import NODE, START, claim, decide, make_job
 from tests.present import present
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+LATER = EARLY + SECOND
 started: list[tuple[str, float]] = []
 
 
@@ -98,7 +99,7 @@ def hold_all(url: str) -> Iterator[Callable[..., Any]]:
 
     @contextmanager
     def held(table: str, job_id: str | None = None) -> Iterator[None]:
-        which = "" if job_id is None else f" WHERE job_id = '{job_id}'"
+        which = "" if job_id is None else f" WHERE {'id' if table == 'nodes' else 'job_id'} = '{job_id}'"
         with engine.connect() as conn:
             conn.execute(text(f"SELECT * FROM rota_{table}{which} FOR UPDATE")).all()
             yield
@@ -167,6 +168,38 @@ def test_a_node_in_doubt_takes_back_its_own_runs_also_of_jobs_that_somebody_hold
     assert len(store.claim(decide(store), NODE, now)) == 1
     with hold("a"):
         assert [run.job_id for run in store.rescue(NODE, now, in_doubt=True)] == ["a"]
+
+
+def test_a_waiting_run_that_somebody_holds_keeps_no_other_from_starting(
+    store: SQLAlchemyJobStore, hold_all: Callable[..., Any]
+) -> None:
+    for id in ("a", "held", "z"):
+        store.add_job(make_job(id))
+        store.open_runs([asked_for(id)], START)
+    with hold_all("runs", "held"):
+        assert sorted(run.job_id for run in store.take_waiting(NODE, LATER)) == ["a", "z"]
+        assert store.take_waiting(NODE, LATER) == []
+    assert [run.job_id for run in store.take_waiting(NODE, LATER)] == ["held"]
+
+
+@pytest.mark.parametrize("what", ["a run", "a node"])
+def test_a_takeover_leaves_out_the_runs_and_nodes_that_somebody_holds(
+    store: SQLAlchemyJobStore, hold_all: Callable[..., Any], what: str
+) -> None:
+    for id in ("a", "held", "z"):
+        store.add_job(make_job(id))
+    now = store.clock.now()
+    store.renew("other", now, SECOND)
+    store.renew("third", now, SECOND)
+    for decision in decide(store):
+        node = "other" if decision.job.id == "held" else "third"
+        assert len(store.claim([decision], node, now)) == 1
+    later = now + 5 * SECOND  # their leases are over
+    with hold_all(*(("runs", "held") if what == "a run" else ("nodes", "other"))):
+        taken = store.rescue(NODE, later)
+        assert sorted(run.job_id for run in taken) == ["a", "z"]
+    known = {(run.job_id, run.nominal) for run in taken}
+    assert [run.job_id for run in store.rescue(NODE, later, known=known)] == ["held"]
 
 
 def test_housekeeping_passes_over_what_somebody_holds(

@@ -463,6 +463,20 @@ def test_a_store_that_fails_while_jobs_are_moved_has_them_moved_later():
     assert len(ran) >= 5
 
 
+@pytest.mark.parametrize("serves", [True, False])
+def test_a_job_with_very_many_records_of_a_time_that_has_not_come_goes_on_when_the_clock_is_set_back(
+    make_world, serves
+):
+    world = make_world(nodes=1, serves=serves)
+    world.nodes[0].add_job(work, "interval", seconds=1, id="j")
+    world.pass_time(2)
+    world.set(3600)
+    world.pass_time(1100)
+    world.set(-3600)
+    assert world.pass_time(20) >= 18
+    world.check()
+
+
 def test_a_node_that_has_not_seen_the_servers_clock_set_back_runs_nothing_again_that_another_one_has_moved(
     tmp_path,
 ):

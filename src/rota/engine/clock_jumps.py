@@ -9,6 +9,7 @@ from functools import partial
 
 from ..clock import HELD, SECOND
 from ..core.plan import KEY_STEPS, due_time
+from ..core.recorded import MOST
 from ..core.states import ACTIVE
 from ..errors import JobLookupError
 
@@ -100,12 +101,20 @@ def bring_forward(store: BaseJobStore, back: int, logger: GuardedLogger) -> Iter
         now = store.now()
         times = {job.id: nearest(job, now, back) for job in jobs}
         recorded = store.recorded(times)
+        # Of very many records the oldest are told; whether the job has run before its next time is told by the newest.
+        many = {job.id: _before(job) for job in jobs if len(recorded.get(job.id, ())) >= MOST}
+        newest = store.recorded(many) if many else {}
         for job in jobs:
-            found = recorded.get(job.id, ())
+            found = [*recorded.get(job.id, ()), *newest.get(job.id, ())]
             nominal = in_rhythm(job, times[job.id], found, partial(_is_made_ahead, store, job.id))
             if nominal is not None:
                 _save(store, job, nominal, logger)
             yield
+
+
+def _before(job: Job) -> int:
+    """Return the time before the next one of an elapsed-time job."""
+    return (job.next_nominal or 0) - _interval_of(job.trigger)
 
 
 def turns_until(trigger: Any, nominal: int | None, now: int) -> int:

@@ -11,7 +11,6 @@ from sqlalchemy.exc import IntegrityError
 
 from ...core.extras import extra_of
 from ...core.waiting import given_back
-from ...errors import HeldRowsError
 from ..chaining import StartsChains
 from ..requests import TakesRequests
 
@@ -121,15 +120,12 @@ class AskedTables(TakesRequests, StartsChains):
         if first is None or first > now:
             return []
 
-        def work(conn: Connection) -> list[Run]:
+        def work(conn: Connection, careful: bool) -> list[Run]:
             if not self._nodes.is_alive(conn, node, now, self._identity):
                 return []
-            return self._waiting.take(conn, Taking(node, now, room, may_take), now)
+            return self._waiting.take(conn, Taking(node, now, room, may_take), now, careful)
 
-        try:
-            return self._transactions.step(work)
-        except HeldRowsError:
-            return []
+        return self._transactions.step_around_held_rows(work)
 
     def next_waiting(self) -> int | None:
         """Return the earliest time at which a waiting run may start, None if none waits."""

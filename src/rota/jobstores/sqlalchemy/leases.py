@@ -112,12 +112,16 @@ class Nodes:
                 "trigger or rule of it"
             )
 
-    def settle(self, conn: Connection, now: int, clock: Callable[[], int]) -> None:
+    def settle(
+        self, conn: Connection, now: int, clock: Callable[[], int], careful: bool = False
+    ) -> Collection[str]:
         """Lock the leases that are over until the end of the transaction, so that nobody renews them meanwhile.
 
         A lease that seems to have been renewed in the future counts from now: the clock was set back. A damaged lease is over.
 
         :param clock: tells ``now`` as time goes on
+        :param careful: whether to expect that somebody holds the rows of some
+        :return: the nodes whose leases somebody else holds, who may be renewing them
         """
         # A text or bytes in the place of a number come after all numbers.
         in_question = (
@@ -126,7 +130,8 @@ class Nodes:
             | (self._table.c.started > now + AHEAD)
         )
         nodes = select(self._table.c.id, self._table.c.lease_until, self._table.c.started)
-        found = conn.execute(nodes.where(in_question).with_for_update()).all()
+        over = set(conn.execute(select(self._table.c.id).where(in_question)).scalars()) if careful else set()
+        found = conn.execute(nodes.where(in_question).with_for_update(skip_locked=careful)).all()
         # A lease that was renewed while this transaction was held up is not in the future; from here on nobody renews one.
         now = clock()
         for id, until, started in found:
@@ -134,6 +139,7 @@ class Nodes:
                 conn.execute(self._set, {"b_id": id, "lease_until": now - 1, "started": now - 1})
             elif started > now + AHEAD:
                 conn.execute(self._set, {"b_id": id, "lease_until": until - started + now, "started": now})
+        return over.difference(row.id for row in found)
 
     def gone(self, conn: Connection, instant: int) -> list[str]:
         """Return at most BATCH nodes whose lease was over before an instant, or is damaged."""

@@ -15,6 +15,7 @@ from ...core.orphans import takeable
 from ...core.recorded import firsts_of, ranges_of
 from ...core.transitions import moved
 from ...errors import HeldRowsError
+from .forms import fence_of
 from .prepared import OptimisticWriteFailed, RecordMet
 
 TYPE_CHECKING = False
@@ -207,16 +208,20 @@ class RunWrites:
         if not self._transactions.read(partial(orphans, ahead=True)):
             return []
 
-        def work(conn: Connection) -> list[Run]:
+        def work(conn: Connection, careful: bool) -> list[Run]:
             if not self._nodes.is_alive(conn, node, now, self._identity):
                 return []  # its own runs may not be its own any more
-            self._nodes.settle(conn, now, clock)
+            left = self._nodes.settle(conn, now, clock, careful)
             unknown = [
                 (run, fence)
                 for run, fence in orphans(conn)
-                if run.owner != node or (run.job_id, run.nominal) not in known
+                if run.owner not in left and (run.owner != node or (run.job_id, run.nominal) not in known)
             ]
             held = self._runs.held(conn, {run.job_id for run, _ in unknown})
+            if careful:
+                keys = {(run.job_id, run.nominal) for run, fence in unknown if fence == fence_of(run)}
+                with_held = self._runs.of_held_runs(conn, keys)
+                unknown = [(run, fence) for run, fence in unknown if run.job_id not in with_held]
             # This node's own runs change no job, and nobody would look for them again later.
             unknown = [(run, fence) for run, fence in unknown if run.owner == node or run.job_id not in held]
             if may_take is not None:
@@ -230,7 +235,4 @@ class RunWrites:
             refusal = self._format.run_refusal
             return self._orphans.take_over(conn, unknown, jobs, node, now, room, known, refusal)
 
-        try:
-            return self._transactions.step(work)
-        except HeldRowsError:  # the row of a node or a run: rescue is called again with the next renewal
-            return []
+        return self._transactions.step_around_held_rows(work)

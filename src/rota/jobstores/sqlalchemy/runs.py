@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 
 from ...clock import HELD
 from ...codec.damaged import MOST, count_of, is_damaged, text_instead, version_of
@@ -168,6 +168,16 @@ class Runs:
             if len(free) < len(some["ids"]):
                 left.update(id for id in conn.execute(self.sql.exist, some).scalars() if id not in free)
         return left
+
+    def of_held_runs(self, conn: Connection, keys: Collection[tuple[str, int]]) -> set[str]:
+        """Lock the rows of runs, and return the ids of the jobs of those that somebody else holds; nobody is waited for."""
+        wanted, c = sorted(keys), self._tables.runs.c
+        found: set[tuple[str, int]] = set()
+        for start in range(0, len(wanted), BATCH):
+            some = tuple_(c.job_id, c.nominal).in_(wanted[start : start + BATCH])
+            look = select(c.job_id, c.nominal).where(some).with_for_update(skip_locked=True)
+            found.update((row[0], row[1]) for row in conn.execute(look))
+        return {key[0] for key in wanted if key not in found}
 
     def _unchanged(
         self, conn: Connection, decisions: Sequence[Decision], now: int

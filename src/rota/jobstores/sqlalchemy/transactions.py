@@ -5,10 +5,12 @@ Knows no table and no statement; what a transaction does is a function of its co
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from ...clock import SECOND
-from ...errors import StoreError, StoreReplacedError
+from ...errors import HeldRowsError, StoreError, StoreReplacedError
 from ..identity import EMPTIED, Changed
 from .prepared import OptimisticWriteFailed
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from ...clock import Clock
     from .server import Server
 
+    Item = TypeVar("Item")
     Result = TypeVar("Result")
 
 #: For how long (microseconds) rows are looked at before they are written, after somebody has held some.
@@ -74,6 +77,21 @@ class Transactions:
             return self.step(lambda conn: work(conn, False))
         except (OptimisticWriteFailed, IntegrityError):
             return self.step(lambda conn: work(conn, True))
+
+    def step_around_held_rows(self, work: Callable[[Connection, bool], list[Item]]) -> list[Item]:
+        """Return what ``work(connection, careful)`` returns, in a step that leaves out what somebody holds.
+
+        It is careful, and looks at rows before it writes them, once somebody has held some; if that does not help, nothing is done.
+        """
+        careful = self.are_cautious
+        with suppress(HeldRowsError):
+            return self.step(lambda conn: work(conn, careful))
+        if careful or self.server.database.one_writer:
+            return []
+        self.be_cautious()
+        with suppress(HeldRowsError):
+            return self.step(lambda conn: work(conn, True))
+        return []
 
     def guarded(
         self,

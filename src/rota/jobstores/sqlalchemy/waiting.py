@@ -227,13 +227,16 @@ class Waiting:
         """Return whether a run waits for one of these."""
         return or_(*(self._table.c.extra.contains(f'"waiting_for":"{each}"') for each in what))
 
-    def take(self, conn: Connection, taking: Taking, now: int) -> list[Run]:
-        """Take waiting runs whose time has come, earliest first, as is decided; return those that were taken or have ended."""
+    def take(self, conn: Connection, taking: Taking, now: int, careful: bool = False) -> list[Run]:
+        """Take waiting runs whose time has come, earliest first, as is decided; return those that were taken or have ended.
+
+        :param careful: whether to expect that somebody holds the rows of some
+        """
         changed: list[Run] = []
         after = _FIRST
         for _ in range(PORTIONS):
             rows = self._due(conn, after, now, taking.busy)
-            changed += self._take_some(conn, rows, taking, now)
+            changed += self._take_some(conn, rows, taking, now, careful)
             if len(rows) < PORTION or taking.full:
                 break
             after = (rows[-1].not_before, rows[-1].job_id, rows[-1].nominal)
@@ -253,9 +256,15 @@ class Waiting:
             due = due.where(c.job_id.not_in(sorted(busy)[:BATCH]))
         return conn.execute(due.order_by(c.not_before, c.job_id, c.nominal).limit(PORTION)).all()
 
-    def _take_some(self, conn: Connection, rows: Sequence[Row], taking: Taking, now: int) -> list[Run]:
+    def _take_some(
+        self, conn: Connection, rows: Sequence[Row], taking: Taking, now: int, careful: bool
+    ) -> list[Run]:
         ids = {row.job_id for row in rows if type(row.job_id) is str}
         held = self._runs.held(conn, ids)
+        if careful:
+            held |= self._runs.of_held_runs(
+                conn, {(row.job_id, row.nominal) for row in rows if row.job_id in ids}
+            )
         stored = {row.id: row for row in self._jobs.some(conn, ids - held)}
         jobs = {id: self._job_of(row) for id, row in stored.items()}
         running = Counter({id: job.running for id, job in jobs.items()})
