@@ -63,6 +63,7 @@ class Lease:
         "claims_from",
         "ended",
         "hurry",
+        "is_new",
         "kept",
         "left_over",
         "length",
@@ -98,6 +99,8 @@ class Lease:
         self.renewed_at: int | None = None
         #: whether somebody else renews the lease than the passes
         self.kept = False
+        #: whether its node has just begun, and cannot know whether the store was away until now
+        self.is_new = True
         #: True: the next pass renews it, whatever the time
         self.hurry = False
         #: True once it is given up; it is not renewed any more
@@ -223,7 +226,7 @@ class Lease:
         jumped = self._clocks.jump(self._store.now(), self._clock.monotonic()) != 0
         if late or jumped or unanswered or lost is not None:
             self.trust_the_others()
-        elif before is None:
+        elif before is None and self.is_new:
             # The store may have been away until now, or its clock set: who lives renews its lease within a third of its length.
             self.no_takeover_until = self._clock.monotonic() + self._late
         if lost is not None:

@@ -209,8 +209,12 @@ class Node:
     def start(self) -> None:
         """Start its scheduler."""
         self.scheduler.start()
+        lease = self._state.lease
+        if lease is not None:
+            # It takes over from its first moment on: nodes begin all the time here, and would meet few dead ones else.
+            lease.is_new = False
         if self.renews_aside:
-            self._state.lease.kept = True
+            lease.kept = True
 
     @property
     def _state(self) -> Any:
