@@ -170,6 +170,25 @@ def test_a_node_in_doubt_takes_back_its_own_runs_also_of_jobs_that_somebody_hold
         assert [run.job_id for run in store.rescue(NODE, now, in_doubt=True)] == ["a"]
 
 
+def test_a_record_that_somebody_is_inserting_keeps_no_other_job_from_being_claimed(
+    store: SQLAlchemyJobStore, url: str
+) -> None:
+    for id in ("a", "held", "z"):
+        store.add_job(make_job(id))
+    (decision,) = [decision for decision in decide(store) if decision.job.id == "held"]
+    engine = create_engine(SQLAlchemyJobStore(url).engine.url)
+    with engine.connect() as conn:
+        (run,) = decision.runs
+        row = {"job_id": run.job_id, "nominal": run.nominal, "last": run.nominal, "times": 1, "due": run.due}
+        runs = store._tables.runs
+        conn.execute(runs.insert(), {**row, "executor": "default", "status": CLAIMED, "attempt": 1})
+        assert sorted(run.job_id for run in claim(store)) == ["a", "z"]
+        assert claim(store) == []
+        conn.rollback()
+    assert [run.job_id for run in claim(store)] == ["held"]
+    engine.dispose()
+
+
 def test_a_waiting_run_that_somebody_holds_keeps_no_other_from_starting(
     store: SQLAlchemyJobStore, hold_all: Callable[..., Any]
 ) -> None:

@@ -388,9 +388,9 @@ def _latest(job: Job, first: int, end: int, walks: Walks | None) -> tuple[int, i
     :raises NotYet: if that is not all
     """
     if walks is not None:
-        from .walks import counts_work, walks_by_step  # most plans are about one time
+        from .walks import goes_in_parts, walks_by_step  # most plans are about one time
 
-        if walks_by_step(job.trigger) or counts_work(job.trigger):
+        if walks_by_step(job.trigger) or goes_in_parts(job.trigger):
             return walks.latest(job, first, end)
     return latest(job.trigger, first, end)
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ..job.handle import Job
 
 
+#: How many steps a part of a walk takes (some milliseconds).
+PART = work.STEPS // 200
+
+
 class NotYet(Exception):
     """A walk is to go on in a later pass; its job stays due, and nothing is decided about it."""
 
@@ -77,8 +81,8 @@ class Walks:
                 following = None
             if following is None or following > end or count >= WALK_LIMIT:
                 is_over = True
-            elif counts_work(trigger):
-                last, more = _some(trigger, following, end)
+            elif goes_in_parts(trigger):
+                last, more = work.within(PART, trigger.latest, following, end)
                 count += more
             else:
                 last, count = following, count + 1
@@ -96,22 +100,11 @@ class Walks:
         self._begun = {job_id: walk for job_id, walk in self._begun.items() if job_id in ids}
 
 
-def counts_work(trigger: Any) -> bool:
-    """Whether a trigger counts what it does, and so can be asked for as much as fits into a step."""
-    return getattr(trigger, "counts_work", False)  # some are only registered as triggers
+def goes_in_parts(trigger: Any) -> bool:
+    """Whether a trigger walks over its times, as far as the steps of a call go: then it can be asked for one part after another."""
+    return getattr(trigger, "goes_in_parts", False)  # some are only registered as triggers
 
 
 def walks_by_step(trigger: Any) -> bool:
     """Whether a trigger has no other way to find the last of its times in a range than to ask for each."""
-    return getattr(type(trigger), "latest", None) is BaseTrigger.latest and not counts_work(trigger)
-
-
-def _some(trigger: BaseTrigger, first: int, end: int) -> tuple[int, int]:
-    """Return the last time of a trigger that counts its work from ``first`` to ``end``, and how many, as far as a step goes."""
-    # What is found by arithmetic takes few steps, or is not found in parts.
-    for steps in (work.STEPS // 200, work.STEPS):
-        try:
-            return work.within(steps, trigger.latest, first, end)
-        except TooMuchWorkError:
-            continue
-    return first, 1  # one by one then: that is right as far as it goes
+    return getattr(type(trigger), "latest", None) is BaseTrigger.latest and not trigger.counts_work

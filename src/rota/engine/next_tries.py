@@ -40,6 +40,10 @@ if TYPE_CHECKING:
         again_at: int
 
 
+#: After so many runs in a row whose rows somebody holds, no other one is tried: each takes as long as the store waits.
+MOST_HELD = 3
+
+
 class GivenBack:
     """What has become of the runs of a batch.
 
@@ -185,21 +189,24 @@ class NextTries:
         found: GivenBack,
     ) -> None:
         """Give runs back one by one; one that the store does not take ends, and says why."""
+        held = 0  # how many in a row
         for number, run in enumerate(runs):
-            if is_away(error):
-                if isinstance(error, HeldRowsError):
-                    found.held += runs[number:]
-                else:
-                    found.left += runs[number:]
-                    found.error = error
+            if isinstance(error, HeldRowsError) and (len(runs) == 1 or held == MOST_HELD):
+                found.held += runs[number:]
+                return
+            if is_away(error) and not isinstance(error, HeldRowsError):
+                found.left += runs[number:]
+                found.error = error
                 return
             try:
                 self._write_some([run], words, now, found)
+                held = 0
             except BaseException as exc:
                 if is_interrupt(exc):
                     raise
                 error = exc
                 if is_away(exc):
+                    held += isinstance(exc, HeldRowsError)
                     (found.held if isinstance(exc, HeldRowsError) else found.left).append(run)
                     continue
                 not_given_back(

@@ -58,6 +58,8 @@ class RRuleTrigger(TriggerWithZone):
     )
 
     counts_work = True
+    #: whether :meth:`latest` goes as far as the steps of its call, so that it can be asked in parts
+    goes_in_parts = True
     start_given: bool
     zone_given: bool
 

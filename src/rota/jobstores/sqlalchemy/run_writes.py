@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     #: the runs that were refused, whether a job has become due, and the runs whose jobs somebody else holds
     Ends = tuple[list[Run], bool, list[Run]]
 
+#: After so many jobs in a row of which somebody holds something, no other one is tried: each takes as long as the server waits.
+MOST_HELD = 3
 #: How often a claim is tried that meets records.
 TRIES = 10
 
@@ -85,7 +87,7 @@ class RunWrites:
         :raises StoreError: if ``node`` never had a lease
         """
         self._format.sign_runs(decisions)
-        claimed = self._claimed(decisions, node, now)
+        claimed = self._claimed_around_held_rows(decisions, node, now)
         if claimed is None:
             return []
         if len(claimed) < len(decisions):
@@ -94,10 +96,35 @@ class RunWrites:
             moved(decision, running)
         return [decision for decision, _ in claimed]
 
-    def _claimed(
+    def _claimed_around_held_rows(
         self, decisions: Sequence[Decision], node: str, now: int
     ) -> list[tuple[Decision, int]] | None:
-        """Return the decisions that were carried out, with how many runs their job then has; None if somebody holds rows."""
+        """Return the decisions that were carried out, with how many runs their job then has; None if somebody holds the rows.
+
+        Where somebody holds what the claim of one job writes besides its row, the others are claimed one by one.
+        """
+        try:
+            return self._claimed(decisions, node, now)
+        except HeldRowsError:
+            if self._one_writer or len(decisions) == 1:
+                return None
+        won: list[tuple[Decision, int]] = []
+        held = 0  # how many in a row
+        for decision in decisions:
+            try:
+                won += self._claimed([decision], node, now)
+                held = 0
+            except HeldRowsError:
+                held += 1
+                if held == MOST_HELD:
+                    break
+        return won
+
+    def _claimed(self, decisions: Sequence[Decision], node: str, now: int) -> list[tuple[Decision, int]]:
+        """Return the decisions that were carried out, with how many runs their job then has.
+
+        :raises HeldRowsError: if somebody holds rows, other than those of jobs, which are left out
+        """
         ranges, firsts = ranges_of(decisions), firsts_of(decisions)
 
         def work(conn: Connection, careful: bool, looked: bool) -> list[tuple[Decision, int]]:
@@ -121,7 +148,7 @@ class RunWrites:
                 careful = True
             except HeldRowsError:
                 if careful or self._one_writer:
-                    return None  # by a moment: each of them was free; or the whole file is held
+                    raise
                 self._transactions.be_cautious()
                 careful = True
             except (IntegrityError, RecordMet):
