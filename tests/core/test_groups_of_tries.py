@@ -15,7 +15,7 @@ from rota.core.run import Run
 from rota.core.states import CANCELLED, CLAIMED, SUCCEEDED, WAITING
 from rota.engine.deaths import after_deaths
 from rota.engine.next_tries import NextTries
-from rota.errors import JobValueError
+from rota.errors import HeldRowsError, JobValueError
 from rota.executors.base import NativeExecutor
 from rota.jobstores.memory import MemoryJobStore
 from rota.testing import ManualScheduler
@@ -211,6 +211,28 @@ def test_a_run_that_waits_already_is_given_back_once_more_and_not_kept_for_its_g
     run.status = WAITING
     found = NextTries(outlet, store, "default", None).give_back([run], None)  # type: ignore[arg-type]
     assert (found.deferred, found.waiting, given) == ([], [run], [run])
+
+
+@pytest.mark.parametrize(("held", "waits"), [({"b"}, ["a", "c", "d", "e"]), ({"a", "b", "c"}, [])])
+def test_a_retry_whose_rows_somebody_holds_holds_up_no_other_one(held: set[str], waits: list[str]) -> None:
+    """After three in a row the others are not tried: each takes as long as the store waits."""
+
+    def give_back(runs: Any, now: int) -> list[Any]:
+        if held & {run.job_id for run in runs}:
+            raise HeldRowsError("held")
+        return []
+
+    store = SimpleNamespace(now=lambda: 0, write_parts=lambda parts, owner: None, give_back=give_back)
+    outlet = SimpleNamespace(exiting=False, logger=logging.getLogger("test"))
+    runs = []
+    for id in "abcde":
+        run = Run(id, 0, 0)
+        run.extra = Extra()
+        run.extra.waiting_for, run.extra.not_before, run.status = "retry", 10, WAITING
+        runs.append(run)
+    found = NextTries(outlet, store, "default", None).give_back(runs, None)  # type: ignore[arg-type]
+    assert [run.job_id for run in found.waiting] == waits
+    assert {run.job_id for run in found.held} == set("abcde") - set(waits)
 
 
 @pytest.mark.parametrize("all_died", [True, False])
