@@ -41,8 +41,8 @@ class BlockingScheduler(BaseScheduler):
     _signal: int | None = None
     #: the thread that makes the passes since one hung; None: the first one does
     _replacement: Thread | None = None
-    #: whether start() handles signals now
-    _catches_signals = False
+    #: whether the loop runs in the main thread, and wakes up now and then so that handlers of signals are called
+    _hears_signals = False
 
     def start(self, paused: bool = False) -> Any:
         """Start, and process jobs until the scheduler is shut down.
@@ -139,7 +139,7 @@ class BlockingScheduler(BaseScheduler):
 
     def _wait(self, event: Any, seconds: float) -> None:
         """Wait until somebody wakes the loop up."""
-        if self._catches_signals:
+        if self._hears_signals:
             while seconds > _LOOK and self._signal is None:
                 if event.wait(_LOOK):
                     return
@@ -193,10 +193,11 @@ class BlockingScheduler(BaseScheduler):
         caught = [number for number, default in defaults.items() if getsignal(number) is default]
         for number in caught:
             signal(number, note)
-        self._catches_signals = bool(caught)
+        # Also for the program's own handlers: for a signal that comes just before a wait, Python calls none until that ends.
+        self._hears_signals = current_thread() is main_thread()
 
         def restore() -> None:
-            self._catches_signals = False
+            self._hears_signals = False
             for number in caught:
                 if getsignal(number) is note:  # a job may have put its own there
                     signal(number, defaults[number])
