@@ -50,10 +50,14 @@ class Execution(NamedTuple):
 
 
 class PutBack(NamedTuple):
-    """When a backup was put in the place of a store, and since when all processes that lived knew that, by the same clock."""
+    """When somebody began to put a backup in the place of a store, and since when all living processes knew, by the same clock.
+
+    What ends until it is in its place (``done``) may have its record in the store of before.
+    """
 
     begin: float
     known: float
+    done: float = 0.0
 
 
 class Stretch(NamedTuple):
@@ -243,7 +247,7 @@ def _of_now(
     return {
         attempt: execution
         for attempt, execution in attempts.items()
-        if (execution.end is None or execution.end > last.begin)
+        if (execution.end is None or execution.end > max(last.begin, last.done))
         and not _died_with_it(execution, last, killed.get(execution.pid))
     }
 

@@ -224,6 +224,7 @@ class Crew:
         told, begun = len(self.lines("recovered")), {int(line.split()[4]) for line in self._lines("begin")}
         begun_at = time.monotonic()
         change()
+        done = time.monotonic()
         # Who was started in the place of another and has done nothing yet may have had no lease there.
         workers = {worker.pid for worker in self.alive} - (self._substitutes - begun)
 
@@ -231,7 +232,7 @@ class Crew:
             return {int(line.split()[4]) for line in self._lines("recovered")[told:]} >= workers
 
         wait_until(know, "all workers to know, and to go on", seconds)
-        self.put_back.append(PutBack(begun_at, time.monotonic()))
+        self.put_back.append(PutBack(begun_at, time.monotonic(), done))
         wait_until(lambda: self.looker.get_jobs() is not None, "the store to be open")
 
     # -- jobs ----------------------------------------------------------------------------------------------------
