@@ -58,9 +58,8 @@ PLAIN = {
         ),
         'find jobs {"filter":{"_id":{"$in":[0]},"pending.0":{"$exists":0}},"projection":{"pending":0}}',
         (
-            'update runs [{"q":{"_id":{"job_id":0,"nominal":0}},"u":{"_id":{"job_id":0,"nominal":0},"attempt":0,"'
-            'claimed":0,"count":0,"due":0,"executor":0,"finished":0,"job_id":0,"last":0,"nominal":0,"owner":0,"st'
-            'arted":0,"status":0},"upsert":0}]'
+            'insert runs [{"_id":{"job_id":0,"nominal":0},"attempt":0,"claimed":0,"count":0,"due":0,"executor":0,"'
+            'finished":0,"job_id":0,"last":0,"nominal":0,"owner":0,"started":0,"status":0}]'
         ),
         (
             'update jobs [{"multi":0,"q":{"_id":0},"u":{"$pull":{"pending":{"nominal":{"$in":[0]}}}},"upsert":0},'

@@ -23,7 +23,7 @@ EXPECTED: dict[str, dict[str, dict[str, int]]] = {
         "add": {"insert": 1},
         "due": {"find": 1},
         "claim": {"find": 2, "update": 1},
-        "finish": {"find": 1, "update": 3, "delete": 1},
+        "finish": {"find": 1, "update": 2, "insert": 1, "delete": 1},
         "next due": {"find": 1},
     },
 }

@@ -302,7 +302,7 @@ def put_run(world, **changes):
 @pytest.mark.parametrize("owner", ["gone", None])
 def test_an_orphan(world, possible, owner):
     put_run(world, owner=owner)
-    assert ("job" in world.run(minutes=0.5)) == possible
+    assert ("job" in world.run(minutes=1.5)) == possible
 
 
 @line("have a run carried out again, by putting its record back")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     #: runs by job id and nominal time
     InHand = Mapping[tuple[str, int], Run]
 
+#: For how long a node that begins declares nobody dead, at most (microseconds).
+BEGINNING = 30 * SECOND
 #: The shortest wait for something that has to do with a lease (seconds).
 SHORTEST_WAIT = 0.01
 #: After so many claims in a row that won nothing the lease is renewed, if that was done last so long ago (microseconds): others may
@@ -228,7 +230,7 @@ class Lease:
             self.trust_the_others()
         elif before is None and self.is_new:
             # The store may have been away until now, or its clock set: who lives renews its lease within a third of its length.
-            self.no_takeover_until = self._clock.monotonic() + self._late
+            self.no_takeover_until = self._clock.monotonic() + min(self._late, BEGINNING)
         if lost is not None:
             self._tell_whose_they_are(in_hand, lost)
         # After that: a pass that sees this sees also that nobody may be declared dead, and a worker whose the runs are.
