@@ -463,6 +463,7 @@ def test_a_store_that_fails_while_jobs_are_moved_has_them_moved_later():
     assert len(ran) >= 5
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("serves", [True, False])
 def test_a_job_with_very_many_records_of_a_time_that_has_not_come_goes_on_when_the_clock_is_set_back(
     make_world, serves
