@@ -359,6 +359,7 @@ def test_an_interval_that_counts_from_the_end_goes_on_too(make_world):
     world.check()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("first", [61, 3600])
 def test_a_clock_that_is_set_back_again_before_the_next_time_stops_no_interval(make_world, first):
     world = make_world(1)

@@ -87,6 +87,7 @@ def test_what_a_later_time_has_replaced_says_so(scheduler):
     )
 
 
+@pytest.mark.thorough
 def test_runs_that_wait_for_an_executor_that_nobody_has_are_told_of(tmp_path, caplog):
     path = tmp_path / "jobs.sqlite"
     scheduler = ManualScheduler(jobstores={"default": f"sqlite:///{path}"})

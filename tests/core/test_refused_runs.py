@@ -170,6 +170,7 @@ class Picky(MemoryJobStore):
         return super().take_waiting(node, now, room, may)
 
 
+@pytest.mark.thorough
 def test_a_waiting_run_that_its_store_refuses_holds_up_no_other_and_is_taken_when_that_is_mended(caplog):
     store = Picky()
     scheduler = ManualScheduler(clock=VirtualClock(BEGIN), timezone="UTC", jobstores={"default": store})

@@ -128,6 +128,7 @@ def test_a_run_that_cannot_be_asked_to_make_room_holds_up_no_other_job() -> None
     scheduler.shutdown()
 
 
+@pytest.mark.thorough
 def test_a_backfill_that_cannot_be_carried_on_holds_up_no_other_job() -> None:
     store = refusing("open_runs", "guilty")()
     store.refuses = False

@@ -672,6 +672,7 @@ def test_nothing_is_asked_about_orphans_without_a_limit(monkeypatch):
     assert run.attempt == 3
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("on_lost", ["rerun", "lost"])
 @pytest.mark.parametrize("over", [True, False])
 def test_the_node_that_rescues_a_run_knows_that_its_time_was_over(tmp_path, over, on_lost):
