@@ -45,7 +45,7 @@ UNREACHABLE = re.compile(r"reschedule_job\(id, trigger=|must be given one of tag
         ("4 is needed, and create_tables is False; start once with create_tables=True to migrate them",
          "4 is needed; a scheduler that is started on it migrates them"),
         ("Give another tablename, or restore them", "Give another --table, or restore them"),
-        ("are not Rota's; give another jobs_key", "are not Rota's; give another --table"),
+        ("that they are Rota's; give another jobs_key", "that they are Rota's; give another --table"),
         ("hold() and release() must be given one", "rota hold and rota release must be given one"),
     ],
 )  # fmt: skip

@@ -16,6 +16,7 @@ from ..errors import HeldRowsError
 from ..events import EVENT_JOB_RETRYING, JobRetryingEvent
 from ..executors.steps import chain
 from ..interrupts import is_interrupt
+from ..jobstores.held_rows import MOST_HELD
 from ..texts import error_text
 from .announcements import local
 from .damage import is_away
@@ -38,10 +39,6 @@ if TYPE_CHECKING:
 
         backfills: Mapping[str, str]
         again_at: int
-
-
-#: After so many runs in a row whose rows somebody holds, no other one is tried: each takes as long as the store waits.
-MOST_HELD = 3
 
 
 class GivenBack:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Asked = ParamSpec("Asked")
     Answer = TypeVar("Answer")
 
+#: After so many things in a row of which somebody holds rows, a step tries no other one: each takes as long as the server waits.
+MOST_HELD = 3
 #: How long a user's call waits for rows that somebody holds (microseconds), and its pauses (seconds).
 PATIENCE = 60 * SECOND
 PAUSES = (0.02, 0.1, 0.5)

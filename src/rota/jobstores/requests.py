@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class TakesRequests:
-    """What somebody may ask of a store beside the schedules. Each method is one atomic step."""
+    """What somebody may ask of a store beside the schedules. Each method is one atomic step.
+
+    One that a pass calls waits for nobody, and may raise HeldRowsError; see :mod:`.held_rows` for what calls of users do then.
+    """
 
     # -- runs that wait ------------------------------------------------------------------------------------------
 

@@ -480,7 +480,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
             executor,
             tags,
             metadata,
-            (
+            (  # in the order of OPTION_NAMES
                 misfire_grace_time,
                 coalesce,
                 max_instances,

@@ -106,8 +106,12 @@ def _refuse_foreign(server: Server) -> None:
         if found is not None:
             raise SchemaError(
                 f"The collection {collection.full_name} on {server.address} is not empty, and {server.meta.full_name} does not "
-                f"say that it is Rota's; give another collection, or another database{_of_apscheduler(server, found)}. If it is "
-                f'Rota\'s and the document was lost, insert {{_id: "schema", version: {SCHEMA_VERSION}}} there'
+                "say that it is Rota's; give another collection, or another database"
+                + (
+                    _of_apscheduler(server, found)
+                    or ". If it is Rota's and the document was lost, insert "
+                    f'{{_id: "schema", version: {SCHEMA_VERSION}}} there'
+                )
             )
 
 

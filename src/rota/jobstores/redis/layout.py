@@ -125,8 +125,11 @@ def take_possession(keys: Keys, server: Server, create: bool) -> tuple[str, bool
     if version == "foreign":
         raise SchemaError(
             f"Some of the keys {', '.join(keys.names)} exist on {server.address}, and {keys.meta} does not say that they "
-            f"are Rota's; give another jobs_key{_of_apscheduler(keys, server)}. "
-            f"If they are Rota's and that was lost: HSET {keys.meta} schema {SCHEMA_VERSION}"
+            "are Rota's; give another jobs_key"
+            + (
+                _of_apscheduler(keys, server)
+                or f". If they are Rota's and that was lost: HSET {keys.meta} schema {SCHEMA_VERSION}"
+            )
         )
     where = f"{keys.jobs} … on {server.address}"
     if version == "missing":

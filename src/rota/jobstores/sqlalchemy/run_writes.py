@@ -15,6 +15,7 @@ from ...core.orphans import takeable
 from ...core.recorded import firsts_of, ranges_of
 from ...core.transitions import moved
 from ...errors import HeldRowsError
+from ..held_rows import MOST_HELD
 from .forms import fence_of
 from .prepared import OptimisticWriteFailed, RecordMet
 
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     #: the runs that were refused, whether a job has become due, and the runs whose jobs somebody else holds
     Ends = tuple[list[Run], bool, list[Run]]
 
-#: After so many jobs in a row of which somebody holds something, no other one is tried: each takes as long as the server waits.
-MOST_HELD = 3
 #: How often a claim is tried that meets records.
 TRIES = 10
 

@@ -63,8 +63,11 @@ def take_possession(tree: Tree, path: str, create: bool, again: bool = False) ->
             if entry.value is None:
                 raise SchemaError(
                     f"{where} is not Rota's: there is {foreign!r}, and no {META!r}; give another path"
-                    + (earlier.instead("path", _way(tree, earlier.ROTA_PATH)) if path == earlier.PATH else "")
-                    + f". If it is Rota's and that was lost, put {_meta(SCHEMA_VERSION, None)} there"
+                    + (
+                        earlier.instead("path", _way(tree, earlier.ROTA_PATH))
+                        if path == earlier.PATH
+                        else f". If it is Rota's and that was lost, put {_meta(SCHEMA_VERSION, None)} there"
+                    )
                 )
             continue
         if not create:
